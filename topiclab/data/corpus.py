@@ -1,0 +1,74 @@
+"""Corpus: documents, vocabulary, sparse counts, tokens in order, labels and the split."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """One corpus, frozen; D documents, V words, T tokens.
+
+    ids, texts: D strings; texts are raw, as the embedder reads them, and never blank.
+    vocab: V words by descending frequency, ties in alphabetical order.
+    bow: CSR (D, V) int32 counts; a document without a known word keeps its (empty) row.
+    token_ids: (T,) int32, all documents' tokens after stop words in text order, -1 outside the vocabulary.
+    token_offsets: (D + 1,) int64, document d owns token_ids[token_offsets[d]:token_offsets[d + 1]].
+    split: (D,) int8 index into SPLITS.
+    labels: (D,) int64 index into label_names, -1 where a document has none; None for a corpus without labels.
+    info: plain facts of how it was made (dropped documents, duplicates, ...).
+    """
+
+    name: str
+    ids: tuple[str, ...]
+    texts: tuple[str, ...]
+    vocab: tuple[str, ...]
+    bow: sparse.csr_matrix
+    token_ids: np.ndarray
+    token_offsets: np.ndarray
+    split: np.ndarray
+    labels: np.ndarray | None = None
+    label_names: tuple[str, ...] = ()
+    info: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def num_docs(self) -> int:
+        return len(self.texts)
+
+    @property
+    def num_words(self) -> int:
+        return len(self.vocab)
+
+    def rows(self, split: str) -> np.ndarray:
+        """Row numbers of one split, ascending."""
+        return np.flatnonzero(self.split == SPLITS.index(split))
+
+    @cached_property
+    def text_fingerprint(self) -> str:
+        """sha256 over the texts in order: what an embedding depends on."""
+        return _sha256(self.texts)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 over texts, vocabulary, counts and split: what a fit depends on."""
+        arrays = (self.split, self.bow.indptr, self.bow.indices, self.bow.data)
+        parts = [array.tobytes().hex() if len(array) < 64 else hashlib.sha256(array.tobytes()).hexdigest() for array in arrays]
+        return _sha256([self.text_fingerprint, _sha256(self.vocab), *parts])
+
+
+def _sha256(parts: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        encoded = part.encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(8, "little"))
+        digest.update(encoded)
+    return digest.hexdigest()

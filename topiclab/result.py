@@ -1,0 +1,98 @@
+"""TopicResult: what every estimator returns and everything downstream reads."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class TopicResult:
+    """Topics of one fitted model over one corpus.
+
+    theta: (D, K) float32, topic proportions of every document of the corpus, rows sum to 1.
+    beta: (K, V) float32, word distributions of the topics, rows sum to 1.
+    vocab: V words.
+    top_words: (K, T) int32, word ids by descending rank under the model's read-out; by default by beta.
+    word_nll: (D,) float64, nats of each document's bag under the model's own decoder and its deterministic
+        theta; None where the model defines no likelihood of words.
+    info: plain facts (seconds_fit, peak memory, epochs, ...).
+    Raises ValueError when shapes disagree, a value is not finite or a row does not sum to 1.
+    """
+
+    theta: np.ndarray
+    beta: np.ndarray
+    vocab: tuple[str, ...]
+    top_words: np.ndarray | None = None
+    word_nll: np.ndarray | None = None
+    info: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        num_topics = self.theta.shape[1] if self.theta.ndim == 2 else -1
+        if self.theta.ndim != 2 or self.beta.shape != (num_topics, len(self.vocab)):
+            raise ValueError(
+                f"theta {self.theta.shape} and beta {self.beta.shape} do not fit {len(self.vocab)} words; "
+                "expected (D, K) and (K, V)"
+            )
+        for name, rows in (("theta", self.theta), ("beta", self.beta)):
+            if not np.isfinite(rows).all():
+                raise ValueError(f"{name} holds {int((~np.isfinite(rows)).sum())} values that are not finite")
+            sums = rows.sum(axis=1, dtype=np.float64)
+            if rows.size and (rows.min() < 0 or np.abs(sums - 1).max() > 1e-3):
+                raise ValueError(f"{name} has rows that are no distributions: sums {sums.min():.4g} to {sums.max():.4g}")
+        if self.top_words is None:
+            object.__setattr__(self, "top_words", rank_words(self.beta))
+        if self.top_words.ndim != 2 or len(self.top_words) != num_topics:  # type: ignore[union-attr]
+            raise ValueError(f"top_words {self.top_words.shape} does not rank words for {num_topics} topics")  # type: ignore[union-attr]
+        if self.word_nll is not None and self.word_nll.shape != (len(self.theta),):
+            raise ValueError(f"word_nll {self.word_nll.shape} does not fit {len(self.theta)} documents")
+
+    @property
+    def num_topics(self) -> int:
+        return self.beta.shape[0]
+
+    def topic_words(self, num: int = 10) -> list[list[str]]:
+        """The num highest ranked words of every topic."""
+        return [[self.vocab[word] for word in row[:num]] for row in self.top_words]  # type: ignore[index]
+
+    def save(self, path: Path) -> None:
+        """Write an .npz without pickled objects, by atomic rename."""
+        arrays = {
+            "theta": self.theta,
+            "beta": self.beta,
+            "vocab": np.array(self.vocab, dtype=np.str_),
+            "top_words": self.top_words,
+            "info": np.array(json.dumps(self.info)),
+        }
+        if self.word_nll is not None:
+            arrays["word_nll"] = self.word_nll
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        with partial.open("wb") as stream:
+            np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> TopicResult:
+        """Read what `save` wrote; ValueError names a file that cannot be read."""
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return cls(
+                    theta=arrays["theta"],
+                    beta=arrays["beta"],
+                    vocab=tuple(arrays["vocab"].tolist()),
+                    top_words=arrays["top_words"],
+                    word_nll=arrays["word_nll"] if "word_nll" in arrays else None,
+                    info=json.loads(str(arrays["info"])),
+                )
+        except (OSError, KeyError, EOFError, ValueError) as error:
+            raise ValueError(f"{path} is not a readable topic result ({error}); fit the cell again") from error
+
+
+def rank_words(scores: np.ndarray, num: int = 100) -> np.ndarray:
+    """Word ids (K, min(num, V)) by descending score (K, V); ties keep vocabulary order."""
+    return np.argsort(-scores, axis=1, kind="stable")[:, :num].astype(np.int32)
