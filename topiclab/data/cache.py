@@ -1,0 +1,220 @@
+"""Cache entries shared between runs: `<root>/<kind>/<sha256 of the key>/`, computed once, published whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+log = logging.getLogger(__name__)
+
+MANIFEST = "manifest.json"
+BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One published entry: its folder, its manifest, and whether it was there before."""
+
+    folder: Path
+    manifest: dict[str, Any]
+    is_cached: bool
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Every `.npy` file of the entry by its stem, memory-mapped and read-only."""
+        return {path.stem: load_array(path) for path in sorted(self.folder.glob("*.npy"))}
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder of entries that processes may fill at the same time.
+
+    The lock is held only while an entry is computed; readers take none. A file is trusted while its size and
+    modification time are those of the manifest, and hashed in full otherwise: an open costs one `stat` per
+    file, never a read of gigabytes, and any later write or truncation is found.
+    """
+
+    root: Path
+
+    def folder(self, kind: str, key: Mapping[str, Any]) -> Path:
+        """Where the entry of this key lies, whether or not it exists."""
+        return self.root / kind / key_hash(key)
+
+    def read(self, kind: str, key: Mapping[str, Any]) -> Entry | None:
+        """The published, intact entry of this key, or None."""
+        return _read(self.folder(kind, key), logging.DEBUG)
+
+    def entry(
+        self,
+        kind: str,
+        key: Mapping[str, Any],
+        fill: Callable[[Path], Mapping[str, Any] | None],
+        *,
+        is_resumable: bool = False,
+    ) -> Entry:
+        """The entry of this key; without one, `fill(folder)` writes its files and returns manifest facts.
+
+        One process fills, others wait for it and read. A fill that fails or is interrupted publishes nothing.
+        With is_resumable its folder stays and the next fill finds the finished files there.
+        """
+        entry = self.read(kind, key)
+        if entry is not None:
+            return entry
+        folder = self.folder(kind, key)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(folder.with_name(folder.name + ".lock")):
+            entry = _read(folder, logging.WARNING)  # another process may have filled it while this one waited
+            return entry if entry is not None else _publish(folder, key, fill, is_resumable)
+
+
+def cached_arrays(
+    root: Path | None, kind: str, key: Mapping[str, Any], compute: Callable[[], Mapping[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """The arrays of `compute`, computed once per key (every time if root is None), memory-mapped read-only."""
+    if root is None:
+        return dict(compute())
+
+    def fill(folder: Path) -> None:
+        for name, array in compute().items():
+            save_array(folder / f"{name}.npy", array)
+
+    return Cache(Path(root)).entry(kind, key, fill).arrays()
+
+
+def canonical_json(key: Mapping[str, Any]) -> str:
+    """One JSON text per key, whatever the order of its items; TypeError or ValueError when not plain JSON."""
+    return json.dumps(key, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def key_hash(key: Mapping[str, Any]) -> str:
+    """sha256 of the canonical JSON, in hex."""
+    return hashlib.sha256(canonical_json(key).encode()).hexdigest()
+
+
+def load_array(path: Path) -> np.ndarray:
+    """A `.npy` file, memory-mapped read-only; pickled objects are refused (ValueError)."""
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def save_array(path: Path, array: np.ndarray) -> None:
+    """Write a `.npy` file that is either whole or absent, also after a crash."""
+    with atomic_file(path) as stream:
+        np.lib.format.write_array(stream, np.asarray(array, order="C"), allow_pickle=False)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """A binary file that takes its name only when the block ends well; nothing stays behind otherwise."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with partial.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file's bytes, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _read(folder: Path, log_level: int) -> Entry | None:
+    if not folder.is_dir():
+        return None
+    try:
+        return Entry(folder, _verified_manifest(folder), is_cached=True)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
+        log.log(log_level, "cache entry %s is damaged (%s); computing it again", folder, fault)
+        return None
+
+
+def _publish(folder: Path, key: Mapping[str, Any], fill: Callable, is_resumable: bool) -> Entry:
+    partial = folder.with_name(folder.name + ".partial")
+    if not is_resumable:
+        shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(exist_ok=True)
+    started = time.perf_counter()
+    try:
+        facts = fill(partial) or {}
+        _remove_leftovers(partial)
+        manifest = {
+            "inputs": dict(key),
+            **facts,
+            "seconds": round(time.perf_counter() - started, 3),
+            "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "files": {path.name: _file_facts(path) for path in sorted(partial.iterdir())},
+        }
+        with atomic_file(partial / MANIFEST) as stream:
+            stream.write(json.dumps(manifest, indent=1, sort_keys=True).encode())
+        shutil.rmtree(folder, ignore_errors=True)  # a damaged entry
+        partial.rename(folder)
+    except BaseException:
+        if not is_resumable:
+            shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return Entry(folder, manifest, is_cached=False)
+
+
+def _remove_leftovers(partial: Path) -> None:
+    """Drop what a killed writer left half-written, and the manifest of a publication that never happened."""
+    for path in [*partial.glob("*.tmp"), partial / MANIFEST]:
+        path.unlink(missing_ok=True)
+
+
+def _file_facts(path: Path) -> dict[str, Any]:
+    stat = path.stat()
+    return {"bytes": stat.st_size, "sha256": file_sha256(path), "mtime_ns": stat.st_mtime_ns}
+
+
+def _verified_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of an intact entry; ValueError names the damaged file."""
+    manifest = json.loads((folder / MANIFEST).read_bytes())
+    for name, facts in manifest["files"].items():
+        stat = (folder / name).stat()
+        if stat.st_size != facts["bytes"]:
+            raise ValueError(f"{name} has {stat.st_size} bytes instead of {facts['bytes']}")
+        if stat.st_mtime_ns != facts["mtime_ns"]:
+            if file_sha256(folder / name) != facts["sha256"]:
+                raise ValueError(f"{name} does not match its checksum")
+            _restore_mtime(folder / name, facts["mtime_ns"])
+    return manifest
+
+
+def _restore_mtime(path: Path, mtime_ns: int) -> None:
+    """A copied but intact file gets its recorded time back, so that the next open need not hash it."""
+    try:
+        os.utime(path, ns=(mtime_ns, mtime_ns))
+    except PermissionError:
+        log.debug("%s belongs to another user: it is hashed at every open", path)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.info("waiting for another process that computes %s", path.with_suffix(""))
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
