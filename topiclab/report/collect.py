@@ -1,0 +1,100 @@
+"""Cells: what the run folders under outputs/<name>/ say, read without importing torch or any model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+AXES = ("data", "model", "embedder", "mode", "objective", "num_topics", "variant")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run folder: <data>/<model>/<embedder>-<mode>/<objective>/K<num_topics>/[<variant>/]seed<seed>.
+
+    axes: the value of every name in AXES; the folder's place says them, so a failed cell has them too.
+    status: done | failed | unreadable | missing; reason says why it is not done.
+    metrics: floats, nan where a metric does not apply; reasons: why it does not.
+    seconds: wall time of all stages of the run.
+    """
+
+    folder: Path
+    axes: dict[str, Any]
+    seed: int
+    status: str
+    reason: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    seconds: float = float("nan")
+
+    @property
+    def is_done(self) -> bool:
+        return self.status == "done"
+
+
+def collect_cells(root: Path) -> list[Cell]:
+    """Every cell under `root` (outputs/<name>), sorted by axes and seed.
+
+    A run folder is a `seed<number>` folder six or seven levels below. One without result.json is `missing`, and
+    so is a seed that only other configurations have. Raises FileNotFoundError when there is no cell at all.
+    """
+    folders = [path for path in root.glob("**/seed*") if path.is_dir() and path.name[4:].isdigit()]
+    cells = [read_cell(root, folder) for folder in folders if len(folder.relative_to(root).parts) >= 6]
+    if not cells:
+        raise FileNotFoundError(f"no run under {root}; `python -m topiclab name={root.name}` makes one")
+    return sorted(cells + _missing_seeds(cells), key=_sort_key)
+
+
+def read_cell(root: Path, folder: Path) -> Cell:
+    """The cell in `folder`; a file that cannot be read gives status `unreadable`, never an exception."""
+    data, model, embedder_mode, objective, topics, *variant, seed = folder.relative_to(root).parts
+    embedder, _, mode = embedder_mode.rpartition("-")
+    num_topics = int(topics[1:]) if topics[1:].isdigit() else topics
+    values = (data, model, embedder, mode, objective, num_topics, "/".join(variant))
+    cell = {"folder": folder, "axes": dict(zip(AXES, values, strict=True)), "seed": int(seed[4:])}
+    path = folder / "result.json"
+    if not path.exists():
+        return Cell(**cell, status="missing", reason="no result.json: not started, still running or killed")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        metrics = found["metrics"] if found["status"] == "done" else {}
+        return Cell(
+            **cell,
+            status=found["status"],
+            reason=str(found.get("reason") or ""),
+            metrics={name: float("nan" if value is None else value) for name, value in metrics.items()},
+            reasons=dict(found.get("reasons") or {}),
+            seconds=float(sum((found.get("seconds") or {}).values())),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return Cell(**cell, status="unreadable", reason=f"result.json: {type(error).__name__}: {error}")
+
+
+def group_cells(cells: Sequence[Cell]) -> dict[tuple[Any, ...], list[Cell]]:
+    """Cells that differ in nothing but the seed, by their values of AXES."""
+    groups: dict[tuple[Any, ...], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(tuple(cell.axes.values()), []).append(cell)
+    return groups
+
+
+def _missing_seeds(cells: Sequence[Cell]) -> list[Cell]:
+    """A grid is a rectangle: a seed that one configuration has, all have."""
+    seeds = {cell.seed for cell in cells}
+    missing = []
+    for group in group_cells(cells).values():
+        for seed in seeds - {cell.seed for cell in group}:
+            folder = group[0].folder.with_name(f"seed{seed}")
+            missing.append(
+                Cell(folder, group[0].axes, seed, "missing", "no run folder; other configurations have it")
+            )
+    return missing
+
+
+def _sort_key(cell: Cell) -> tuple[Any, ...]:
+    texts = tuple(str(cell.axes[axis]) for axis in AXES if axis != "num_topics")
+    num_topics = cell.axes["num_topics"]
+    return (*texts[:5], num_topics if isinstance(num_topics, int) else -1, *texts[5:], cell.seed)
