@@ -81,7 +81,7 @@ class Cache:
 def cached_arrays(
     root: Path | None, kind: str, key: Mapping[str, Any], compute: Callable[[], Mapping[str, np.ndarray]]
 ) -> dict[str, np.ndarray]:
-    """The arrays of `compute`, computed once per key (every time if root is None), memory-mapped read-only."""
+    """The arrays of `compute`, run once per key (every time if root is None), memory-mapped read-only."""
     if root is None:
         return dict(compute())
 
