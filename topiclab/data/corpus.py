@@ -25,6 +25,7 @@ class Corpus:
     token_offsets: (D + 1,) int64, document d owns token_ids[token_offsets[d]:token_offsets[d + 1]].
     split: (D,) int8 index into SPLITS.
     labels: (D,) int64 index into label_names, -1 where a document has none; None for a corpus without labels.
+    timestamps: (D,) datetime64[s] in UTC, NaT where missing; None for a corpus without.
     info: plain facts of how it was made (dropped documents, duplicates, ...).
     """
 
@@ -38,6 +39,7 @@ class Corpus:
     split: np.ndarray
     labels: np.ndarray | None = None
     label_names: tuple[str, ...] = ()
+    timestamps: np.ndarray | None = None
     info: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -61,7 +63,10 @@ class Corpus:
     def fingerprint(self) -> str:
         """sha256 over texts, vocabulary, counts and split: what a fit depends on."""
         arrays = (self.split, self.bow.indptr, self.bow.indices, self.bow.data)
-        parts = [array.tobytes().hex() if len(array) < 64 else hashlib.sha256(array.tobytes()).hexdigest() for array in arrays]
+        parts = [
+            array.tobytes().hex() if len(array) < 64 else hashlib.sha256(array.tobytes()).hexdigest()
+            for array in arrays
+        ]
         return _sha256([self.text_fingerprint, _sha256(self.vocab), *parts])
 
 

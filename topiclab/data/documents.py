@@ -1,0 +1,200 @@
+"""Documents: from a stream of raw records to a frozen Corpus, one policy for every source."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import logging
+import math
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from topiclab.data.corpus import SPLITS, Corpus
+from topiclab.data.vocabulary import columns, count_tokens, fit_vocabulary
+
+log = logging.getLogger(__name__)
+
+WARN_DUPLICATE_SHARE = 0.01
+
+
+class Document(NamedTuple):
+    """One record of a source; a missing label or id is None."""
+
+    text: str
+    id: str | None = None
+    label: Any = None
+    timestamp: Any = None
+
+
+def build_corpus(documents: Iterable[Document], data: Mapping[str, Any]) -> Corpus:
+    """Read the stream once, drop blanks (and duplicates), sample, choose the vocabulary, count and split.
+
+    data: the group `data`, of which name, sample, sample_seed, deduplicate, split and vocabulary are read here.
+    Raises ValueError for fewer than two documents, repeated ids, or an empty vocabulary.
+    """
+    info: dict[str, Any] = {"read": 0, "blank": 0, "duplicates": 0}
+    kept = _sample(_admit(documents, data["deduplicate"], info), data["sample"], data["sample_seed"])
+    if len(kept) < 2:
+        raise ValueError(
+            f"corpus {data['name']} has {len(kept)} usable documents ({info['read']} read, {info['blank']} blank, "
+            f"{info['duplicates']} repeated), but a topic model needs at least 2; check data.path and data.text_column"
+        )
+    if not data["deduplicate"] and info["duplicates"] > WARN_DUPLICATE_SHARE * info["read"]:
+        log.warning(
+            "corpus %s: %d of %d documents repeat an earlier text; data.deduplicate=true drops them",
+            *(data["name"], info["duplicates"], info["read"]),
+        )
+    texts = tuple(document.text for document in kept)
+    vocab, tokens = fit_vocabulary(texts, data["vocabulary"])
+    bow = count_tokens(tokens, vocab, data["vocabulary"])
+    labels, label_names = _labels([document.label for document in kept])
+    info["without_known_words"] = int((np.diff(bow.indptr) == 0).sum())
+    return Corpus(
+        name=data["name"],
+        ids=tuple(str(document.id) for document in kept),
+        texts=texts,
+        vocab=vocab,
+        bow=bow,
+        token_ids=columns(tokens.words, vocab)[tokens.ids],
+        token_offsets=tokens.offsets,
+        split=assign_split(texts, **data["split"]),
+        labels=labels,
+        label_names=label_names,
+        timestamps=_timestamps(kept),
+        info=info,
+    )
+
+
+def assign_split(texts: Iterable[str], val: float, test: float) -> np.ndarray:
+    """Split of each document, (D,) int8 index into SPLITS, from the hash of its text alone.
+
+    Nothing else enters, neither the other documents nor a seed nor the id, so a document never moves when others
+    come, go or change places, and all copies of a text land on the same side. Test is cut first: changing val
+    leaves test as it is. The shares are expectations; small corpora differ by chance.
+    """
+    if min(val, test) < 0 or val + test >= 1:
+        raise ValueError(
+            f"data.split.val={val} and data.split.test={test} are shares of the documents: "
+            "each at least 0 and together below 1, because the rest is for training"
+        )
+    position = np.array([int(text_key(text)[:13], 16) / 16**13 for text in texts])
+    split = np.full(len(position), SPLITS.index("train"), dtype=np.int8)
+    split[position < val + test] = SPLITS.index("val")
+    split[position < test] = SPLITS.index("test")
+    return split
+
+
+def text_key(text: str) -> str:
+    """The first 128 bits of the sha256 of a text in Unicode form NFC, as 32 hex digits."""
+    return hashlib.sha256(unicodedata.normalize("NFC", text).encode("utf-8")).hexdigest()[:32]
+
+
+def _admit(documents: Iterable[Document], deduplicate: bool, info: dict[str, Any]) -> Iterator[Document]:
+    """Documents with text and an id, counted in info.
+
+    A document without an id of its own is called by its text key, and its later copies key-2, key-3 and so on.
+    """
+    copies: dict[str, int] = {}
+    ids: set[str] = set()
+    for document in documents:
+        info["read"] += 1
+        if not document.text or document.text.isspace():
+            info["blank"] += 1
+            continue
+        key = _checked_key(document, info["read"])
+        copies[key] = copies.get(key, 0) + 1
+        if copies[key] > 1:
+            info["duplicates"] += 1
+            if deduplicate:
+                continue
+        if document.id is None:
+            yield document._replace(id=key if copies[key] == 1 else f"{key}-{copies[key]}")
+            continue
+        if document.id in ids:
+            raise ValueError(
+                f"id {document.id!r} of document {info['read']} was used before; ids must be unique: "
+                "choose another data.id_column, or null to number documents by their text"
+            )
+        ids.add(document.id)
+        yield document
+
+
+def _checked_key(document: Document, number: int) -> str:
+    try:
+        return text_key(document.text)
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"document {number} holds half a surrogate pair at character {error.start}, which is no text; "
+            "repair it where the file is written"
+        ) from error
+
+
+def _sample(documents: Iterable[Document], size: int | None, seed: int) -> list[Document]:
+    """The `size` documents whose hashed (seed, id) is smallest, in their old order, in memory for `size` of them.
+
+    A document's place in the queue depends on its own id only, so a sample of 100 is part of the sample of 200.
+    """
+    if size is None:
+        return list(documents)
+    if size < 2:
+        raise ValueError(f"data.sample={size} must be at least 2 documents, or null for all of them")
+    ranked = (
+        (hashlib.sha256(f"{seed}:{doc.id}".encode()).digest(), row, doc) for row, doc in enumerate(documents)
+    )
+    return [document for _, _, document in sorted(heapq.nsmallest(size, ranked), key=lambda item: item[1])]
+
+
+def _labels(values: list[Any]) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Label ids (D,) int64, -1 where missing, and the sorted names; numbers sort as numbers."""
+    names = [_label_name(value) for value in values]
+    present = {name for name in names if name is not None}
+    if not present:
+        return None, ()
+    try:
+        ordered = sorted(present, key=float)
+    except ValueError:
+        ordered = sorted(present)
+    index: dict[str | None, int] = {name: number for number, name in enumerate(ordered)}
+    return np.array([index.get(name, -1) for name in names], dtype=np.int64), tuple(ordered)
+
+
+def _label_name(value: Any) -> str | None:
+    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, (list, tuple, dict, set)):
+        raise ValueError(
+            f"label {value!r} is a {type(value).__name__}, but data.label_column must hold one value"
+        )
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _timestamps(documents: list[Document]) -> np.ndarray | None:
+    """Times (D,) datetime64[s] in UTC, NaT where missing; None when every one is."""
+    if all(document.timestamp is None for document in documents):
+        return None
+    return np.array([_timestamp(document) for document in documents], dtype="datetime64[s]")
+
+
+def _timestamp(document: Document) -> np.datetime64:
+    value = document.timestamp
+    if value is None or value == "":
+        return np.datetime64("NaT")
+    try:
+        if isinstance(value, str) and len(value) > len("2024-05"):
+            value = datetime.fromisoformat(value.strip().replace("Z", "+00:00"))
+        if isinstance(value, datetime):
+            return np.datetime64(
+                value.astimezone(timezone.utc).replace(tzinfo=None) if value.tzinfo else value, "s"
+            )
+        return np.datetime64(str(value), "s")
+    except ValueError as error:
+        raise ValueError(
+            f"timestamp {document.timestamp!r} of document {document.id} is no date; data.timestamp_column must hold "
+            "ISO 8601 such as 2024-05-01 or 2024-05-01T12:00:00Z, or a year"
+        ) from error

@@ -1,0 +1,193 @@
+"""Files of documents: CSV, TSV, JSONL, Parquet and plain lines, read as a stream.
+
+`.gz` and `.zst` behind a text format are unpacked on the way. Memory holds one record (Parquet: one batch) at a time.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import gzip
+import io
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, cast
+
+from topiclab.data.documents import Document
+
+LONGEST_FIELD = (
+    2**31 - 1
+)  # csv stops at 128 KiB by default; this is the most a C long holds on every platform
+PARQUET_BATCH = 1024
+FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".txt", ".cor")
+PACKED = (".gz", ".zst")
+
+
+def read_documents(
+    path: Path,
+    text_column: str,
+    label_column: str | None = None,
+    id_column: str | None = None,
+    timestamp_column: str | None = None,
+    encoding: str = "utf-8",
+) -> Iterator[Document]:
+    """Documents of one file in file order; text that is missing becomes "", to be dropped and counted as blank.
+
+    Raises FileNotFoundError; ValueError for an unknown suffix, an empty file, a missing column (with the columns
+    there are), bytes that are not `encoding`, a malformed line, or a text that is a list or a mapping.
+    """
+    wanted = [name for name in (text_column, label_column, id_column, timestamp_column) if name is not None]
+    records = read_records(path, wanted, encoding)
+    for number, record in enumerate(records, 1):
+        identity = record.get(id_column) if id_column else None
+        if id_column and (identity is None or identity == ""):
+            raise ValueError(
+                f"{path}, record {number}: {id_column} is empty; fill it or set data.id_column=null"
+            )
+        yield Document(
+            text=_text(record.get(text_column), path, number, text_column),
+            id=None if identity is None else str(identity),
+            label=record.get(label_column) if label_column else None,
+            timestamp=record.get(timestamp_column) if timestamp_column else None,
+        )
+
+
+def read_records(path: Path, columns: list[str], encoding: str = "utf-8") -> Iterator[Mapping[str, Any]]:
+    """Records of one file as mappings that hold at least the named columns, where the record has them."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    kind = suffixes[-2] if len(suffixes) > 1 and suffixes[-1] in PACKED else "".join(suffixes[-1:])
+    if kind not in FORMATS or (kind == ".parquet" and suffixes[-1] != kind):
+        raise ValueError(
+            f"{path}: the suffix {path.suffix or '(none)'} is not known; use {' '.join(FORMATS)}, "
+            "the text formats also with .gz or .zst behind"
+        )
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; check data.path")
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path}: the file is empty; check data.path")
+    if kind == ".parquet":
+        return _read_parquet(path, columns)
+    if kind in (".jsonl", ".ndjson"):
+        return _read_jsonl(path, columns, encoding)
+    if kind in (".txt", ".cor"):
+        _check_columns(path, ["text"], columns)
+        return ({"text": line.rstrip("\r\n")} for line in _lines(path, encoding))
+    return _read_csv(path, columns, encoding, "\t" if kind == ".tsv" else ",")
+
+
+def _read_csv(path: Path, columns: list[str], encoding: str, delimiter: str) -> Iterator[dict[str, str]]:
+    csv.field_size_limit(LONGEST_FIELD)
+    reader = csv.DictReader(_lines(path, encoding), delimiter=delimiter, strict=True)
+    try:
+        _check_columns(path, reader.fieldnames or [], columns)
+        for record in reader:
+            if None in record or None in record.values():
+                raise ValueError(
+                    f"{path}, line {reader.line_num}: the record does not have the header's "
+                    f"{len(reader.fieldnames or [])} fields; quote texts that hold {delimiter!r} or line breaks"
+                )
+            yield record
+    except csv.Error as error:
+        raise ValueError(
+            f"{path}, line {reader.line_num}: malformed CSV ({error}); repair the line"
+        ) from error
+
+
+def _read_jsonl(path: Path, columns: list[str], encoding: str) -> Iterator[dict[str, Any]]:
+    seen: dict[str, None] = {}
+    for number, line in enumerate(_lines(path, encoding), 1):
+        if line.isspace():
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"{path}, line {number}: malformed JSON ({error.msg} at character {error.pos + 1}); repair the line"
+            ) from error
+        if not isinstance(record, dict):
+            raise ValueError(
+                f"{path}, line {number}: {type(record).__name__} instead of an object with named fields"
+            )
+        if not seen:
+            _check_columns(path, record, columns[:1])
+        seen.update(dict.fromkeys(record))
+        yield record
+    # Labels may be given for some documents only, so their column is judged after the last line.
+    _check_columns(path, seen, columns)
+
+
+def _read_parquet(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        file = parquet.ParquetFile(path)
+    except pyarrow.ArrowInvalid as error:
+        raise ValueError(f"{path}: not a Parquet file ({error}); check data.path") from error
+    with file:
+        _check_columns(path, file.schema_arrow.names, columns)
+        for batch in file.iter_batches(batch_size=PARQUET_BATCH, columns=columns):
+            yield from batch.to_pylist()
+
+
+def _lines(path: Path, encoding: str) -> Iterator[str]:
+    """Decoded lines with their ends; a byte-order mark is dropped."""
+    codec = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
+    try:
+        with _open(path) as stream, io.TextIOWrapper(stream, encoding=codec, newline="") as text:
+            yield from text
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}{_first_bad_byte(path, encoding)}; try data.encoding=latin-1") from error
+    except LookupError as error:
+        raise ValueError(f"data.encoding={encoding} is not known to Python; utf-8 and latin-1 are") from error
+    except (EOFError, gzip.BadGzipFile) as error:
+        raise ValueError(f"{path}: cannot be unpacked ({error}); copy the file again") from error
+
+
+def _first_bad_byte(path: Path, encoding: str) -> str:
+    """Where decoding fails: the line and the byte in it, for the encodings whose line end is the byte 10."""
+    with _open(path) as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                line.decode(encoding)
+            except UnicodeDecodeError as error:
+                found = f"0x{line[error.start]:02x}"
+                return f", line {number}, byte {error.start + 1}: {found} is not {encoding} ({error.reason})"
+    return f": the file is not {encoding}"
+
+
+def _open(path: Path) -> IO[bytes]:
+    suffix = path.suffix.lower()
+    if suffix == ".gz":
+        return cast("IO[bytes]", gzip.open(path, "rb"))
+    if suffix == ".zst":
+        import zstandard
+
+        reader = zstandard.ZstdDecompressor().stream_reader(
+            path.open("rb"), read_across_frames=True, closefd=True
+        )
+        return io.BufferedReader(cast("io.RawIOBase", reader))
+    return path.open("rb")
+
+
+def _check_columns(path: Path, present: Iterable[str], wanted: list[str]) -> None:
+    names = list(present)
+    if not names:
+        raise ValueError(f"{path}: there is no record in the file; check data.path")
+    for name in wanted:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ValueError(f"{path}: no column {name}, the columns are {', '.join(names)}{hint}")
+
+
+def _text(value: Any, path: Path, number: int, column: str) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, (list, dict, bytes)):
+        raise ValueError(
+            f"{path}, record {number}: {column} is a {type(value).__name__}, not a text; choose another data.text_column"
+        )
+    return str(value)

@@ -1,0 +1,174 @@
+"""Sources: where the named corpora come from, and load_corpus, the one door to them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from topiclab.data.corpus import Corpus
+from topiclab.data.documents import Document, build_corpus
+from topiclab.data.file import read_documents
+from topiclab.data.synthetic import planted_documents
+
+# What the numbers 1..20 of label_StackOverflow.txt stand for, in the order of its README.
+STACKOVERFLOW_TAGS = (
+    "wordpress oracle svn apache excel matlab visual-studio cocoa osx bash "
+    "spring hibernate scala sharepoint ajax qt drupal linq haskell magento"
+).split()
+FILES = {name: f"{name}.parquet" for name in ("20newsgroups", "stackoverflow", "tweet_topic")}
+ORIGINS = {
+    "stackoverflow": "title_StackOverflow.txt with label_StackOverflow.txt beside it from "
+    "https://github.com/jacoxu/StackOverflow (rawText)",
+    "tweet_topic": "tweet_topic.tsv from https://github.com/raymondzmc/DSL-Topic (data/raw_data)",
+}
+
+
+def load_corpus(data: Mapping[str, Any]) -> Corpus:
+    """The corpus that the configuration group `data` describes.
+
+    Kept in memory by the content of `data` and the size and time of its file, so that the cells of a grid in one
+    process load it once. Raises FileNotFoundError or ValueError with the way out; see the readers.
+    """
+    path = _locate(data)
+    stamp = (path.stat().st_mtime_ns, path.stat().st_size) if path and path.is_file() else None
+    return _load(json.dumps(data, sort_keys=True), path, stamp)
+
+
+@lru_cache(maxsize=8)
+def _load(data_json: str, path: Path | None, stamp: tuple[int, int] | None) -> Corpus:
+    data = json.loads(data_json)
+    return build_corpus(_documents(data, path), data)
+
+
+def corpus_from_texts(
+    texts: Sequence[str],
+    *,
+    name: str = "texts",
+    labels: Sequence[Any] | None = None,
+    ids: Sequence[str] | None = None,
+    vocabulary: Mapping[str, Any],
+    split: Mapping[str, float],
+) -> Corpus:
+    """A corpus from strings in memory; labels and ids, when given, are as long as texts. Blank texts are dropped."""
+    for label, values in (("labels", labels), ("ids", ids)):
+        if values is not None and len(values) != len(texts):
+            raise ValueError(f"{len(texts)} texts but {len(values)} {label}; give one for every text")
+    documents = (
+        Document(text, None if ids is None else str(ids[row]), None if labels is None else labels[row])
+        for row, text in enumerate(texts)
+    )
+    data = {"name": name, "deduplicate": False, "sample": None, "sample_seed": 0}
+    return build_corpus(documents, {**data, "vocabulary": vocabulary, "split": split})
+
+
+def data_folder() -> Path:
+    """Where corpus files are looked for: $TOPICLAB_DATA, else ../shared/data beside the checkout, else data/."""
+    if folder := os.environ.get("TOPICLAB_DATA"):
+        return Path(folder)
+    for checkout in (Path.cwd(), Path(__file__).resolve().parents[2]):
+        if (shared := checkout.parent / "shared" / "data").is_dir():
+            return shared
+    return Path("data")
+
+
+def _locate(data: Mapping[str, Any]) -> Path | None:
+    """The file a source reads, None for those without one."""
+    if data.get("path"):
+        return Path(data["path"]).expanduser()
+    return data_folder() / FILES[data["source"]] if data["source"] in FILES else None
+
+
+def _documents(data: Mapping[str, Any], path: Path | None) -> Iterator[Document]:
+    """The raw documents of one source, as a stream."""
+    source = data["source"]
+    if source == "lee":
+        from gensim.test.utils import datapath
+
+        return read_documents(Path(datapath("lee_background.cor")), "text")
+    if source == "synthetic":
+        return planted_documents(**data["planted"])
+    if source == "20newsgroups":
+        return _newsgroups(path, data["subset"], data["remove"])
+    if source in ORIGINS:
+        return _published(source, path, data["encoding"])
+    if source == "file":
+        if path is None:
+            raise ValueError("data=file needs data.path=<file>, and data.text_column where it is not `text`")
+        columns = {key: data[key] for key in ("text_column", "label_column", "id_column", "timestamp_column")}
+        return read_documents(path, **columns, encoding=data["encoding"])
+    raise ValueError(
+        f"data.source={source} is unknown; use lee, synthetic, 20newsgroups, {', '.join(ORIGINS)} or file"
+    )
+
+
+def _published(source: str, path: Path | None, encoding: str) -> Iterator[Document]:
+    """StackOverflow titles or TweetTopic, from Parquet (text, label_name) or from the published files."""
+    if path is None or not path.is_file():
+        raise FileNotFoundError(
+            f"data={source}: no file {path}; put {FILES[source]} (columns text, label_name) into that folder "
+            f"or the one $TOPICLAB_DATA names, or give data.path=<file> of the original: {ORIGINS[source]}"
+        )
+    if source == "stackoverflow" and path.suffix == ".txt":
+        return _stackoverflow_titles(path, encoding)
+    return read_documents(path, "text", "label_name", encoding=encoding)
+
+
+def _stackoverflow_titles(path: Path, encoding: str) -> Iterator[Document]:
+    titles = read_documents(path, "text", encoding=encoding)
+    numbers = read_documents(path.with_name(path.name.replace("title", "label")), "text", encoding=encoding)
+    for title, number in zip(titles, numbers, strict=True):
+        yield title._replace(label=STACKOVERFLOW_TAGS[int(number.text) - 1])
+
+
+def _newsgroups(path: Path | None, subset: str, remove: Sequence[str]) -> Iterator[Document]:
+    """20 Newsgroups, sorted by date into train and test by its makers; ids are <group>/<number>.
+
+    remove: any of headers, footers, quotes, cut by scikit-learn's own functions, whichever source the posts have.
+    """
+    from sklearn.datasets import _twenty_newsgroups as newsgroups
+
+    strip = {
+        "headers": newsgroups.strip_newsgroup_header,
+        "footers": newsgroups.strip_newsgroup_footer,
+        "quotes": newsgroups.strip_newsgroup_quoting,
+    }
+    if subset not in ("all", "train", "test"):
+        raise ValueError(f"data.subset={subset} is unknown; use all, train or test")
+    if unknown := sorted(set(remove) - set(strip)):
+        raise ValueError(
+            f"data.remove={list(remove)} names {', '.join(unknown)}; use any of {', '.join(strip)}"
+        )
+    for document, part in _newsgroup_posts(path, subset):
+        if subset not in ("all", part):
+            continue
+        text = document.text
+        for name in ("headers", "footers", "quotes"):
+            text = strip[name](text) if name in remove else text
+        yield document._replace(text=text)
+
+
+def _newsgroup_posts(path: Path | None, subset: str) -> Iterator[tuple[Document, str]]:
+    """Raw posts with the subset they belong to."""
+    if path is not None and path.is_file():
+        from topiclab.data.file import read_records
+
+        for record in read_records(path, ["id", "text", "label_name", "split"]):
+            name = record["label_name"]
+            yield Document(record["text"], f"{name}/{record['id']}", name), record["split"]
+        return
+    from sklearn.datasets import fetch_20newsgroups
+
+    try:
+        posts: Any = fetch_20newsgroups(subset=subset, shuffle=False)
+    except OSError as error:
+        raise FileNotFoundError(
+            f"data=20newsgroups: no file {path}, and scikit-learn could not download the posts ({error}); "
+            "give data.path or $TOPICLAB_DATA, or fill scikit-learn's folder with fetch_20newsgroups once"
+        ) from error
+    for text, target, file in zip(posts.data, posts.target, posts.filenames, strict=True):
+        name = posts.target_names[target]
+        yield Document(text, f"{name}/{Path(file).name}", name), subset

@@ -1,0 +1,49 @@
+"""Planted topics: a corpus whose true topics are known, for tests and first runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from topiclab.data.documents import Document
+
+CONSONANTS, VOWELS = "bdfgklmnprstvz", "aeiou"
+
+
+def planted_documents(
+    num_topics: int, words_per_topic: int, num_docs: int, doc_length: int, concentration: float, seed: int
+) -> Iterator[Document]:
+    """Draw documents of the LDA story with topics that share no word.
+
+    theta ~ Dirichlet(concentration / num_topics); each of Poisson(doc_length) + 1 words is drawn from a topic of
+    theta and there by a Zipf-like weight 1 / (rank + 5). The label is the topic most words came from.
+    Word w of topic k reads topic_word(k, w); texts are the words joined by spaces.
+    """
+    generator = np.random.default_rng(seed)
+    vocabulary = np.array([[topic_word(k, w) for w in range(words_per_topic)] for k in range(num_topics)])
+    weight = 1 / (np.arange(words_per_topic) + 5)
+    for _ in range(num_docs):
+        theta = generator.dirichlet(np.full(num_topics, concentration / num_topics))
+        topics = generator.choice(num_topics, size=generator.poisson(doc_length) + 1, p=theta)
+        ranks = generator.choice(words_per_topic, size=len(topics), p=weight / weight.sum())
+        yield Document(" ".join(vocabulary[topics, ranks]), label=f"topic{np.bincount(topics).argmax():02d}")
+
+
+def topic_word(topic: int, rank: int) -> str:
+    """A pronounceable made-up word; the first syllables spell the topic, the last two the rank."""
+    return _syllables(topic) + _syllables(rank)
+
+
+def _syllables(number: int) -> str:
+    """Two syllables that no other number below 4,900 spells."""
+    base = len(CONSONANTS) * len(VOWELS)
+    return "".join(
+        CONSONANTS[n // len(VOWELS)] + VOWELS[n % len(VOWELS)] for n in divmod(number % base**2, base)
+    )
+
+
+def planted_topics(data: dict[str, Any]) -> list[list[str]]:
+    """The true topics of a `data=synthetic` corpus: K lists of words, likeliest first."""
+    return [[topic_word(k, w) for w in range(data["words_per_topic"])] for k in range(data["num_topics"])]
