@@ -1,0 +1,149 @@
+"""Cooccurrence: in how many windows of a reference corpus words, and pairs of words, are seen."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from topiclab.data.cache import cached_arrays
+
+if TYPE_CHECKING:
+    from topiclab.data.corpus import Corpus
+
+EXACT, GENSIM = "exact", "gensim"
+MAX_DENSE_WORDS = 10_000  # a table of 400 MB; a larger vocabulary is counted for the requested words only
+
+
+@dataclass(frozen=True, eq=False)
+class Cooccurrence:
+    """Boolean counts over the windows of a corpus.
+
+    vocab: V words.
+    word_counts: (V,) windows that hold the word.
+    pair_counts: (V, V) windows that hold both words; symmetric, the diagonal equals word_counts.
+    num_windows: all windows; a document shorter than the window, or empty, counts as one, as in gensim.
+    window: tokens in a window, None where the window is the whole document.
+    variant: "exact", or "gensim" for the counts of its WordOccurrenceAccumulator, which forgets a word as
+        soon as one copy leaves the window even while another is inside. Whole documents are always exact.
+    """
+
+    vocab: tuple[str, ...]
+    word_counts: np.ndarray
+    pair_counts: np.ndarray
+    num_windows: int
+    window: int | None
+    variant: str
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Place in vocab of every word that some window holds."""
+        return {word: place for place, word in enumerate(self.vocab) if self.word_counts[place] > 0}
+
+    def ids(self, topics: Sequence[Sequence[str]]) -> np.ndarray:
+        """(K, T) places of the topics' words in vocab, -1 for a word that no window holds."""
+        return np.array([[self.index.get(word, -1) for word in words] for words in topics], dtype=np.int64)
+
+    def absent(self, topics: Sequence[Sequence[str]]) -> list[str]:
+        """The topics' words that no window holds, in alphabetical order."""
+        return sorted({word for words in topics for word in words if word not in self.index})
+
+
+_counted: WeakKeyDictionary[Corpus, dict[tuple[int | None, str], Cooccurrence]] = WeakKeyDictionary()
+
+
+def cooccurrence(
+    corpus: Corpus,
+    window: int | None,
+    variant: str = EXACT,
+    *,
+    words: Iterable[str] | None = None,
+    cache_root: Path | None = None,
+) -> Cooccurrence:
+    """Counts over all documents of the corpus, taken once per corpus and process, and once per cache_root.
+
+    words: what a vocabulary of more than MAX_DENSE_WORDS is cut to; those counts are quick and not kept.
+    Raises ValueError for a window below one token, and for such a vocabulary without words.
+    """
+    if (window is not None and window < 1) or variant not in (EXACT, GENSIM):
+        raise ValueError(
+            f"window={window}, variant={variant!r}; expected tokens >= 1 or None, and exact or gensim"
+        )
+    variant = variant if window is not None else EXACT
+    if corpus.num_words > MAX_DENSE_WORDS:
+        if words is None:
+            raise ValueError(
+                f"a table over {corpus.num_words} words is too large (limit {MAX_DENSE_WORDS}); pass words="
+            )
+        wanted = set(words)
+        is_wanted = np.array([word in wanted for word in corpus.vocab])
+        return _named(corpus, is_wanted, window, variant, _count(corpus, window, variant, is_wanted))
+    kept = _counted.setdefault(corpus, {})
+    if (window, variant) not in kept:
+        key = {
+            "corpus": corpus.fingerprint,
+            "tokens": token_fingerprint(corpus),
+            "window": window,
+            "variant": variant,
+        }
+        is_wanted = np.ones(corpus.num_words, dtype=bool)
+        tables = cached_arrays(
+            cache_root, "cooccurrence", key, lambda: _count(corpus, window, variant, is_wanted)
+        )
+        kept[window, variant] = _named(corpus, is_wanted, window, variant, tables)
+    return kept[window, variant]
+
+
+def token_fingerprint(corpus: Corpus) -> str:
+    """sha256 over the tokens in order, which the corpus' own fingerprint leaves out."""
+    digest = hashlib.sha256(np.ascontiguousarray(corpus.token_ids, dtype=np.int32).data)
+    digest.update(np.ascontiguousarray(corpus.token_offsets, dtype=np.int64).data)
+    return digest.hexdigest()
+
+
+def _named(
+    corpus: Corpus, is_wanted: np.ndarray, window: int | None, variant: str, tables: dict[str, np.ndarray]
+) -> Cooccurrence:
+    return Cooccurrence(
+        vocab=tuple(corpus.vocab[word] for word in np.flatnonzero(is_wanted)),
+        word_counts=tables["word_counts"],
+        pair_counts=tables["pair_counts"],
+        num_windows=int(tables["num_windows"][0]),
+        window=window,
+        variant=variant,
+    )
+
+
+def _count(corpus: Corpus, window: int | None, variant: str, is_wanted: np.ndarray) -> dict[str, np.ndarray]:
+    """word_counts, pair_counts and num_windows (1,) over the wanted words, in vocabulary order."""
+    from topiclab.metrics.sightings import add_overlaps, sight_words  # numba takes half a second to import
+
+    num_wanted = int(is_wanted.sum())
+    places = np.full(corpus.num_words + 1, -1, dtype=np.int32)  # the last one answers for token -1
+    places[:-1][is_wanted] = np.arange(num_wanted)
+    if window is None:
+        words = places[corpus.bow.indices]
+        is_seen = (words >= 0) & (corpus.bow.data > 0)
+        words, firsts = (
+            words[is_seen],
+            np.repeat(np.arange(corpus.num_docs), np.diff(corpus.bow.indptr))[is_seen],
+        )
+        lasts, num_windows = firsts, corpus.num_docs
+    else:
+        tokens, offsets = places[corpus.token_ids], np.array(corpus.token_offsets, np.int64)
+        words, firsts, lasts, num_windows = sight_words(
+            tokens, offsets, num_wanted, window, variant == GENSIM
+        )
+    dtype = np.int32 if num_windows < 2**31 else np.int64
+    word_counts = np.bincount(words, weights=lasts - firsts + 1, minlength=num_wanted).astype(dtype)
+    pair_counts = np.zeros((num_wanted, num_wanted), dtype=dtype)
+    add_overlaps(words, firsts, lasts, np.argsort(words, kind="stable"), pair_counts)
+    pair_counts += pair_counts.T
+    np.fill_diagonal(pair_counts, word_counts)
+    return {"word_counts": word_counts, "pair_counts": pair_counts, "num_windows": np.array([num_windows])}

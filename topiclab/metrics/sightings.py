@@ -1,0 +1,79 @@
+"""Sightings: which windows see a word, as intervals of window starts, and how often two words share one.
+
+A window is known by its start; all starts of a corpus are numbered through, document after document. Each
+occurrence of a word owns an interval of starts, and the intervals of one word never overlap, so the windows
+that hold two words are the sum of the overlaps of their intervals: no window is ever enumerated.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True)
+def sight_words(
+    token_ids: np.ndarray, offsets: np.ndarray, num_words: int, window: int, is_gensim: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """Word, first and last window start of every interval, by ascending first; and the number of windows.
+
+    token_ids: (T,), negative for a token that only takes a place.  offsets: (D + 1,).
+    A document of n tokens has max(1, n - window + 1) windows. An occurrence enters at start
+    max(0, position - window + 1) and yields to the next copy of its word. It leaves with its own token, or,
+    as in gensim, as soon as any earlier copy leaves the window.
+    """
+    num_tokens = len(token_ids)
+    words = np.empty(num_tokens, np.int32)
+    firsts = np.empty(num_tokens, np.int64)
+    lasts = np.empty(num_tokens, np.int64)
+    next_copy = np.empty(num_tokens, np.int64)
+    seen_at = np.full(
+        num_words, num_tokens + window, np.int64
+    )  # the nearest copy to the right, then the oldest
+    num_sightings = num_windows = 0
+    for doc in range(len(offsets) - 1):
+        begin, end = offsets[doc], offsets[doc + 1]
+        for place in range(end - 1, begin - 1, -1):
+            word = token_ids[place]
+            if word >= 0:
+                next_copy[place] = seen_at[word]
+                seen_at[word] = place
+        final = max(0, end - begin - window)
+        for place in range(begin, end):
+            word = token_ids[place]
+            if word < 0:
+                continue
+            first = max(0, place - begin - window + 1)
+            while seen_at[word] < begin + first:
+                seen_at[word] = next_copy[seen_at[word]]
+            leaves = seen_at[word] if is_gensim else place
+            next_first = max(0, next_copy[place] - begin - window + 1)
+            last = min(leaves - begin, next_first - 1, final)
+            if last >= first:
+                words[num_sightings] = word
+                firsts[num_sightings] = num_windows + first
+                lasts[num_sightings] = num_windows + last
+                num_sightings += 1
+        for place in range(begin, end):
+            if token_ids[place] >= 0:
+                seen_at[token_ids[place]] = num_tokens + window
+        num_windows += final + 1
+    return words[:num_sightings], firsts[:num_sightings], lasts[:num_sightings], num_windows
+
+
+@njit(cache=True)
+def add_overlaps(
+    words: np.ndarray, firsts: np.ndarray, lasts: np.ndarray, order: np.ndarray, pair_counts: np.ndarray
+) -> None:
+    """Add the overlap of every sighting with each later one to pair_counts[word, later word], in place.
+
+    firsts ascend, so a row of neighbours ends at the first that begins after the sighting has ended.
+    order: the sightings grouped by word, so that one row of pair_counts stays in the processor's cache.
+    """
+    for here in order:
+        last = lasts[here]
+        row = pair_counts[words[here]]
+        for there in range(here + 1, len(words)):
+            if firsts[there] > last:
+                break
+            row[words[there]] += min(last, lasts[there]) - firsts[there] + 1
