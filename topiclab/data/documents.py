@@ -6,9 +6,10 @@ import hashlib
 import heapq
 import logging
 import math
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,8 @@ from topiclab.data.vocabulary import columns, count_tokens, fit_vocabulary
 log = logging.getLogger(__name__)
 
 WARN_DUPLICATE_SHARE = 0.01
+NUMBER = re.compile(r"-?\d+(\.\d+)?")
+YEAR_OR_MONTH = re.compile(r"\d{4}(-\d\d)?")
 
 
 class Document(NamedTuple):
@@ -33,15 +36,16 @@ class Document(NamedTuple):
 def build_corpus(documents: Iterable[Document], data: Mapping[str, Any]) -> Corpus:
     """Read the stream once, drop blanks (and duplicates), sample, choose the vocabulary, count and split.
 
-    data: the group `data`, of which name, sample, sample_seed, deduplicate, split and vocabulary are read here.
+    data: the group `data`; name, sample, sample_seed, deduplicate, split and vocabulary are read here.
     Raises ValueError for fewer than two documents, repeated ids, or an empty vocabulary.
     """
     info: dict[str, Any] = {"read": 0, "blank": 0, "duplicates": 0}
     kept = _sample(_admit(documents, data["deduplicate"], info), data["sample"], data["sample_seed"])
     if len(kept) < 2:
         raise ValueError(
-            f"corpus {data['name']} has {len(kept)} usable documents ({info['read']} read, {info['blank']} blank, "
-            f"{info['duplicates']} repeated), but a topic model needs at least 2; check data.path and data.text_column"
+            f"corpus {data['name']} has {len(kept)} usable documents ({info['read']} read, {info['blank']} "
+            f"blank, {info['duplicates']} repeated), but a topic model needs at least 2; check data.path and "
+            "data.text_column"
         )
     if not data["deduplicate"] and info["duplicates"] > WARN_DUPLICATE_SHARE * info["read"]:
         log.warning(
@@ -72,9 +76,10 @@ def build_corpus(documents: Iterable[Document], data: Mapping[str, Any]) -> Corp
 def assign_split(texts: Iterable[str], val: float, test: float) -> np.ndarray:
     """Split of each document, (D,) int8 index into SPLITS, from the hash of its text alone.
 
-    Nothing else enters, neither the other documents nor a seed nor the id, so a document never moves when others
-    come, go or change places, and all copies of a text land on the same side. Test is cut first: changing val
-    leaves test as it is. The shares are expectations; small corpora differ by chance.
+    Nothing else enters, neither the other documents nor a seed nor the id, so a document never moves when
+    others come, go or change places, and all copies of a text land on the same side, whatever their ids.
+    Test is cut first: changing val leaves test as it is. The shares are expectations; small corpora differ
+    by chance.
     """
     if min(val, test) < 0 or val + test >= 1:
         raise ValueError(
@@ -96,7 +101,7 @@ def text_key(text: str) -> str:
 def _admit(documents: Iterable[Document], deduplicate: bool, info: dict[str, Any]) -> Iterator[Document]:
     """Documents with text and an id, counted in info.
 
-    A document without an id of its own is called by its text key, and its later copies key-2, key-3 and so on.
+    A document without an id of its own is called by its text key, its later copies key-2, key-3 and so on.
     """
     copies: dict[str, int] = {}
     ids: set[str] = set()
@@ -134,9 +139,10 @@ def _checked_key(document: Document, number: int) -> str:
 
 
 def _sample(documents: Iterable[Document], size: int | None, seed: int) -> list[Document]:
-    """The `size` documents whose hashed (seed, id) is smallest, in their old order, in memory for `size` of them.
+    """The `size` documents whose hashed (seed, id) is smallest, in their old order; holds `size` in memory.
 
-    A document's place in the queue depends on its own id only, so a sample of 100 is part of the sample of 200.
+    A document's rank depends on its own id only: a sample of 100 is part of the sample of 200, and documents
+    that come later replace few.
     """
     if size is None:
         return list(documents)
@@ -154,18 +160,17 @@ def _labels(values: list[Any]) -> tuple[np.ndarray | None, tuple[str, ...]]:
     present = {name for name in names if name is not None}
     if not present:
         return None, ()
-    try:
-        ordered = sorted(present, key=float)
-    except ValueError:
-        ordered = sorted(present)
+    ordered = sorted(present)
+    if all(NUMBER.fullmatch(name) for name in present):
+        ordered.sort(key=float)
     index: dict[str | None, int] = {name: number for number, name in enumerate(ordered)}
     return np.array([index.get(name, -1) for name in names], dtype=np.int64), tuple(ordered)
 
 
 def _label_name(value: Any) -> str | None:
-    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+    if _is_missing(value):
         return None
-    if isinstance(value, (list, tuple, dict, set)):
+    if not isinstance(value, (str, bool, int, float, np.generic, date)):
         raise ValueError(
             f"label {value!r} is a {type(value).__name__}, but data.label_column must hold one value"
         )
@@ -176,25 +181,33 @@ def _label_name(value: Any) -> str | None:
 
 def _timestamps(documents: list[Document]) -> np.ndarray | None:
     """Times (D,) datetime64[s] in UTC, NaT where missing; None when every one is."""
-    if all(document.timestamp is None for document in documents):
+    if all(_is_missing(document.timestamp) for document in documents):
         return None
     return np.array([_timestamp(document) for document in documents], dtype="datetime64[s]")
 
 
 def _timestamp(document: Document) -> np.datetime64:
     value = document.timestamp
-    if value is None or value == "":
+    if _is_missing(value):
         return np.datetime64("NaT")
+    written = str(value).strip()
+    if YEAR_OR_MONTH.fullmatch(written):
+        return np.datetime64(written, "s")
     try:
-        if isinstance(value, str) and len(value) > len("2024-05"):
-            value = datetime.fromisoformat(value.strip().replace("Z", "+00:00"))
-        if isinstance(value, datetime):
-            return np.datetime64(
-                value.astimezone(timezone.utc).replace(tzinfo=None) if value.tzinfo else value, "s"
-            )
-        return np.datetime64(str(value), "s")
+        moment = datetime.fromisoformat(written.replace("Z", "+00:00"))
+        return np.datetime64(
+            moment.astimezone(timezone.utc).replace(tzinfo=None) if moment.tzinfo else moment, "s"
+        )
     except ValueError as error:
         raise ValueError(
-            f"timestamp {document.timestamp!r} of document {document.id} is no date; data.timestamp_column must hold "
-            "ISO 8601 such as 2024-05-01 or 2024-05-01T12:00:00Z, or a year"
+            f"timestamp {document.timestamp!r} of document {document.id} is no date; data.timestamp_column "
+            "must hold ISO 8601 such as 2024-05-01 or 2024-05-01T12:00:00Z, or a year"
         ) from error
+
+
+def _is_missing(value: Any) -> bool:
+    return (
+        value is None
+        or (isinstance(value, str) and not value.strip())
+        or (isinstance(value, float) and math.isnan(value))
+    )

@@ -1,6 +1,6 @@
 """Files of documents: CSV, TSV, JSONL, Parquet and plain lines, read as a stream.
 
-`.gz` and `.zst` behind a text format are unpacked on the way. Memory holds one record (Parquet: one batch) at a time.
+`.gz` and `.zst` behind a text format are unpacked on the way. Memory holds one record, of Parquet one batch.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from typing import IO, Any, cast
 
 from topiclab.data.documents import Document
 
-LONGEST_FIELD = (
-    2**31 - 1
-)  # csv stops at 128 KiB by default; this is the most a C long holds on every platform
+# csv stops at 128 KiB by default; this is the most a C long holds on every platform.
+LONGEST_FIELD = 2**31 - 1
 PARQUET_BATCH = 1024
 FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".txt", ".cor")
 PACKED = (".gz", ".zst")
@@ -33,10 +32,10 @@ def read_documents(
     timestamp_column: str | None = None,
     encoding: str = "utf-8",
 ) -> Iterator[Document]:
-    """Documents of one file in file order; text that is missing becomes "", to be dropped and counted as blank.
+    """Documents of one file in file order; a missing text becomes "", to be dropped and counted as blank.
 
-    Raises FileNotFoundError; ValueError for an unknown suffix, an empty file, a missing column (with the columns
-    there are), bytes that are not `encoding`, a malformed line, or a text that is a list or a mapping.
+    Raises FileNotFoundError; ValueError for an unknown suffix, an empty file, a missing column, bytes that are
+    not `encoding`, a malformed line, an empty id, a text that is a list or a mapping.
     """
     wanted = [name for name in (text_column, label_column, id_column, timestamp_column) if name is not None]
     records = read_records(path, wanted, encoding)
@@ -79,14 +78,15 @@ def read_records(path: Path, columns: list[str], encoding: str = "utf-8") -> Ite
 
 def _read_csv(path: Path, columns: list[str], encoding: str, delimiter: str) -> Iterator[dict[str, str]]:
     csv.field_size_limit(LONGEST_FIELD)
-    reader = csv.DictReader(_lines(path, encoding), delimiter=delimiter, strict=True)
+    # Published tab-separated tweets and titles hold stray quotes, which their own reader (pandas) forgives.
+    reader = csv.DictReader(_lines(path, encoding), delimiter=delimiter, strict=delimiter == ",")
     try:
         _check_columns(path, reader.fieldnames or [], columns)
         for record in reader:
             if None in record or None in record.values():
                 raise ValueError(
                     f"{path}, line {reader.line_num}: the record does not have the header's "
-                    f"{len(reader.fieldnames or [])} fields; quote texts that hold {delimiter!r} or line breaks"
+                    f"{len(reader.fieldnames or [])} fields; quote texts that hold {delimiter!r} or newlines"
                 )
             yield record
     except csv.Error as error:
@@ -104,7 +104,7 @@ def _read_jsonl(path: Path, columns: list[str], encoding: str) -> Iterator[dict[
             record = json.loads(line)
         except json.JSONDecodeError as error:
             raise ValueError(
-                f"{path}, line {number}: malformed JSON ({error.msg} at character {error.pos + 1}); repair the line"
+                f"{path}, line {number}: malformed JSON ({error.msg}, character {error.pos + 1}); repair it"
             ) from error
         if not isinstance(record, dict):
             raise ValueError(
@@ -188,6 +188,7 @@ def _text(value: Any, path: Path, number: int, column: str) -> str:
         return ""
     if isinstance(value, (list, dict, bytes)):
         raise ValueError(
-            f"{path}, record {number}: {column} is a {type(value).__name__}, not a text; choose another data.text_column"
+            f"{path}, record {number}: {column} is a {type(value).__name__}, not a text; "
+            "choose another data.text_column"
         )
     return str(value)

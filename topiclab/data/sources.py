@@ -6,19 +6,20 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from topiclab.data.corpus import Corpus
 from topiclab.data.documents import Document, build_corpus
-from topiclab.data.file import read_documents
+from topiclab.data.file import read_documents, read_records
 from topiclab.data.synthetic import planted_documents
 
 # What the numbers 1..20 of label_StackOverflow.txt stand for, in the order of its README.
 STACKOVERFLOW_TAGS = (
-    "wordpress oracle svn apache excel matlab visual-studio cocoa osx bash "
-    "spring hibernate scala sharepoint ajax qt drupal linq haskell magento"
-).split()
+    *("wordpress", "oracle", "svn", "apache", "excel", "matlab", "visual-studio", "cocoa", "osx", "bash"),
+    *("spring", "hibernate", "scala", "sharepoint", "ajax", "qt", "drupal", "linq", "haskell", "magento"),
+)
 FILES = {name: f"{name}.parquet" for name in ("20newsgroups", "stackoverflow", "tweet_topic")}
 ORIGINS = {
     "stackoverflow": "title_StackOverflow.txt with label_StackOverflow.txt beside it from "
@@ -30,15 +31,15 @@ ORIGINS = {
 def load_corpus(data: Mapping[str, Any]) -> Corpus:
     """The corpus that the configuration group `data` describes.
 
-    Kept in memory by the content of `data` and the size and time of its file, so that the cells of a grid in one
-    process load it once. Raises FileNotFoundError or ValueError with the way out; see the readers.
+    Kept in memory by the content of `data` and the size and time of its file, so that the cells of a grid in
+    one process load it once. Raises FileNotFoundError or ValueError with the way out; see the readers.
     """
     path = _locate(data)
     stamp = (path.stat().st_mtime_ns, path.stat().st_size) if path and path.is_file() else None
     return _load(json.dumps(data, sort_keys=True), path, stamp)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _load(data_json: str, path: Path | None, stamp: tuple[int, int] | None) -> Corpus:
     data = json.loads(data_json)
     return build_corpus(_documents(data, path), data)
@@ -53,7 +54,12 @@ def corpus_from_texts(
     vocabulary: Mapping[str, Any],
     split: Mapping[str, float],
 ) -> Corpus:
-    """A corpus from strings in memory; labels and ids, when given, are as long as texts. Blank texts are dropped."""
+    """A corpus from strings in memory; labels and ids, when given, are as long as texts.
+
+    vocabulary, split: the groups data.vocabulary and data.split. Blank texts are dropped, and their labels.
+    """
+    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+        raise TypeError("texts must be a sequence of strings; replace missing texts by ''")
     for label, values in (("labels", labels), ("ids", ids)):
         if values is not None and len(values) != len(texts):
             raise ValueError(f"{len(texts)} texts but {len(values)} {label}; give one for every text")
@@ -66,7 +72,7 @@ def corpus_from_texts(
 
 
 def data_folder() -> Path:
-    """Where corpus files are looked for: $TOPICLAB_DATA, else ../shared/data beside the checkout, else data/."""
+    """Where corpus files are: $TOPICLAB_DATA, else ../shared/data beside the checkout, else data/."""
     if folder := os.environ.get("TOPICLAB_DATA"):
         return Path(folder)
     for checkout in (Path.cwd(), Path(__file__).resolve().parents[2]):
@@ -78,7 +84,10 @@ def data_folder() -> Path:
 def _locate(data: Mapping[str, Any]) -> Path | None:
     """The file a source reads, None for those without one."""
     if data.get("path"):
-        return Path(data["path"]).expanduser()
+        path = Path(data["path"]).expanduser()
+        if not path.is_file():
+            raise FileNotFoundError(f"data.path={path}: no such file")
+        return path
     return data_folder() / FILES[data["source"]] if data["source"] in FILES else None
 
 
@@ -118,16 +127,20 @@ def _published(source: str, path: Path | None, encoding: str) -> Iterator[Docume
 
 
 def _stackoverflow_titles(path: Path, encoding: str) -> Iterator[Document]:
-    titles = read_documents(path, "text", encoding=encoding)
-    numbers = read_documents(path.with_name(path.name.replace("title", "label")), "text", encoding=encoding)
-    for title, number in zip(titles, numbers, strict=True):
-        yield title._replace(label=STACKOVERFLOW_TAGS[int(number.text) - 1])
+    """Line n of title_*.txt is a title, line n of label_*.txt its tag, 1..20."""
+    labels = path.with_name(path.name.replace("title", "label"))
+    tags = {str(number): tag for number, tag in enumerate(STACKOVERFLOW_TAGS, 1)}
+    pairs = zip_longest(read_documents(path, "text", encoding=encoding), read_documents(labels, "text"))
+    for line, (title, number) in enumerate(pairs, 1):
+        if title is None or number is None or number.text.strip() not in tags:
+            raise ValueError(f"{labels}, line {line}: needs a number 1..20 for each title of {path.name}")
+        yield title._replace(label=tags[number.text.strip()])
 
 
 def _newsgroups(path: Path | None, subset: str, remove: Sequence[str]) -> Iterator[Document]:
     """20 Newsgroups, sorted by date into train and test by its makers; ids are <group>/<number>.
 
-    remove: any of headers, footers, quotes, cut by scikit-learn's own functions, whichever source the posts have.
+    remove: any of headers, footers, quotes, cut by scikit-learn's own functions wherever the posts come from.
     """
     from sklearn.datasets import _twenty_newsgroups as newsgroups
 
@@ -154,8 +167,6 @@ def _newsgroups(path: Path | None, subset: str, remove: Sequence[str]) -> Iterat
 def _newsgroup_posts(path: Path | None, subset: str) -> Iterator[tuple[Document, str]]:
     """Raw posts with the subset they belong to."""
     if path is not None and path.is_file():
-        from topiclab.data.file import read_records
-
         for record in read_records(path, ["id", "text", "label_name", "split"]):
             name = record["label_name"]
             yield Document(record["text"], f"{name}/{record['id']}", name), record["split"]

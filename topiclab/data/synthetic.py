@@ -17,8 +17,8 @@ def planted_documents(
 ) -> Iterator[Document]:
     """Draw documents of the LDA story with topics that share no word.
 
-    theta ~ Dirichlet(concentration / num_topics); each of Poisson(doc_length) + 1 words is drawn from a topic of
-    theta and there by a Zipf-like weight 1 / (rank + 5). The label is the topic most words came from.
+    theta ~ Dirichlet(concentration / num_topics); each of Poisson(doc_length) + 1 words is drawn from a topic
+    of theta and there by a Zipf-like weight 1 / (rank + 5). The label is the topic most words came from.
     Word w of topic k reads topic_word(k, w); texts are the words joined by spaces.
     """
     generator = np.random.default_rng(seed)
