@@ -1,0 +1,51 @@
+"""Topics as clusters of labelled documents, and predicted labels against true ones."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn import metrics
+from sklearn.metrics.cluster import contingency_matrix
+
+from topiclab.metrics.undefined import UndefinedMetric
+
+
+def purity(labels: np.ndarray, topics: np.ndarray) -> float:
+    """Share of labelled documents whose label is the most frequent one of their topic, in (0, 1]."""
+    labels, topics = _labelled(labels, topics)
+    return float(contingency_matrix(labels, topics).max(axis=0).sum() / len(labels))
+
+
+def normalized_mutual_information(labels: np.ndarray, topics: np.ndarray) -> float:
+    """Mutual information over the mean of both entropies, in [0, 1], over the labelled documents."""
+    return float(metrics.normalized_mutual_info_score(*_labelled(labels, topics)))
+
+
+def adjusted_rand_index(labels: np.ndarray, topics: np.ndarray) -> float:
+    """Agreement over pairs of documents, 0 at chance, at most 1, over the labelled documents."""
+    return float(metrics.adjusted_rand_score(*_labelled(labels, topics)))
+
+
+def accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Share of labelled documents with the right prediction."""
+    return float(metrics.accuracy_score(*_labelled(labels, predictions)))
+
+
+def macro_f1(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Mean F1 over the labels of labelled documents and of their predictions; 0 for a label never met."""
+    return float(metrics.f1_score(*_labelled(labels, predictions), average="macro", zero_division=0))  # type: ignore[reportArgumentType]
+
+
+def topics_used(topics: np.ndarray) -> int:
+    """How many topics are the strongest one of some document."""
+    return len(np.unique(topics))
+
+
+def _labelled(labels: np.ndarray, guesses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both (D,) arrays without the documents of label -1; UndefinedMetric unless two labels remain."""
+    is_labelled = labels >= 0
+    num_labels = len(np.unique(labels[is_labelled]))
+    if num_labels < 2:
+        raise UndefinedMetric(
+            f"documents to tell apart need two labels; there {'is' if num_labels else 'are'} {num_labels}"
+        )
+    return labels[is_labelled], guesses[is_labelled]
