@@ -34,8 +34,8 @@ def read_documents(
 ) -> Iterator[Document]:
     """Documents of one file in file order; a missing text becomes "", to be dropped and counted as blank.
 
-    Raises FileNotFoundError; ValueError for an unknown suffix, an empty file, a missing column, bytes that are
-    not `encoding`, a malformed line, an empty id, a text that is a list or a mapping.
+    Raises FileNotFoundError; ValueError for an unknown suffix, an empty file, a missing column, bytes that
+    are not `encoding`, a malformed line, an empty id, a text that is a list or a mapping.
     """
     wanted = [name for name in (text_column, label_column, id_column, timestamp_column) if name is not None]
     records = read_records(path, wanted, encoding)

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from importlib.util import find_spec
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,14 @@ def data_folder() -> Path:
     return Path("data")
 
 
+def lee_path() -> Path:
+    """gensim.test.utils.datapath("lee_background.cor"), without the second that importing gensim takes."""
+    gensim = find_spec("gensim")
+    if gensim is None or gensim.origin is None:
+        raise ImportError("data=lee is part of the package gensim: pip install gensim")
+    return Path(gensim.origin).parent / "test" / "test_data" / "lee_background.cor"
+
+
 def _locate(data: Mapping[str, Any]) -> Path | None:
     """The file a source reads, None for those without one."""
     if data.get("path"):
@@ -95,9 +104,7 @@ def _documents(data: Mapping[str, Any], path: Path | None) -> Iterator[Document]
     """The raw documents of one source, as a stream."""
     source = data["source"]
     if source == "lee":
-        from gensim.test.utils import datapath
-
-        return read_documents(Path(datapath("lee_background.cor")), "text")
+        return read_documents(lee_path(), "text")
     if source == "synthetic":
         return planted_documents(**data["planted"])
     if source == "20newsgroups":
