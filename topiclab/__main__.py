@@ -1,0 +1,57 @@
+"""`python -m topiclab` and `topiclab`: the line of a person to cells that run."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import hydra
+from hydra.core.plugins import Plugins
+from hydra.errors import CompactHydraException
+
+from topiclab.config import ConfigError, conf_dir, explain
+from topiclab.grid import GridSweeper
+from topiclab.pool import GridLauncher
+from topiclab.run import CellFailed, run_from_hydra
+
+
+def main() -> None:
+    """Exit codes: 0 all cells done, 1 a cell failed, 2 the line is at fault and nothing ran, 130 stopped."""
+    sys.argv[1:] = multirun_first(sys.argv[1:])
+    wants_trace = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what it would print, and we print less
+    register_plugins()
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(run_from_hydra)()
+    except (CompactHydraException, ConfigError, CellFailed) as error:
+        if wants_trace:
+            raise
+        faults = explain(error, sys.argv[1:]) if isinstance(error, CompactHydraException) else [str(error)]
+        print("\n".join(faults), file=sys.stderr)
+        sys.exit(1 if isinstance(error, CellFailed) else 2)
+    except KeyboardInterrupt:
+        print("interrupted; the same line resumes", file=sys.stderr)
+        sys.exit(130)
+
+
+def register_plugins() -> None:
+    """Our sweeper and launcher, which Hydra would look for in the namespace hydra_plugins only."""
+    plugins = Plugins.instance()
+    plugins.is_in_toplevel_plugins_module = lambda clazz: clazz.startswith(  # type: ignore[method-assign]
+        ("topiclab.", "hydra_plugins.", "hydra._internal.core_plugins.")
+    )
+    plugins.register(GridSweeper)
+    plugins.register(GridLauncher)
+
+
+def multirun_first(arguments: list[str]) -> list[str]:
+    """The arguments with -m in front: argparse takes no overrides on both sides of a flag (Hydra issue 3053).
+
+    Not needed once Hydra 1.4 is the floor.
+    """
+    flags = [argument for argument in arguments if argument in ("-m", "--multirun")]
+    return flags[:1] + [argument for argument in arguments if argument not in flags]
+
+
+if __name__ == "__main__":
+    main()
