@@ -24,7 +24,7 @@ def write_cell(
         "status": "done",
         "metrics": {"npmi": npmi, "td": 0.5, "test/perplexity": perplexity},
         "reasons": {} if npmi is not None else {"npmi": "too few documents"},
-        "seconds": {"fit": 1.0, "evaluate": 0.5},
+        "seconds_total": 1.5,
     }
     (folder / "result.json").write_text(json.dumps(result | facts))
     return folder
@@ -85,7 +85,7 @@ def test_latex_escapes_names(outputs: Path, capsys: pytest.CaptureFixture[str]) 
         (lambda folder: (folder / "result.json").write_text('{"status": "done"}'), "unreadable"),
         (
             lambda folder: (folder / "result.json").write_text(
-                '{"status": "failed", "metrics": {}, "reason": "NaN"}'
+                '{"status": "failed", "reason": "NaN", "seconds_total": 1}'
             ),
             "NaN",
         ),

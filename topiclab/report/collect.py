@@ -18,7 +18,7 @@ class Cell:
     axes: the value of every name in AXES; the folder's place says them, so a failed cell has them too.
     status: done | failed | unreadable | missing; reason says why it is not done.
     metrics: floats, nan where a metric does not apply; reasons: why it does not.
-    seconds: wall time of all stages of the run.
+    seconds: wall time of the run.
     """
 
     folder: Path
@@ -38,7 +38,7 @@ class Cell:
 def collect_cells(root: Path) -> list[Cell]:
     """Every cell under `root` (outputs/<name>), sorted by axes and seed.
 
-    A run folder is a `seed<number>` folder six or seven levels below. One without result.json is `missing`, and
+    A run folder is a `seed<number>` folder six or more levels down. One without result.json is `missing`, and
     so is a seed that only other configurations have. Raises FileNotFoundError when there is no cell at all.
     """
     folders = [path for path in root.glob("**/seed*") if path.is_dir() and path.name[4:].isdigit()]
@@ -67,7 +67,7 @@ def read_cell(root: Path, folder: Path) -> Cell:
             reason=str(found.get("reason") or ""),
             metrics={name: float("nan" if value is None else value) for name, value in metrics.items()},
             reasons=dict(found.get("reasons") or {}),
-            seconds=float(sum((found.get("seconds") or {}).values())),
+            seconds=float(found["seconds_total"]),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return Cell(**cell, status="unreadable", reason=f"result.json: {type(error).__name__}: {error}")
