@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import difflib
-import gzip
 import io
 import json
 import math
@@ -142,7 +141,9 @@ def _lines(path: Path, encoding: str) -> Iterator[str]:
         raise ValueError(f"{path}{_first_bad_byte(path, encoding)}; try data.encoding=latin-1") from error
     except LookupError as error:
         raise ValueError(f"data.encoding={encoding} is not known to Python; utf-8 and latin-1 are") from error
-    except (EOFError, gzip.BadGzipFile) as error:
+    except OSError as error:
+        if path.suffix.lower() not in PACKED:
+            raise
         raise ValueError(f"{path}: cannot be unpacked ({error}); copy the file again") from error
 
 
@@ -159,17 +160,13 @@ def _first_bad_byte(path: Path, encoding: str) -> str:
 
 
 def _open(path: Path) -> IO[bytes]:
-    suffix = path.suffix.lower()
-    if suffix == ".gz":
-        return cast("IO[bytes]", gzip.open(path, "rb"))
-    if suffix == ".zst":
-        import zstandard
+    if path.suffix.lower() not in PACKED:
+        return path.open("rb")
+    import pyarrow
 
-        reader = zstandard.ZstdDecompressor().stream_reader(
-            path.open("rb"), read_across_frames=True, closefd=True
-        )
-        return io.BufferedReader(cast("io.RawIOBase", reader))
-    return path.open("rb")
+    # Unlike zstandard's reader, pyarrow's notices when the end of a file is missing.
+    kind = {".gz": "gzip", ".zst": "zstd"}[path.suffix.lower()]
+    return io.BufferedReader(cast("io.RawIOBase", pyarrow.input_stream(str(path), compression=kind)))
 
 
 def _check_columns(path: Path, present: Iterable[str], wanted: list[str]) -> None:
