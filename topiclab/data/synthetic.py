@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -19,10 +18,10 @@ def planted_documents(
 
     theta ~ Dirichlet(concentration / num_topics); each of Poisson(doc_length) + 1 words is drawn from a topic
     of theta and there by a Zipf-like weight 1 / (rank + 5). The label is the topic most words came from.
-    Word w of topic k reads topic_word(k, w); texts are the words joined by spaces.
+    Texts are the words joined by spaces, so every embedder can read them.
     """
     generator = np.random.default_rng(seed)
-    vocabulary = np.array([[topic_word(k, w) for w in range(words_per_topic)] for k in range(num_topics)])
+    vocabulary = np.array(planted_topics(num_topics, words_per_topic))
     weight = 1 / (np.arange(words_per_topic) + 5)
     for _ in range(num_docs):
         theta = generator.dirichlet(np.full(num_topics, concentration / num_topics))
@@ -44,6 +43,6 @@ def _syllables(number: int) -> str:
     )
 
 
-def planted_topics(data: dict[str, Any]) -> list[list[str]]:
-    """The true topics of a `data=synthetic` corpus: K lists of words, likeliest first."""
-    return [[topic_word(k, w) for w in range(data["words_per_topic"])] for k in range(data["num_topics"])]
+def planted_topics(num_topics: int = 5, words_per_topic: int = 20) -> list[list[str]]:
+    """The true topics of planted documents: num_topics lists of words, likeliest first."""
+    return [[topic_word(topic, rank) for rank in range(words_per_topic)] for topic in range(num_topics)]
