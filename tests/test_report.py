@@ -89,7 +89,6 @@ def test_latex_escapes_names(outputs: Path, capsys: pytest.CaptureFixture[str]) 
             ),
             "NaN",
         ),
-        (lambda folder: [(folder / "result.json").unlink(), folder.rmdir()], "missing"),
     ],
 )
 def test_a_cell_that_is_not_done_is_named_and_stops_make(damage, said, outputs: Path, capsys) -> None:
@@ -120,6 +119,19 @@ def test_errors_name_the_way_out(outputs: Path, capsys) -> None:
     assert "python -m topiclab name=none" in capsys.readouterr().err
     assert main(["grid", "--outputs", str(outputs), "--metrics", "nmpi"]) == 1
     assert "no cell has nmpi; there are: npmi td" in capsys.readouterr().err
+
+
+def test_a_planned_cell_without_a_folder_is_missing(outputs: Path, capsys) -> None:
+    plan = "hydra:\n  sweeper:\n    params:\n      model: theta,lda\n      seed: range(0,3)\n"
+    (outputs / "grid.yaml").write_text(plan)
+    argv = ["grid", "--outputs", str(outputs), "--experiments", str(outputs)]
+    assert main(argv) == 0
+    (outputs / "grid.yaml").write_text(plan.replace("theta,lda", "theta,lda,nmf").replace("3)", "4)"))
+    assert main(argv) == 1
+    errors = capsys.readouterr().err
+    assert "6 of 12 cells done" in errors
+    assert "no run folder for model=nmf seed=0" in errors
+    assert "no run folder for model=lda seed=3" in errors
 
 
 def test_a_variant_is_an_axis_of_its_own(outputs: Path) -> None:

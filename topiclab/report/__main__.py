@@ -16,7 +16,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print or write the table; 1 when a cell is missing, failed or unreadable, so that `make` stops."""
     args = _parser().parse_args(argv)
     try:
-        cells = collect_cells(args.outputs / args.name)
+        experiment = args.experiments / f"{args.name}.yaml"
+        cells = collect_cells(args.outputs / args.name, experiment if experiment.exists() else None)
     except FileNotFoundError as error:
         print(error, file=sys.stderr)
         return 1
@@ -33,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             args.out.write_text(table, encoding="utf-8")
         else:
             print(table)
+    if args.figures:
+        draw_figures([cell.folder for cell in cells if cell.is_done])
     _print_notes(cells, metrics)
     return int(any(not cell.is_done for cell in cells))
 
@@ -43,10 +46,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--outputs", type=Path, default=Path("outputs"), help="where the run folders lie (outputs)"
     )
+    parser.add_argument(
+        "--experiments", type=Path, default=Path("experiments"), help="where NAME.yaml plans cells"
+    )
     parser.add_argument("--format", choices=("md", "latex", "csv"), default="md")
     parser.add_argument("--out", type=Path, help="file to write instead of printing")
     parser.add_argument("--metrics", nargs="+", help="columns; by default all in csv, else the usual ones")
+    parser.add_argument(
+        "--figures", action="store_true", help="also draw the figures of every finished run folder"
+    )
     return parser
+
+
+def draw_figures(folders: Sequence[Path]) -> None:
+    """Draw into each run folder and say where; a folder that cannot be read is named and passed over."""
+    from topiclab.report.figures import draw_run  # not at the top: a table needs no numpy
+
+    for folder in folders:
+        try:
+            print(*draw_run(folder), sep="\n", file=sys.stderr)
+        except ValueError as error:
+            print(f"  no figures: {error}", file=sys.stderr)
 
 
 def _print_notes(cells: Sequence[Cell], metrics: Sequence[str]) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
 AXES = ("data", "model", "embedder", "mode", "objective", "num_topics", "variant")
 
@@ -35,17 +39,19 @@ class Cell:
         return self.status == "done"
 
 
-def collect_cells(root: Path) -> list[Cell]:
+def collect_cells(root: Path, experiment: Path | None = None) -> list[Cell]:
     """Every cell under `root` (outputs/<name>), sorted by axes and seed.
 
-    A run folder is a `seed<number>` folder six or more levels down. One without result.json is `missing`, and
-    so is a seed that only other configurations have. Raises FileNotFoundError when there is no cell at all.
+    A run folder is a `seed<number>` folder six or more levels down; one without result.json is `missing`, so is
+    a cell that only `experiment`, an experiments/*.yaml, knows. Raises FileNotFoundError without any cell.
     """
     folders = [path for path in root.glob("**/seed*") if path.is_dir() and path.name[4:].isdigit()]
     cells = [read_cell(root, folder) for folder in folders if len(folder.relative_to(root).parts) >= 6]
     if not cells:
         raise FileNotFoundError(f"no run under {root}; `python -m topiclab name={root.name}` makes one")
-    return sorted(cells + _missing_seeds(cells), key=_sort_key)
+    if experiment is not None:
+        cells += _missing_cells(root, cells, experiment)
+    return sorted(cells, key=_sort_key)
 
 
 def read_cell(root: Path, folder: Path) -> Cell:
@@ -81,17 +87,36 @@ def group_cells(cells: Sequence[Cell]) -> dict[tuple[Any, ...], list[Cell]]:
     return groups
 
 
-def _missing_seeds(cells: Sequence[Cell]) -> list[Cell]:
-    """A grid is a rectangle: a seed that one configuration has, all have."""
-    seeds = {cell.seed for cell in cells}
+def _missing_cells(root: Path, cells: Sequence[Cell], experiment: Path) -> list[Cell]:
+    """The cells of the experiment's grid that have no run folder yet."""
     missing = []
-    for group in group_cells(cells).values():
-        for seed in seeds - {cell.seed for cell in group}:
-            folder = group[0].folder.with_name(f"seed{seed}")
+    for planned in _planned(experiment):
+        wanted = {key: value for key, value in planned.items() if key in (*AXES, "seed")}
+        if not any(_matches(cell, wanted) for cell in cells):
+            axes = {axis: wanted.get(axis, "") for axis in AXES}
+            what = " ".join(f"{key}={value}" for key, value in planned.items())
             missing.append(
-                Cell(folder, group[0].axes, seed, "missing", "no run folder; other configurations have it")
+                Cell(root, axes, int(wanted.get("seed", 0)), "missing", f"no run folder for {what}")
             )
     return missing
+
+
+def _planned(experiment: Path) -> list[dict[str, str]]:
+    """Every combination of an experiment's sweep parameters, as Hydra reads them (lists, range(0,5), ...)."""
+    params = OmegaConf.select(OmegaConf.load(experiment), "hydra.sweeper.params", default={})
+    parsed = OverridesParser.create().parse_overrides([f"{key}={values}" for key, values in params.items()])
+    choices = [
+        [(override.get_key_element(), value) for value in override.sweep_string_iterator()]
+        if override.is_sweep_override()
+        else [(override.get_key_element(), override.get_value_element_as_str())]
+        for override in parsed
+    ]
+    return [dict(combination) for combination in itertools.product(*choices)]
+
+
+def _matches(cell: Cell, wanted: Mapping[str, str]) -> bool:
+    facts = cell.axes | {"seed": cell.seed}
+    return all(str(facts[key]) == value for key, value in wanted.items())
 
 
 def _sort_key(cell: Cell) -> tuple[Any, ...]:

@@ -21,7 +21,7 @@ NAMED_TOPICS = 12
 def document_coordinates(theta: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Rows (N,) of at most MAP_DOCUMENTS documents, and where a 2-D map puts them (N, 2).
 
-    theta: (D, K). t-SNE of sqrt(theta), so that distance is Hellinger's (van der Maaten & Hinton 2008); unlike
+    theta: (D, K). t-SNE of sqrt(theta), so distance is Hellinger's (van der Maaten & Hinton 2008); unlike
     UMAP it compiles nothing at first use. Documents that are all alike lie at the origin.
     """
     rows = np.arange(len(theta))
