@@ -16,10 +16,14 @@ from hydra.errors import CompactHydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from topiclab.rules import flatten, validate
+from topiclab.checks import validate
+from topiclab.rules import flatten
 
 # Keys that cannot change a number: where files lie, who watches, what the work is called, what runs it.
-UNHASHED_KEYS = ("paths", "logger", "grid", "name", "task", "trainer.device", "trainer.num_threads")
+UNHASHED_KEYS = (
+    *("paths", "logger", "grid", "name", "task", "trainer.device", "trainer.num_threads"),
+    *("embedder.devices", "embedder.batch_tokens"),
+)
 
 
 class ConfigError(ValueError):

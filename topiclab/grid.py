@@ -18,9 +18,9 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from topiclab.checks import validate
 from topiclab.config import ConfigError, explain, to_plain
 from topiclab.pool import GridLauncher
-from topiclab.rules import validate
 from topiclab.run import finished_result, read_result
 
 log = logging.getLogger("topiclab.grid")

@@ -18,9 +18,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_method
 from omegaconf import DictConfig
 
+from topiclab.checks import validate
 from topiclab.config import ConfigError, changed_keys, config_hash, to_plain
 from topiclab.provenance import facts_of, reset_peak_rss
-from topiclab.rules import validate
 
 log = logging.getLogger("topiclab")
 
@@ -44,6 +44,8 @@ def run_cell(cfg: dict[str, Any], folder: Path) -> dict[str, Any]:
     An interrupt writes no result: the same line resumes.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    if cfg["paths"]["data"]:
+        os.environ["TOPICLAB_DATA"] = str(cfg["paths"]["data"])  # where the readers of corpora look
     with _hold(folder):
         standing = finished_result(cfg, folder)
         if standing is not None:
@@ -147,7 +149,13 @@ def _plain(value: Any) -> Any:
         return _plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    return str(value) if isinstance(value, Path) else value
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(
+        f"{value!r} of the task's outcome is no JSON; return plain numbers, texts, lists, dicts"
+    )
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -1,0 +1,56 @@
+"""What a whole configuration must fulfil: every value its rule, and values one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from topiclab.rules import refused_values
+
+
+def validate(cfg: Mapping[str, Any]) -> list[str]:
+    """Every fault of a plain configuration: the value, the rule, the way out."""
+    if faults := refused_values(cfg):
+        return faults  # the checks below rely on types
+    return [
+        fault for check in (_check_data, _check_mode, _check_task, _check_objective) for fault in check(cfg)
+    ]
+
+
+def _check_data(cfg: Mapping[str, Any]) -> Iterator[str]:
+    data, mode = cfg["data"], cfg["mode"]["name"]
+    path, split = data.get("path"), data.get("split", {})
+    if path and not Path(path).expanduser().exists():
+        yield f"data.path={path}: nothing there, seen from {Path.cwd()}; give an existing file"
+    if sum(split.values()) >= 1:
+        shares = " and ".join(f"data.split.{name}={share}" for name, share in split.items())
+        yield f"{shares} leave no documents to train on; lower one"
+    if mode == "supervised" and data["name"] == "lee":
+        yield "mode=supervised needs labels, which data=lee has not; use data=20newsgroups or mode=zero_shot"
+    if mode == "supervised" and "label_column" in data and data["label_column"] is None:
+        yield "mode=supervised needs labels; add data.label_column=<column> or use mode=zero_shot"
+
+
+def _check_mode(cfg: Mapping[str, Any]) -> Iterator[str]:
+    mode, adapt, embedder = cfg["mode"]["name"], cfg["mode"]["adapt"], cfg["embedder"]["name"]
+    if adapt and mode == "zero_shot":
+        yield f"mode.adapt={adapt} tunes the embedder, but mode=zero_shot keeps it; use mode=unsupervised"
+    elif adapt == "supcon" and mode != "supervised":
+        yield f"mode.adapt=supcon needs labels, but mode={mode}; use mode=supervised or mode.adapt=simcse"
+    if adapt and embedder in ("lsa", "random"):
+        yield f"mode.adapt={adapt} needs a transformer, not {embedder}; add embedder=minilm or mode.adaptnull"
+
+
+def _check_task(cfg: Mapping[str, Any]) -> Iterator[str]:
+    task, run = cfg["task"]["name"], cfg["run"]
+    if task == "predict" and not run:
+        yield "task=predict needs a fitted model; add run=<folder of a finished fit>"
+    if run and not (Path(run).expanduser() / "result.json").is_file():
+        yield f"run={run}: no result.json there; give the folder of a finished fit"
+
+
+def _check_objective(cfg: Mapping[str, Any]) -> Iterator[str]:
+    objective, teacher = cfg["objective"]["name"], cfg.get("teacher", {}).get("name", "none")
+    if objective in ("dsl", "mix") and teacher == "none":
+        yield f"objective={objective} needs soft labels, but teacher=none; add teacher=neighbours or use bow"
