@@ -42,8 +42,8 @@ class Cell:
 def collect_cells(root: Path, experiment: Path | None = None) -> list[Cell]:
     """Every cell under `root` (outputs/<name>), sorted by axes and seed.
 
-    A run folder is a `seed<number>` folder six or more levels down; one without result.json is `missing`, so is
-    a cell that only `experiment`, an experiments/*.yaml, knows. Raises FileNotFoundError without any cell.
+    A run folder is a `seed<number>` folder six or more levels down; without result.json it is `missing`, as
+    is a cell that only `experiment` (an experiments/*.yaml) knows. Raises FileNotFoundError without any cell.
     """
     folders = [path for path in root.glob("**/seed*") if path.is_dir() and path.name[4:].isdigit()]
     cells = [read_cell(root, folder) for folder in folders if len(folder.relative_to(root).parts) >= 6]
