@@ -1,0 +1,85 @@
+"""Batch and its sparse counts: whole-corpus tensors, indexed by row without a loop per document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from scipy import sparse
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Nonzeros:
+    """Counts of B documents as their nonzeros.
+
+    docs: (n,) int64 row in the batch, ascending.  words: (n,) int64.  counts: (n,) float32.
+    offsets: (B + 1,) int64 where each document's nonzeros start.  lengths: (B,) float32 tokens a document.
+    """
+
+    docs: Tensor
+    words: Tensor
+    counts: Tensor
+    offsets: Tensor
+    lengths: Tensor
+    num_words: int
+
+
+class SparseCounts:
+    """A CSR count matrix (D, V) as tensors on one device."""
+
+    def __init__(self, bow: sparse.csr_matrix) -> None:
+        self.indptr = torch.from_numpy(bow.indptr.astype("int64"))
+        self.words = torch.from_numpy(bow.indices.astype("int64"))
+        self.counts = torch.from_numpy(bow.data.astype("float32"))
+        self.lengths = torch.from_numpy(bow.sum(axis=1).A1.astype("float32"))
+        self.num_words = bow.shape[1]
+
+    def to(self, device: torch.device) -> SparseCounts:
+        for name in ("indptr", "words", "counts", "lengths"):
+            setattr(self, name, getattr(self, name).to(device))
+        return self
+
+    def take(self, rows: Tensor) -> Nonzeros:
+        """The nonzeros of the given documents, in their order."""
+        starts, sizes = self.indptr[rows], self.indptr[rows + 1] - self.indptr[rows]
+        offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
+        docs = torch.repeat_interleave(torch.arange(len(rows), device=rows.device), sizes)
+        positions = torch.arange(len(docs), device=rows.device) + (starts - offsets[:-1])[docs]
+        return Nonzeros(
+            docs, self.words[positions], self.counts[positions], offsets, self.lengths[rows], self.num_words
+        )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a model sees of B documents.
+
+    rows: (B,) rows of the corpus.  bow: their counts.  embeddings: (B, E) float32 or None.
+    labels: (B,) int64, -1 without label; None unless the mode shows labels to the model.
+    """
+
+    rows: Tensor
+    bow: Nonzeros
+    embeddings: Tensor | None = None
+    labels: Tensor | None = None
+
+
+@dataclass
+class DocumentTensors:
+    """All documents as whole tensors; `take` indexes a batch out of them."""
+
+    bow: SparseCounts
+    embeddings: Tensor | None = None
+    labels: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.bow.lengths)
+
+    def to(self, device: torch.device) -> DocumentTensors:
+        move = lambda tensor: None if tensor is None else tensor.to(device)  # noqa: E731
+        return replace(self, bow=self.bow.to(device), embeddings=move(self.embeddings), labels=move(self.labels))
+
+    def take(self, rows: Tensor) -> Batch:
+        pick = lambda tensor: None if tensor is None else tensor[rows]  # noqa: E731
+        return Batch(rows, self.bow.take(rows), pick(self.embeddings), pick(self.labels))

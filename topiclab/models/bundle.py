@@ -1,0 +1,51 @@
+"""The fitted model in a run folder: weights as safetensors, facts as JSON; enough to answer for unseen texts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from topiclab.data.corpus import Corpus
+from topiclab.embed.embedder import Embeddings, FittedEmbedder
+from topiclab.models.estimator import Estimator
+
+MODEL, EMBEDDER, FACTS = "model.safetensors", "embedder.safetensors", "model.json"
+
+
+def save_bundle(folder: Path, model: Estimator, embeddings: Embeddings, corpus: Corpus) -> None:
+    """Write the model's arrays, those of an embedder that was fitted, and the vocabulary."""
+    save_file(_contiguous(model.state()), folder / MODEL)
+    if isinstance(embeddings.embedder, FittedEmbedder):
+        save_file(_contiguous(embeddings.embedder.state()), folder / EMBEDDER)
+    facts = {
+        "vocab": list(corpus.vocab),
+        "label_names": list(corpus.label_names),
+        "embedding_dim": int(embeddings.vectors.shape[1]),
+        "embedding_fingerprint": embeddings.embedder.fingerprint(),
+    }
+    (folder / FACTS).write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
+
+
+def load_facts(folder: Path) -> dict[str, Any]:
+    """What save_bundle wrote beside the weights; ValueError names a file that is missing or damaged."""
+    try:
+        return json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder} holds no readable model ({error}); fit the cell again") from error
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a safetensors file; ValueError names a file that is missing or damaged."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path} cannot be read ({error}); fit the cell again") from error
+
+
+def _contiguous(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}

@@ -1,0 +1,208 @@
+"""LDA, NMF and k-means: the baselines that need no gradient, as estimators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gensim.matutils import Sparse2Corpus
+from gensim.models import LdaModel
+from lightning.pytorch.loggers import Logger
+from scipy import sparse
+from sklearn.cluster import KMeans as SklearnKMeans
+from sklearn.decomposition import NMF as SklearnNMF
+from sklearn.decomposition import non_negative_factorization
+
+from topiclab.data.datamodule import TopicDataModule
+from topiclab.result import TopicResult, rank_words
+
+
+class ClassicalModel:
+    """Fit, state and the result's assembly; a subclass gives `_fit`, `transform` and `_beta`.
+
+    Sizes are passed to every model; these read what they need from the data.
+    """
+
+    arrays: tuple[str, ...]  # names of the attributes that are the fitted state
+
+    def __init__(self, *, num_topics: int, seed: int, **_sizes: Any) -> None:
+        self.num_topics, self.seed = num_topics, seed
+
+    def fit(
+        self, datamodule: TopicDataModule, folder: Path, trainer: Mapping[str, Any], loggers: Sequence[Logger] = ()
+    ) -> TopicResult:
+        corpus = datamodule.corpus
+        self._fit(datamodule)
+        theta = self.transform(corpus.bow, datamodule.embeddings)
+        beta = self._beta().astype(np.float32)
+        scores = self._rank(theta[datamodule.train_rows], datamodule.train_bow)
+        return TopicResult(
+            theta, beta, corpus.vocab, top_words=rank_words(scores), word_nll=self._word_nll(theta, corpus.bow)
+        )
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {name: np.asarray(getattr(self, name)) for name in self.arrays}
+
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
+        if missing := sorted(set(self.arrays) - set(state)):
+            raise ValueError(f"the saved model lacks {', '.join(missing)}; it was fitted by another model, fit it again")
+        for name in self.arrays:
+            setattr(self, name, np.asarray(state[name]))
+
+    def _fit(self, datamodule: TopicDataModule) -> None:
+        raise NotImplementedError
+
+    def transform(self, bow: sparse.csr_matrix, embeddings: np.ndarray | None) -> np.ndarray:
+        raise NotImplementedError
+
+    def _beta(self) -> np.ndarray:
+        """Word distributions (K, V)."""
+        raise NotImplementedError
+
+    def _rank(self, theta: np.ndarray, bow: sparse.csr_matrix) -> np.ndarray:
+        """Scores by which the words of a topic are ranked; theta and bow of the training documents."""
+        return self._beta()
+
+    def _word_nll(self, theta: np.ndarray, bow: sparse.csr_matrix) -> np.ndarray | None:
+        """Nats of every bag; None where the model defines no likelihood of words."""
+        return None
+
+
+class LDA(ClassicalModel):
+    """Latent Dirichlet allocation by online variational Bayes (Blei et al. 2003; Hoffman et al. 2010), gensim's.
+
+    passes, iterations: gensim's defaults (1, 50) leave topics unconverged; these are enough to be a fair baseline.
+    """
+
+    arrays = ("topic_counts", "alpha")
+
+    def __init__(
+        self, *, passes: int, iterations: int, chunksize: int, alpha: str, eta: str | None, **sizes: Any
+    ) -> None:
+        super().__init__(**sizes)
+        self.options = {"passes": passes, "iterations": iterations, "chunksize": chunksize}
+        self.priors = {"alpha": alpha, "eta": eta}
+
+    def _model(self, num_words: int, **options: Any) -> LdaModel:
+        words = dict(enumerate(map(str, range(num_words))))
+        return LdaModel(
+            num_topics=self.num_topics, id2word=words, random_state=self.seed, dtype=np.float64, eval_every=None, **options
+        )
+
+    def _fit(self, datamodule: TopicDataModule) -> None:
+        bow = datamodule.train_bow
+        model = self._model(bow.shape[1], **self.options, **self.priors)
+        model.update(Sparse2Corpus(bow, documents_columns=False))
+        self.topic_counts, self.alpha = model.state.get_lambda(), model.alpha
+
+    def transform(self, bow: sparse.csr_matrix, embeddings: np.ndarray | None) -> np.ndarray:
+        model = self._model(bow.shape[1], iterations=self.options["iterations"])
+        model.alpha = self.alpha
+        model.state.sstats[:] = self.topic_counts - model.eta
+        model.sync_state()
+        model.random_state.seed(self.seed)
+        gamma = np.concatenate(
+            [
+                model.inference(list(Sparse2Corpus(bow[start : start + 2000], documents_columns=False)))[0]
+                for start in range(0, bow.shape[0], 2000)
+            ]
+        )
+        return (gamma / gamma.sum(axis=1, keepdims=True)).astype(np.float32)
+
+    def _beta(self) -> np.ndarray:
+        return self.topic_counts / self.topic_counts.sum(axis=1, keepdims=True)
+
+    def _word_nll(self, theta: np.ndarray, bow: sparse.csr_matrix) -> np.ndarray:
+        docs = np.repeat(np.arange(bow.shape[0]), np.diff(bow.indptr))
+        probs = np.einsum("nk,nk->n", theta[docs], self._beta().T[bow.indices])
+        return np.bincount(docs, -bow.data * np.log(probs), minlength=bow.shape[0])
+
+
+class NMF(ClassicalModel):
+    """Non-negative factorisation of TF-IDF (Lee & Seung 1999; scikit-learn), rows of unit length."""
+
+    arrays = ("components", "idf")
+
+    def __init__(self, *, max_iter: int, **sizes: Any) -> None:
+        super().__init__(**sizes)
+        self.max_iter = max_iter
+
+    def _fit(self, datamodule: TopicDataModule) -> None:
+        bow = datamodule.train_bow
+        self.idf = np.log((1 + bow.shape[0]) / (1 + bow.getnnz(axis=0))) + 1
+        model = SklearnNMF(self.num_topics, init="nndsvd", max_iter=self.max_iter, random_state=self.seed, tol=1e-3)
+        model.fit(self._tfidf(bow))
+        self.components = model.components_
+
+    def _tfidf(self, bow: sparse.csr_matrix) -> sparse.csr_matrix:
+        weighted = (bow @ sparse.diags_array(self.idf)).tocsr()
+        norms = np.sqrt(weighted.multiply(weighted).sum(axis=1)).A1
+        return (sparse.diags_array(1 / np.where(norms > 0, norms, 1)) @ weighted).tocsr()
+
+    def transform(self, bow: sparse.csr_matrix, embeddings: np.ndarray | None) -> np.ndarray:
+        weights, _, _ = non_negative_factorization(
+            self._tfidf(bow),
+            H=self.components,
+            n_components=self.num_topics,
+            update_H=False,
+            max_iter=self.max_iter,
+            tol=1e-3,
+        )
+        mass = weights.sum(axis=1, keepdims=True)
+        uniform = np.full_like(weights, 1 / self.num_topics)
+        return np.where(mass > 0, weights / np.where(mass > 0, mass, 1), uniform).astype(np.float32)
+
+    def _beta(self) -> np.ndarray:
+        mass = self.components.sum(axis=1, keepdims=True)
+        uniform = np.full_like(self.components, 1 / self.components.shape[1])
+        return np.where(mass > 0, self.components / np.where(mass > 0, mass, 1), uniform)
+
+
+class KMeans(ClassicalModel):
+    """k-means on the document embeddings; words by class-based TF-IDF (Grootendorst 2022).
+
+    theta is one-hot: a cluster is a topic.
+    """
+
+    arrays = ("centroids", "word_scores")
+
+    def __init__(self, *, n_init: int, max_iter: int, **sizes: Any) -> None:
+        super().__init__(**sizes)
+        self.n_init, self.max_iter = n_init, max_iter
+
+    def _fit(self, datamodule: TopicDataModule) -> None:
+        vectors = datamodule.train_embeddings
+        model = SklearnKMeans(self.num_topics, n_init=self.n_init, max_iter=self.max_iter, random_state=self.seed)
+        assignment = model.fit_predict(vectors)
+        self.centroids = model.cluster_centers_
+        members = np.zeros((len(vectors), self.num_topics), dtype=np.float32)
+        members[np.arange(len(vectors)), assignment] = 1
+        self.word_scores = class_tfidf(members, datamodule.train_bow)
+
+    def transform(self, bow: sparse.csr_matrix, embeddings: np.ndarray | None) -> np.ndarray:
+        if embeddings is None:
+            raise ValueError("model=kmeans clusters embeddings, but the documents come without; choose an embedder")
+        vectors = np.asarray(embeddings, dtype=np.float32)
+        distances = (self.centroids**2).sum(axis=1) - 2 * vectors @ self.centroids.T
+        theta = np.zeros_like(distances, dtype=np.float32)
+        theta[np.arange(len(theta)), distances.argmin(axis=1)] = 1
+        return theta
+
+    def _beta(self) -> np.ndarray:
+        return self.word_scores / self.word_scores.sum(axis=1, keepdims=True)
+
+
+def class_tfidf(members: np.ndarray, bow: sparse.csr_matrix) -> np.ndarray:
+    """(K, V): term frequency in a class times log(1 + mean words a class / frequency of the word) (BERTopic).
+
+    members: (N, K) 0/1.  A class without words gets the words of the whole corpus.
+    """
+    counts = np.asarray((bow.T @ members).T, dtype=np.float64)
+    frequency = counts.sum(axis=0)
+    mass = counts.sum(axis=1, keepdims=True)
+    term_frequency = np.where(mass > 0, counts / np.where(mass > 0, mass, 1), frequency / frequency.sum())
+    return term_frequency * np.log1p(mass.mean() / np.maximum(frequency, 1))
+
+

@@ -1,0 +1,114 @@
+"""Encoder of the logistic-normal topic models: document vector or bag of words -> posterior of the topic logits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from topiclab.data.batch import Batch, Nonzeros
+
+ACTIVATIONS = {"relu": nn.ReLU, "softplus": nn.Softplus, "gelu": nn.GELU, "tanh": nn.Tanh, "leakyrelu": nn.LeakyReLU}
+
+
+class BowLinear(nn.Module):
+    """A linear layer on sparse counts (B, V): sums the rows of the words that occur, never a dense bag."""
+
+    def __init__(self, num_words: int, width: int) -> None:
+        super().__init__()
+        dense = nn.Linear(num_words, width)
+        self.weight = nn.Parameter(dense.weight.detach().T.contiguous())
+        self.bias = nn.Parameter(dense.bias.detach())
+
+    def forward(self, bow: Nonzeros) -> Tensor:
+        summed = F.embedding_bag(
+            bow.words, self.weight, bow.offsets[:-1], mode="sum", per_sample_weights=bow.counts.to(self.weight.dtype)
+        )
+        return summed + self.bias
+
+
+class Standardize(nn.Module):
+    """Per-dimension (x - mean) / std with statistics of the training documents, kept in the checkpoint."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("std", torch.ones(dim))
+
+    def fit(self, vectors: Tensor) -> None:
+        """vectors: (N, E). A dimension without spread is only centred."""
+        std = vectors.std(dim=0, correction=0)
+        self.mean.copy_(vectors.mean(dim=0))
+        self.std.copy_(torch.where(std > 1e-8, std, torch.ones_like(std)))
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        return (vectors - self.mean) / self.std
+
+
+def unit_batch_norm(size: int, eps: float, momentum: float) -> nn.BatchNorm1d:
+    """Batch normalisation with a learned shift but its scale held at 1 (Srivastava & Sutton 2017)."""
+    norm = nn.BatchNorm1d(size, eps=eps, momentum=momentum)
+    norm.weight.requires_grad_(False)
+    return norm
+
+
+class Encoder(nn.Module):
+    """Hidden layers (linear, batch norm, activation, dropout), then linear heads for mean and log-variance.
+
+    reads: `embeddings` (B, E), standardised, or `bow`, raw counts.
+    dropout follows the last hidden layer, inner_dropout the ones before it.
+    """
+
+    def __init__(
+        self,
+        *,
+        reads: str,
+        num_topics: int,
+        num_words: int,
+        embedding_dim: int,
+        hidden_dims: Sequence[int],
+        activation: str,
+        dropout: float,
+        inner_dropout: float,
+        hidden_batch_norm: bool,
+        head_batch_norm: bool,
+        batch_norm_eps: float,
+        batch_norm_momentum: float,
+    ) -> None:
+        super().__init__()
+        self.reads = reads
+        first = BowLinear(num_words, hidden_dims[0]) if reads == "bow" else nn.Linear(embedding_dim, hidden_dims[0])
+        self.standardize = Standardize(embedding_dim) if reads == "embeddings" else None
+        self.first = first
+        layers: list[nn.Module] = []
+        for index, size in enumerate(hidden_dims):
+            if index:
+                layers += [nn.Dropout(inner_dropout), nn.Linear(hidden_dims[index - 1], size)]
+            if hidden_batch_norm:
+                layers.append(nn.BatchNorm1d(size))
+            layers.append(ACTIVATIONS[activation]())
+        self.trunk = nn.Sequential(*layers, nn.Dropout(dropout))
+        self.mu = nn.Linear(hidden_dims[-1], num_topics)
+        self.logvar = nn.Linear(hidden_dims[-1], num_topics)
+        norms = [
+            unit_batch_norm(num_topics, batch_norm_eps, batch_norm_momentum) if head_batch_norm else nn.Identity()
+            for _ in range(2)
+        ]
+        self.mu_norm, self.logvar_norm = norms
+
+    def hidden(self, batch: Batch) -> Tensor:
+        if self.standardize is None:
+            return self.trunk(self.first(batch.bow))
+        if batch.embeddings is None:
+            raise ValueError("model.encoder_input=embeddings, but the documents come without embeddings")
+        return self.trunk(self.first(self.standardize(batch.embeddings)))
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Posterior mean and log-variance (B, K)."""
+        hidden = self.hidden(batch)
+        return self.mu_norm(self.mu(hidden)), self.logvar_norm(self.logvar(hidden))

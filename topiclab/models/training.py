@@ -1,0 +1,128 @@
+"""Training a TopicModel with Lightning: checkpoints, early stopping, loggers and exact resume."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import Logger
+
+from topiclab.data.datamodule import TopicDataModule
+from topiclab.embed.device import resolve_device
+from topiclab.models.base import TopicModel
+
+log = logging.getLogger(__name__)
+
+
+class EarlyStoppingAfterWarmup(EarlyStopping):
+    """Looks at the validation loss only once the KL weight has reached 1; that loss itself is never annealed."""
+
+    def __init__(self, first_epoch: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.first_epoch = first_epoch
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.current_epoch >= self.first_epoch:
+            super().on_validation_end(trainer, pl_module)
+
+
+class BestAfterWarmup(ModelCheckpoint):
+    """Keeps the best checkpoint among the epochs whose KL weight was 1."""
+
+    def __init__(self, first_epoch: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.first_epoch = first_epoch
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.current_epoch >= self.first_epoch:
+            super().on_validation_end(trainer, pl_module)
+
+
+class HistoryFile(Callback):
+    """Writes training_history.json after every epoch: a list with one dict of losses an epoch."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        partial = self.path.with_suffix(".partial")
+        partial.write_text(json.dumps(pl_module.history, indent=1))  # type: ignore[arg-type]
+        partial.replace(self.path)
+
+
+def train(
+    model: TopicModel,
+    datamodule: TopicDataModule,
+    folder: Path,
+    trainer: Mapping[str, Any],
+    loggers: Sequence[Logger] = (),
+) -> None:
+    """Fit model in place and leave it at its best epoch; resumes from folder/checkpoints/last.ckpt if there is one.
+
+    trainer: device, devices, precision, patience (epochs without a better validation loss, None for all epochs),
+    deterministic.  Raises FloatingPointError when a loss stops being finite.
+    """
+    if trainer["devices"] != 1:
+        raise ValueError(
+            f"trainer.devices={trainer['devices']}: these models fit on one device; run cells side by side "
+            "with grid.jobs instead"
+        )
+    epochs = model.epochs_for(len(datamodule.train_rows))
+    last = folder / "checkpoints" / "last.ckpt"
+    resumed = last if last.exists() else None
+    if resumed is None:
+        torch.manual_seed(model.seed)
+        model.initialize(datamodule)
+    else:
+        log.info("resuming from %s", resumed)
+    callbacks = _callbacks(model, datamodule, folder, trainer, epochs)
+    device = torch.device(resolve_device(trainer["device"]))
+    fitter = L.Trainer(
+        max_epochs=epochs,
+        accelerator={"cuda": "gpu"}.get(device.type, device.type),
+        devices=[device.index] if device.index is not None else 1,
+        precision="bf16-mixed" if _wants_bf16(trainer["precision"], device) else "32-true",
+        logger=list(loggers),
+        callbacks=callbacks,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        deterministic="warn" if trainer["deterministic"] and device.type != "cpu" else None,
+        default_root_dir=folder,
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+        warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+        fitter.fit(model, datamodule=datamodule, ckpt_path=resumed, weights_only=True)
+    best = folder / "checkpoints" / "best.ckpt"
+    if best.exists():
+        model.load_state_dict(torch.load(best, weights_only=True)["state_dict"])
+    model.epochs_trained = fitter.current_epoch
+
+
+def _callbacks(
+    model: TopicModel, datamodule: TopicDataModule, folder: Path, trainer: Mapping[str, Any], epochs: int
+) -> list[Callback]:
+    checkpoints = {"dirpath": folder / "checkpoints", "enable_version_counter": False}
+    callbacks: list[Callback] = [HistoryFile(folder / "training_history.json")]
+    if len(datamodule.val_rows) and trainer["patience"] is not None:
+        first_epoch = max(0, round(model.kl_warmup * epochs) - 1)
+        watched = {"first_epoch": first_epoch, "monitor": "val/loss"}
+        callbacks += [
+            EarlyStoppingAfterWarmup(**watched, patience=trainer["patience"], check_on_train_epoch_end=False),
+            BestAfterWarmup(**watched, filename="best", save_top_k=1, **checkpoints),
+        ]
+    last = ModelCheckpoint(filename="last", save_top_k=1, save_on_train_epoch_end=True, **checkpoints)
+    return [*callbacks, last]
+
+
+def _wants_bf16(precision: str, device: torch.device) -> bool:
+    return precision == "bf16" or (precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported())

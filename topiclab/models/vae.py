@@ -1,0 +1,119 @@
+"""LogisticNormalVAE: encoder, prior, losses and warm start that THETA and ProdLDA share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from topiclab.data.batch import Batch
+from topiclab.data.datamodule import TopicDataModule
+from topiclab.models.base import TopicModel
+from topiclab.models.encoder import Encoder
+from topiclab.models.readout import rank_by_usage
+from topiclab.models.warmstart import cluster, cluster_words, smooth, unit_rows
+
+
+class LogisticNormalVAE(TopicModel):
+    """q(z|x) = N(mu(x), diag exp(logvar(x))), theta = softmax(z) (Srivastava & Sutton 2017).
+
+    encoder: arguments of `Encoder`.  theta_dropout: on the proportions, while training.
+    prior_variance: of every topic logit; None is 1 - 1/K, the Laplace approximation of a flat Dirichlet.
+    free_bits: nats of KL per document that cost nothing.
+    init: `kmeans` starts from clusters of neighbour-smoothed embeddings, because short texts hold too few words
+        to find topics before the KL closes the posterior; `random` starts from noise, as published.
+    readout: `usage` ranks words by what documents of the topic use (see readout.py), `beta` by the decoder.
+    """
+
+    def __init__(
+        self,
+        *,
+        encoder: Mapping[str, Any],
+        theta_dropout: float,
+        prior_variance: float | None,
+        free_bits: float,
+        init: str,
+        init_neighbours: int,
+        init_epochs: int,
+        init_lr: float,
+        init_logvar: float,
+        readout: str,
+        readout_smoothing: float,
+        **training: Any,
+    ) -> None:
+        super().__init__(**training)
+        sizes = {"num_topics": self.num_topics, "num_words": self.num_words, "embedding_dim": self.embedding_dim}
+        self.encoder = Encoder(**encoder, **sizes)
+        self.theta_dropout = theta_dropout
+        self.prior_variance = prior_variance or 1 - 1 / self.num_topics
+        self.free_bits = free_bits
+        self.init, self.init_neighbours = init, init_neighbours
+        self.init_epochs, self.init_lr, self.init_logvar = init_epochs, init_lr, init_logvar
+        self.readout, self.readout_smoothing = readout, readout_smoothing
+
+    def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        return self.encoder(batch)
+
+    def theta(self, posterior: tuple[Tensor, Tensor]) -> Tensor:
+        mu, logvar = posterior
+        z = mu + (0.5 * logvar).exp() * torch.randn_like(mu) if self.training else mu
+        return z.softmax(dim=1)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        posterior = self.encode(batch)
+        theta = self.theta(posterior)
+        recon = self.objective(self, F.dropout(theta, self.theta_dropout, self.training), batch)
+        losses = {"recon": recon, "kl": gaussian_kl(*posterior, self.prior_variance).clamp(min=self.free_bits)}
+        if self.classifier is not None:
+            losses["classification"] = labelled_cross_entropy(self.classify(theta), batch.labels)
+        return losses
+
+    def initialize(self, datamodule: TopicDataModule) -> None:
+        if self.encoder.standardize is not None:
+            self.encoder.standardize.fit(torch.from_numpy(np.array(datamodule.train_embeddings)))
+        if self.init == "kmeans":
+            vectors = datamodule.train_embeddings
+            if self.init_neighbours:
+                vectors = smooth(vectors, datamodule.train_neighbours(self.init_neighbours))
+            assignment = cluster(unit_rows(vectors), self.num_topics, self.seed)
+            self.start_encoder(datamodule, assignment)
+            self.start_decoder(cluster_words(datamodule.train_bow, assignment, self.num_topics))
+
+    def start_encoder(self, datamodule: TopicDataModule, assignment: np.ndarray) -> None:
+        """Teach trunk and mean to predict each training document's cluster, by cross-entropy."""
+        self.attach(datamodule)
+        torch.nn.init.zeros_(self.encoder.logvar.weight)
+        torch.nn.init.constant_(self.encoder.logvar.bias, self.init_logvar)
+        target = torch.full((datamodule.corpus.num_docs,), -1, device=self.device)
+        target[self._train_rows] = torch.from_numpy(assignment).to(self.device)
+        optimizer = torch.optim.Adam(self.encoder.parameters(), lr=self.init_lr, fused=True)
+        self.train()
+        for _ in range(self.epochs_for(len(self._train_rows), self.init_epochs)):
+            for batch in self.batches(self._train_rows[torch.randperm(len(self._train_rows))], self.batch_size):
+                optimizer.zero_grad()
+                F.cross_entropy(self.encoder(batch)[0], target[batch.rows]).backward()
+                optimizer.step()
+
+    def start_decoder(self, words: np.ndarray) -> None:
+        """Set the decoder so that topic k speaks like words[k]; words: (K, V) distributions."""
+        raise NotImplementedError
+
+    def rank_words(self, theta: np.ndarray, beta: np.ndarray, bow: Any) -> np.ndarray:
+        """Scores (K, V) by which the words of a topic are ranked; theta and bow of the training documents."""
+        return rank_by_usage(theta, bow, self.readout_smoothing) if self.readout == "usage" else beta
+
+
+def gaussian_kl(mu: Tensor, logvar: Tensor, prior_variance: float) -> Tensor:
+    """KL(N(mu, diag exp(logvar)) || N(0, prior_variance I)) per document, in nats; inputs (B, K), returns (B,)."""
+    ratio = (logvar.exp() + mu.square()) / prior_variance
+    return 0.5 * (ratio - 1 - logvar + np.log(prior_variance)).sum(dim=1)
+
+
+def labelled_cross_entropy(class_logits: Tensor, labels: Tensor | None) -> Tensor:
+    """Cross-entropy per document (B,), 0 for a document without a label (-1)."""
+    assert labels is not None
+    return F.cross_entropy(class_logits, labels, ignore_index=-1, reduction="none")

@@ -1,0 +1,183 @@
+"""task=fit: one cell from configuration to topics, metrics and a finished run folder."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from lightning.pytorch.loggers import CSVLogger, Logger
+from threadpoolctl import threadpool_limits
+
+from topiclab.data.corpus import Corpus
+from topiclab.data.datamodule import TopicDataModule
+from topiclab.data.sources import load_corpus
+from topiclab.embed.embedder import Embeddings, embed_corpus, embed_words
+from topiclab.metrics.evaluate import evaluate
+from topiclab.models.base import TopicModel
+from topiclab.models.bundle import save_bundle
+from topiclab.models.estimator import Estimator
+from topiclab.result import TopicResult
+from topiclab.wandb_log import log_results, wandb_logger
+
+log = logging.getLogger(__name__)
+
+
+def fit(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Corpus -> embeddings -> model -> metrics -> files of the run folder; what result.json says of them."""
+    with threadpool_limits(cfg["trainer"]["num_threads"]):
+        torch.set_num_threads(cfg["trainer"]["num_threads"])
+        return fit_corpus(cfg, folder, load_corpus(cfg["data"]))
+
+
+def fit_corpus(cfg: Mapping[str, Any], folder: Path, corpus: Corpus) -> dict[str, Any]:
+    """`fit` for a corpus that is at hand."""
+    clock = Stages()
+    check_sizes(cfg, corpus)
+    cache = Path(cfg["paths"]["cache"])
+    with clock("embed"):
+        embeddings = embed_corpus(cfg["embedder"], corpus, cache, cfg["trainer"], adapt=adaptation(cfg))
+        datamodule = make_datamodule(cfg, corpus, embeddings)
+    model = make_model(cfg, datamodule)
+    with wandb_logger(cfg, folder) as wandb_run:
+        with clock("fit"):
+            loggers: list[Logger] = [] if wandb_run is None else [wandb_run]
+            if cfg["logger"]["name"] != "none":
+                loggers.append(CSVLogger(folder, name="", version=""))
+            result = model.fit(datamodule, folder, cfg["trainer"], loggers)
+        with clock("evaluate"):
+            predictions = predict_labels(model, datamodule)
+            evaluation = evaluate(result, corpus, cache_root=cache, predictions=predictions)
+        with clock("write"):
+            write_topics(result, evaluation, folder)
+            if predictions is not None:
+                write_predictions(corpus, predictions, folder / "predictions.csv")
+            save_bundle(folder, model, embeddings, corpus)
+            result.save(folder / "topics.npz")
+            log_results(wandb_run, result, corpus, evaluation, folder)
+    manifest = {
+        "corpus": {"fingerprint": corpus.fingerprint, "documents": corpus.num_docs, "words": corpus.num_words, **corpus.info},
+        "embedding": {**embeddings.manifest, "is_cached": embeddings.is_cached},
+        "fit": result.info,
+    }
+    return {
+        "metrics": evaluation["metrics"],
+        "reasons": evaluation["reasons"],
+        "seconds": clock.seconds,
+        "manifest": manifest,
+    }
+
+
+def check_sizes(cfg: Mapping[str, Any], corpus: Corpus) -> None:
+    """ValueError when the corpus is too small for the configuration."""
+    num_train = len(corpus.rows("train"))
+    if cfg["num_topics"] > num_train:
+        raise ValueError(
+            f"num_topics={cfg['num_topics']}, but {corpus.name} has {num_train} training documents; ask for fewer topics"
+        )
+
+
+def adaptation(cfg: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How the mode tunes the embedder, or None."""
+    mode = cfg["mode"]
+    return {"kind": mode["adapt"], "seed": cfg["seed"], **mode["adaptation"]} if mode["adapt"] else None
+
+
+def make_datamodule(cfg: Mapping[str, Any], corpus: Corpus, embeddings: Embeddings) -> TopicDataModule:
+    """Documents for the model; labels are in it only when mode=supervised."""
+    is_supervised = cfg["mode"]["name"] == "supervised"
+    if is_supervised and (corpus.labels is None or len(set(corpus.labels[corpus.rows("train")]) - {-1}) < 2):
+        raise ValueError(
+            f"mode=supervised needs training documents of at least two labels, but {corpus.name} has "
+            f"{'no labels' if corpus.labels is None else 'fewer'}; name data.label_column or use mode=zero_shot"
+        )
+    cache = Path(cfg["paths"]["cache"])
+    words = partial(embed_words, cfg["embedder"], corpus, cache, cfg["trainer"], adapt=adaptation(cfg))
+    return TopicDataModule(
+        corpus,
+        embeddings.vectors,
+        shows_labels=is_supervised,
+        embedding_key=embeddings.key,
+        cache_root=cache,
+        word_vectors=words,
+    )
+
+
+def make_model(cfg: Mapping[str, Any], datamodule: TopicDataModule) -> Estimator:
+    sizes = {
+        "num_words": datamodule.corpus.num_words,
+        "embedding_dim": datamodule.embedding_dim,
+        "num_classes": datamodule.num_classes,
+    }
+    return build_model(cfg, sizes)
+
+
+def build_model(cfg: Mapping[str, Any], sizes: Mapping[str, int]) -> Estimator:
+    """The unfitted estimator of a configuration; sizes: num_words, embedding_dim, num_classes."""
+    node = {name: value for name, value in cfg["model"].items() if name != "name"}
+    objective = instantiate({name: value for name, value in cfg["objective"].items() if name != "name"})
+    for name in ("max_epochs", "batch_size", "gradient_clip"):
+        if cfg["trainer"][name] is not None and name in node:
+            node[name] = cfg["trainer"][name]
+    return instantiate(node)(
+        num_topics=cfg["num_topics"],
+        seed=cfg["seed"],
+        objective=objective,
+        class_weight=cfg["mode"]["class_weight"],
+        **sizes,
+    )
+
+
+def predict_labels(model: Estimator, datamodule: TopicDataModule) -> np.ndarray | None:
+    """Label ids (D,) of every document under a model with a classification head, else None."""
+    if not isinstance(model, TopicModel) or model.classifier is None:
+        return None
+    classes = model.infer(datamodule.documents)[2]
+    assert classes is not None
+    return classes.argmax(axis=1)
+
+
+def write_topics(result: TopicResult, evaluation: Mapping[str, Any], folder: Path) -> None:
+    """topics.txt: one line a topic, the largest first: number, share of the documents, NPMI, words."""
+    share = result.theta.mean(axis=0)
+    npmi = evaluation["per_topic"].get("npmi") or [float("nan")] * result.num_topics
+    words = result.topic_words(10)
+    lines = [
+        f"{topic:3d}  {share[topic]:6.1%}  {npmi[topic]:+.3f}  {' '.join(words[topic])}" for topic in np.argsort(-share)
+    ]
+    (folder / "topics.txt").write_text("topic  share   npmi  words\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "topic_metrics.json").write_text(json.dumps(evaluation["per_topic"]))
+
+
+def write_predictions(corpus: Corpus, predictions: np.ndarray, path: Path) -> None:
+    """id, split, label, predicted label of every document."""
+    assert corpus.labels is not None
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["id", "split", "label", "predicted"])
+        for row, predicted in enumerate(predictions):
+            label = corpus.label_names[corpus.labels[row]] if corpus.labels[row] >= 0 else ""
+            split = ("train", "val", "test")[corpus.split[row]]
+            writer.writerow([corpus.ids[row], split, label, corpus.label_names[predicted]])
+
+
+class Stages:
+    """Wall seconds of named stages."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - start, 3)
