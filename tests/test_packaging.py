@@ -1,0 +1,80 @@
+"""The wheel works alone, and the lock is what a stranger can install."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[1]
+LOCK = (REPO / "requirements.lock").read_text(encoding="utf-8").splitlines()
+
+
+def run(*command: str, cwd: Path, **environment: str) -> str:
+    finished = subprocess.run(
+        [sys.executable, *command],
+        cwd=cwd,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return finished.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    run("-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(REPO), cwd=folder)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def test_the_wheel_holds_every_yaml_and_module(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    configs = {f"topiclab/{path.relative_to(REPO).as_posix()}" for path in (REPO / "conf").rglob("*.yaml")}
+    modules = {path.relative_to(REPO).as_posix() for path in (REPO / "topiclab").rglob("*.py")}
+    assert configs | modules <= names
+    assert (
+        not {name.split("/")[0] for name in names}
+        - {"topiclab"}
+        - {f"{wheel.name.rsplit('-', 3)[0]}.dist-info"}
+    )
+
+
+def test_the_wheel_runs_from_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
+    target, cwd = tmp_path / "target", tmp_path / "empty"
+    cwd.mkdir()
+    run("-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), str(wheel), cwd=cwd)
+    where = run("-c", "import topiclab; print(topiclab.__file__)", cwd=cwd, PYTHONPATH=str(target))
+    assert Path(where.strip()).is_relative_to(target)
+    help_text = run("-m", "topiclab", "--help", cwd=cwd, PYTHONPATH=str(target))
+    assert "model=" in help_text
+    job = run(
+        "-m", "topiclab", "model=prodlda", "num_topics=7", "--cfg", "job", cwd=cwd, PYTHONPATH=str(target)
+    )
+    assert "num_topics: 7" in job
+    assert list(cwd.iterdir()) == []
+
+
+def test_the_lock_is_public_and_complete(wheel: Path) -> None:
+    pins = [line for line in LOCK if line and not line.startswith("#")]
+    assert all(
+        re.match(r"[a-z0-9._-]+==[^ ]+( ; .+)?$", pin) for pin in pins
+    )  # no path, no address, no option
+    names = {pin.split("==")[0] for pin in pins}
+    assert "torch==2.13.0" in pins  # admits a local build such as 2.13.0+cpu
+    assert "torchvision" not in names  # a build that does not match torch breaks `import transformers`
+    (metadata,) = (name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".dist-info/METADATA"))
+    required = re.findall(
+        r"^Requires-Dist: ([\w.-]+)", zipfile.ZipFile(wheel).read(metadata).decode(), re.MULTILINE
+    )
+    direct = set(required) - {"topiclab"}
+    assert len(direct) > 30
+    assert direct <= names, "run `make lock`"
