@@ -141,10 +141,21 @@ def test_tokens_and_counts_agree(documents: list[list[str]]) -> None:
         np.testing.assert_array_equal(corpus.bow[[row]].toarray().ravel(), counts)
 
 
+def test_a_corpus_without_training_documents_is_refused() -> None:
+    texts = [text for text, place in places(build(titles(100))).items() if place != "train"][:3]
+    with pytest.raises(ValueError, match=r"all 3 documents fell to validation and test.*data\.split\.val=0"):
+        build(texts)
+
+
 def test_fingerprints_tell_what_changed() -> None:
     texts = titles(50)
     base = build(texts)
     assert build(texts).fingerprint == base.fingerprint
+    stop_words = {**VOCABULARY, "stop_words": "none"}
+    of_the_words = [f"{text} of the" for text in texts]
+    windows = [build(of_the_words, vocabulary={**v, "max_df": 0.9}) for v in (VOCABULARY, stop_words)]
+    assert windows[0].vocab == windows[1].vocab
+    assert windows[0].fingerprint != windows[1].fingerprint
     same_texts = [
         build(texts, vocabulary={**VOCABULARY, "size": 4}),
         build(texts, split={"val": 0.4, "test": 0.1}),

@@ -61,13 +61,12 @@ class Corpus:
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 over texts, vocabulary, counts and split: what a fit depends on."""
-        arrays = (self.split, self.bow.indptr, self.bow.indices, self.bow.data)
-        parts = [
-            array.tobytes().hex() if len(array) < 64 else hashlib.sha256(array.tobytes()).hexdigest()
-            for array in arrays
-        ]
-        return _sha256([self.text_fingerprint, _sha256(self.vocab), *parts])
+        """sha256 over texts, tokens, counts, vocabulary, split and labels: what fits and metrics depend on."""
+        counts = (self.bow.indptr, self.bow.indices, self.bow.data)
+        arrays = [*counts, self.token_ids, self.token_offsets, self.split]
+        arrays += [] if self.labels is None else [self.labels]
+        digests = [hashlib.sha256(array.tobytes()).hexdigest() for array in arrays]
+        return _sha256([self.text_fingerprint, _sha256(self.vocab), _sha256(self.label_names), *digests])
 
 
 def _sha256(parts: Iterable[str]) -> str:

@@ -53,6 +53,12 @@ def build_corpus(documents: Iterable[Document], data: Mapping[str, Any]) -> Corp
             *(data["name"], info["duplicates"], info["read"]),
         )
     texts = tuple(document.text for document in kept)
+    split = assign_split(texts, **data["split"])
+    if SPLITS.index("train") not in split:
+        raise ValueError(
+            f"corpus {data['name']}: all {len(kept)} documents fell to validation and test, none to "
+            "training; use data.split.val=0 data.split.test=0 for so few"
+        )
     vocab, tokens = fit_vocabulary(texts, data["vocabulary"])
     bow = count_tokens(tokens, vocab, data["vocabulary"])
     labels, label_names = _labels([document.label for document in kept])
@@ -65,7 +71,7 @@ def build_corpus(documents: Iterable[Document], data: Mapping[str, Any]) -> Corp
         bow=bow,
         token_ids=columns(tokens.words, vocab)[tokens.ids],
         token_offsets=tokens.offsets,
-        split=assign_split(texts, **data["split"]),
+        split=split,
         labels=labels,
         label_names=label_names,
         timestamps=_timestamps(kept),

@@ -37,7 +37,7 @@ def load_corpus(data: Mapping[str, Any]) -> Corpus:
     """
     path = _locate(data)
     stamp = (path.stat().st_mtime_ns, path.stat().st_size) if path and path.is_file() else None
-    return _load(json.dumps(data, sort_keys=True), path, stamp)
+    return _load(json.dumps(data, sort_keys=True, default=str), path, stamp)
 
 
 @lru_cache(maxsize=4)
