@@ -156,6 +156,8 @@ def test_fingerprints_tell_what_changed() -> None:
     windows = [build(of_the_words, vocabulary={**v, "max_df": 0.9}) for v in (VOCABULARY, stop_words)]
     assert windows[0].vocab == windows[1].vocab
     assert windows[0].fingerprint != windows[1].fingerprint
+    labelled = [build_corpus([Document(text, label=name) for text in texts], DATA) for name in "ab"]
+    assert len({corpus.fingerprint for corpus in [base, *labelled]}) == 3
     same_texts = [
         build(texts, vocabulary={**VOCABULARY, "size": 4}),
         build(texts, split={"val": 0.4, "test": 0.1}),

@@ -61,7 +61,7 @@ class Corpus:
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 over texts, tokens, counts, vocabulary, split and labels: what fits and metrics depend on."""
+        """sha256 over texts, tokens, counts, vocabulary, split and labels: what a run depends on."""
         counts = (self.bow.indptr, self.bow.indices, self.bow.data)
         arrays = [*counts, self.token_ids, self.token_offsets, self.split]
         arrays += [] if self.labels is None else [self.labels]
