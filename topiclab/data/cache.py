@@ -77,6 +77,17 @@ class Cache:
             entry = _read(folder, logging.WARNING)  # another process may have filled it while this one waited
             return entry if entry is not None else _publish(folder, key, fill, is_resumable)
 
+    def array_entry(
+        self, kind: str, key: Mapping[str, Any], compute: Callable[[], Mapping[str, np.ndarray]]
+    ) -> Entry:
+        """The entry of this key whose files are the arrays `compute` returns."""
+
+        def fill(folder: Path) -> None:
+            for name, array in compute().items():
+                save_array(folder / f"{name}.npy", array)
+
+        return self.entry(kind, key, fill)
+
 
 def cached_arrays(
     root: Path | None, kind: str, key: Mapping[str, Any], compute: Callable[[], Mapping[str, np.ndarray]]
@@ -85,11 +96,7 @@ def cached_arrays(
     if root is None:
         return dict(compute())
 
-    def fill(folder: Path) -> None:
-        for name, array in compute().items():
-            save_array(folder / f"{name}.npy", array)
-
-    return Cache(Path(root)).entry(kind, key, fill).arrays()
+    return Cache(Path(root)).array_entry(kind, key, compute).arrays()
 
 
 def canonical_json(key: Mapping[str, Any]) -> str:

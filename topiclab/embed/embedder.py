@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 from hydra.utils import get_class
 
-from topiclab.data.cache import Cache, key_hash, save_array
+from topiclab.data.cache import Cache, key_hash
 from topiclab.data.corpus import Corpus
+
+if TYPE_CHECKING:
+    from topiclab.embed.huggingface import HuggingFaceEmbedder
 
 VECTORS = "vectors"
 
@@ -41,6 +44,22 @@ class FittedEmbedder(Embedder, Protocol):
     def load_state(self, state: Mapping[str, np.ndarray]) -> Any: ...
 
 
+@runtime_checkable
+class CorpusEmbedder(Embedder, Protocol):
+    """An embedder that holds the vectors of one corpus and no others."""
+
+    def bind(self, texts: Sequence[str]) -> np.ndarray: ...
+
+
+@runtime_checkable
+class ModelEmbedder(Embedder, Protocol):
+    """A language model: encoded shard by shard; truncation and LoRA adapters apply."""
+
+    truncate_dim: int | None
+
+    def encode_full(self, texts: Sequence[str]) -> np.ndarray: ...
+
+
 @dataclass(frozen=True)
 class Embeddings:
     """Vectors of one corpus: (D, E) float32, memory-mapped where possible.
@@ -61,7 +80,7 @@ class Embeddings:
 def make_embedder(embedder: Mapping[str, Any], trainer: Mapping[str, Any]) -> Embedder:
     """The object of a `conf/embedder` group; `trainer` gives device and precision where they matter."""
     options = {name: value for name, value in embedder.items() if name not in ("_target_", "name")}
-    target = get_class(embedder["_target_"])
+    target: Any = get_class(embedder["_target_"])
     if "device" in inspect.signature(target).parameters:
         options |= {"device": trainer.get("device", "auto"), "precision": trainer.get("precision", "auto")}
     return target(**options)
@@ -74,33 +93,22 @@ def embed_corpus(
     trainer: Mapping[str, Any],
     adapt: Mapping[str, Any] | None = None,
 ) -> Embeddings:
-    """Vectors of every document, from the cache where it has them; computed every time without cache_root."""
+    """Vectors of every document, from the cache where it has them; computed every time without cache_root.
+
+    adapt: the `mode` group; where its `adapt` is set, the model is first tuned on the training rows.
+    """
     started = time.perf_counter()
-    embedder = make_embedder(embedder_cfg, trainer)
-    key: dict[str, Any] = {"texts": corpus.text_fingerprint, "embedder": embedder.fingerprint()}
-    train_rows = corpus.rows("train")
+    embedder = _prepared_embedder(embedder_cfg, corpus, cache_root, trainer, adapt)
+    key = {"texts": corpus.text_fingerprint, "embedder": embedder.fingerprint()}
     if isinstance(embedder, FittedEmbedder):
-        key["fit_rows"] = key_hash({"rows": train_rows.tolist()})
-
-    def compute() -> dict[str, np.ndarray]:
-        if not isinstance(embedder, FittedEmbedder):
-            return {VECTORS: embedder.encode(corpus.texts)}
-        embedder.fit([corpus.texts[row] for row in train_rows])
-        return {**embedder.state(), VECTORS: embedder.encode(corpus.texts)}
-
-    def fill(folder: Path) -> None:
-        for name, array in compute().items():
-            save_array(folder / f"{name}.npy", array)
-
-    if cache_root is None:
-        arrays, manifest, is_cached = compute(), {"inputs": key}, False
+        key["fit_rows"] = key_hash({"rows": corpus.rows("train").tolist()})
+        vectors, manifest, is_cached = _fit_and_encode(embedder, corpus, cache_root, key)
+    elif isinstance(embedder, CorpusEmbedder):
+        vectors, manifest, is_cached = embedder.bind(corpus.texts), {"inputs": key}, True
     else:
-        entry = Cache(Path(cache_root)).entry("embeddings", key, fill)
-        arrays, manifest, is_cached = entry.arrays(), entry.manifest, entry.is_cached
-    vectors = arrays.pop(VECTORS)
-    if isinstance(embedder, FittedEmbedder):
-        embedder.load_state(arrays)
-    return Embeddings(vectors, key_hash(key), manifest, embedder, is_cached, time.perf_counter() - started)
+        vectors, manifest, is_cached = _encode(embedder, corpus.texts, cache_root, key)
+    seconds = time.perf_counter() - started
+    return Embeddings(vectors, key_hash(key), manifest, embedder, is_cached, seconds)
 
 
 def embed_words(
@@ -111,5 +119,67 @@ def embed_words(
     adapt: Mapping[str, Any] | None = None,
 ) -> np.ndarray:
     """(V, E) float32: every vocabulary word embedded as a document of one word, in the documents' space."""
-    embedder = embed_corpus(embedder_cfg, corpus, cache_root, trainer, adapt).embedder
-    return embedder.encode(corpus.vocab)
+    embedder = _prepared_embedder(embedder_cfg, corpus, cache_root, trainer, adapt)
+    if isinstance(embedder, FittedEmbedder):
+        return embed_corpus(embedder_cfg, corpus, cache_root, trainer, adapt).embedder.encode(corpus.vocab)
+    key = {"texts": key_hash({"texts": corpus.vocab}), "embedder": embedder.fingerprint()}
+    return _encode(embedder, corpus.vocab, cache_root, key)[0]
+
+
+def _prepared_embedder(
+    embedder_cfg: Mapping[str, Any],
+    corpus: Corpus,
+    cache_root: Path | None,
+    trainer: Mapping[str, Any],
+    adapt: Mapping[str, Any] | None,
+) -> Embedder:
+    embedder = make_embedder(embedder_cfg, trainer)
+    if adapt is None or adapt["adapt"] is None:
+        return embedder
+    if not isinstance(embedder, ModelEmbedder):
+        name = embedder_cfg.get("name", embedder_cfg["_target_"])
+        raise ValueError(
+            f"mode.adapt={adapt['adapt']} tunes a language model, and embedder={name} is none; "
+            "use embedder=minilm or another model, or mode.adapt=null"
+        )
+    from topiclab.embed.adapt import adapted
+
+    return adapted(embedder, corpus, adapt, cache_root)
+
+
+def _fit_and_encode(
+    embedder: FittedEmbedder, corpus: Corpus, cache_root: Path | None, key: Mapping[str, Any]
+) -> tuple[np.ndarray, dict[str, Any], bool]:
+    def compute() -> dict[str, np.ndarray]:
+        embedder.fit([corpus.texts[row] for row in corpus.rows("train")])
+        return {**embedder.state(), VECTORS: embedder.encode(corpus.texts)}
+
+    arrays, manifest, is_cached = _cached(cache_root, key, compute)
+    vectors = arrays.pop(VECTORS)
+    embedder.load_state(arrays)
+    return vectors, manifest, is_cached
+
+
+def _encode(
+    embedder: Embedder, texts: Sequence[str], cache_root: Path | None, key: Mapping[str, Any]
+) -> tuple[np.ndarray, dict[str, Any], bool]:
+    """(N, E), the manifest, and whether it was cached; of a language model all dimensions are stored."""
+    if cache_root is None or not isinstance(embedder, ModelEmbedder):
+        arrays, manifest, is_cached = _cached(cache_root, key, lambda: {VECTORS: embedder.encode(texts)})
+        return arrays[VECTORS], manifest, is_cached
+    from topiclab.embed.huggingface import truncate
+    from topiclab.embed.shards import encode_in_shards, load_vectors
+
+    full = {**key, "embedder": {**key["embedder"], "truncate_dim": None}}
+    model = cast("HuggingFaceEmbedder", embedder)
+    entry = encode_in_shards(model, texts, Cache(Path(cache_root)), full)
+    return truncate(load_vectors(entry), embedder.truncate_dim), entry.manifest, entry.is_cached
+
+
+def _cached(
+    cache_root: Path | None, key: Mapping[str, Any], compute: Callable[[], dict[str, np.ndarray]]
+) -> tuple[dict[str, np.ndarray], dict[str, Any], bool]:
+    if cache_root is None:
+        return compute(), {"inputs": dict(key)}, False
+    entry = Cache(Path(cache_root)).array_entry("embeddings", key, compute)
+    return entry.arrays(), entry.manifest, entry.is_cached

@@ -1,0 +1,51 @@
+"""Where an encoder runs and in which precision."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import torch
+
+BF16_FLAGS = ("avx512_bf16", "amx_bf16")
+
+
+def resolve_device(device: str) -> str:
+    """`auto` is CUDA, else MPS, else the CPU; a device that is not there is an error."""
+    if device == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(
+            f"trainer.device={device}, but torch finds no CUDA device; use trainer.device=auto or cpu"
+        )
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise ValueError("trainer.device=mps, but torch finds no MPS device; use trainer.device=auto or cpu")
+    return device
+
+
+def resolve_precision(precision: str, device: str) -> str:
+    """`auto` is bf16 on CUDA and on a CPU with bf16 instructions, else fp32; what ran is in the manifest."""
+    if precision != "auto":
+        return precision
+    has_bf16 = (
+        _cpu_has_bf16() if device == "cpu" else device.startswith("cuda") and torch.cuda.is_bf16_supported()
+    )
+    return "bf16" if has_bf16 else "fp32"
+
+
+def device_name(device: str) -> str:
+    """The product's name, as people compare seconds by."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    return platform.processor() or platform.machine()
+
+
+def _cpu_has_bf16() -> bool:
+    """Whether bf16 matrix products are hardware instructions; emulated they are slower than fp32."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if not cpuinfo.exists():
+        return False
+    flags = next((line.split() for line in cpuinfo.read_text().splitlines() if line.startswith("flags")), [])
+    return any(flag in flags for flag in BF16_FLAGS)

@@ -1,0 +1,262 @@
+"""Sentence encoders from Hugging Face folders: batching and devices are ours, the rest the model's."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from topiclab.embed.device import device_name, resolve_device, resolve_precision
+from topiclab.embed.weights import folder_revision, model_folder
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+log = logging.getLogger(__name__)
+
+DOCUMENT_PROMPTS = ("document", "passage", "corpus")
+BATCH_TOKENS = {"cuda": 65_536, "mps": 16_384, "cpu": 8_192}
+TOKENISE_DOCS = 1_024
+CHARS_PER_TOKEN = 32
+
+
+@dataclass
+class HuggingFaceEmbedder:
+    """A sentence-transformers model, or a plain transformers folder with the pooling given here.
+
+    path, package, model_id, revision: see `weights.model_folder`.
+    pooling: of a folder without modules.json; with one it must agree with it (null: do not check).
+    normalize: scale to length 1.
+    prompt: put before every text; null is the model's own document prompt.
+    max_length: tokens a text is cut to; null is the model's own.
+    truncate_dim: keep the first dimensions and scale to length 1 (Matryoshka, Kusupati et al. 2022).
+    batch_tokens: padded tokens in a batch, halved when the device is out of memory; null goes by the device.
+    devices: null is `device`; a number of CUDA devices, or their names, shares a corpus among processes.
+    adapter: folder of a LoRA adapter (`embed/adapt.py`).
+    """
+
+    model_id: str | None = None
+    path: str | None = None
+    package: str | None = None
+    revision: str | None = None
+    pooling: Literal["lasttoken", "mean", "cls"] | None = None
+    normalize: bool = True
+    prompt: str | None = None
+    max_length: int | None = None
+    truncate_dim: int | None = None
+    batch_tokens: int | None = None
+    devices: int | Sequence[str] | None = None
+    adapter: str | None = None
+    device: str = "auto"
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        self.device = resolve_device(self.device)
+        self.precision = resolve_precision(self.precision, self.device)
+
+    @property
+    def dim(self) -> int:
+        return self.truncate_dim or self.full_dim
+
+    @property
+    def full_dim(self) -> int:
+        """Columns before truncation."""
+        return int(self.model.get_embedding_dimension() or 0)
+
+    @property
+    def device_names(self) -> list[str]:
+        """The devices a corpus is shared among."""
+        if self.devices is None:
+            return [self.device]
+        if isinstance(self.devices, int):
+            return [f"cuda:{index}" for index in range(self.devices)]
+        return list(self.devices)
+
+    @cached_property
+    def folder(self) -> Path:
+        return model_folder(self.path, self.package, self.model_id, self.revision)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Names the vectors, without loading the weights; paths and devices do not enter."""
+        return {
+            "embedder": "huggingface",
+            "revision": folder_revision(self.folder),
+            "pooling": self.pooling,
+            "normalize": self.normalize,
+            "prompt": self.prompt,
+            "max_length": self.max_length,
+            "dtype": self.precision,
+            "truncate_dim": self.truncate_dim,
+            "adapter": None if self.adapter is None else folder_revision(Path(self.adapter)),
+        }
+
+    def facts(self) -> dict[str, Any]:
+        """What ran, for the manifest."""
+        return {
+            "model": str(self.folder),
+            "revision": folder_revision(self.folder),
+            "dtype": self.precision,
+            "device": self.device_names,
+            "device_name": device_name(self.device),
+            "attention": self.transformer.config._attn_implementation,
+            "is_unpadded": bool(self.transformer.can_flatten_inputs),
+            "pooling": self.model_pooling,
+            "prompt": self.document_prompt,
+            "max_length": self.token_limit,
+            "torch": torch.__version__,
+        }
+
+    @cached_property
+    def model(self) -> SentenceTransformer:
+        """The loaded model, on its device, in its precision, for inference."""
+        from topiclab.embed.loading import load_model
+
+        model = load_model(self.folder, self.pooling, self.normalize, self.device, self.precision)
+        if self.adapter is not None:
+            cast(Any, model[0]).model.load_adapter(self.adapter)
+        return model.to(self.device).eval()
+
+    @property
+    def transformer(self) -> Any:
+        """The model's first module: tokenizer and weights."""
+        return self.model[0]
+
+    @property
+    def model_pooling(self) -> str:
+        """The pooling that runs: the model's own."""
+        from topiclab.embed.loading import pooling_mode
+
+        return pooling_mode(self.model)
+
+    @cached_property
+    def document_prompt(self) -> str:
+        """Put before every text."""
+        if self.prompt is not None:
+            return self.prompt
+        prompts = self.model.prompts
+        names = (*DOCUMENT_PROMPTS, self.model.default_prompt_name)
+        return next((prompts[name] for name in names if name is not None and name in prompts), None) or ""
+
+    @property
+    def token_limit(self) -> int:
+        own = self.model.max_seq_length or 512
+        return own if self.max_length is None else min(self.max_length, own)
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """(N, E) float32; ValueError names the texts whose vectors are not finite."""
+        return truncate(self.encode_full(texts), self.truncate_dim)
+
+    def encode_full(
+        self, texts: Sequence[str], progress: Callable[[int], Any] = lambda _: None
+    ) -> np.ndarray:
+        """All dimensions, (N, full_dim) float32; progress gets the number of texts of each batch."""
+        tokens = self.tokenise(texts)
+        order = np.argsort([-len(ids) for ids in tokens], kind="stable")
+        budget = self.batch_tokens or BATCH_TOKENS[self.device.partition(":")[0]]
+        vectors: list[Tensor] = []
+        start = 0
+        while start < len(order):
+            batch = order[start : start + max(1, budget // len(tokens[order[start]]))]
+            try:
+                vectors.append(self._forward([tokens[row] for row in batch]))
+            except torch.OutOfMemoryError:
+                if len(batch) == 1:
+                    raise
+                budget //= 2
+                torch.cuda.empty_cache()
+                log.warning("out of memory on %s: batches of %d tokens from here on", self.device, budget)
+                continue
+            start += len(batch)
+            progress(len(batch))
+        result = np.empty((len(texts), self.full_dim), np.float32)
+        if vectors:
+            result[order] = torch.cat(vectors).cpu().numpy()
+        _check_finite(result, texts)
+        return result
+
+    def tokenise(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Token ids of each text, cut to the limit, special tokens included."""
+        tokens: list[np.ndarray] = []
+        for start in range(0, len(texts), TOKENISE_DOCS):
+            chunk = [self.document_prompt + text for text in texts[start : start + TOKENISE_DOCS]]
+            tokens += [np.asarray(ids, np.int64) for ids in self._token_ids(chunk)]
+        if self.model_pooling == "lasttoken":
+            self._check_end_token(tokens)
+        return tokens
+
+    def _token_ids(self, texts: list[str]) -> list[list[int]]:
+        """Reads at most 32 characters a token of a long text; the few that need more are read in full."""
+        limit, options = self.token_limit, {"truncation": True, "max_length": self.token_limit}
+        num_chars = limit * CHARS_PER_TOKEN
+        tokenizer = self.model.tokenizer
+        found = tokenizer([text[:num_chars] for text in texts], **options)["input_ids"]
+        for row, text in enumerate(texts):
+            if len(text) > num_chars and len(found[row]) < limit:
+                found[row] = tokenizer(text, **options)["input_ids"]
+        return found
+
+    def _check_end_token(self, tokens: Sequence[np.ndarray]) -> None:
+        special = set(self.model.tokenizer.all_special_ids)
+        if any(len(ids) == 0 or int(ids[-1]) not in special for ids in tokens):
+            raise ValueError(
+                f"last-token pooling reads the end token, but the tokenizer of {self.folder} appends none; "
+                "use the tokenizer of the embedding model, or embedder.pooling=mean"
+            )
+
+    @torch.inference_mode()
+    def _forward(self, tokens: list[np.ndarray]) -> Tensor:
+        vectors = self.model(self.features(tokens))["sentence_embedding"].float()
+        return torch.nn.functional.normalize(vectors, dim=1) if self.normalize else vectors
+
+    def features(self, tokens: Sequence[np.ndarray]) -> dict[str, Tensor]:
+        """The model's input: padded on the tokenizer's side, or packed where the model needs no padding."""
+        transformer = self.transformer
+        if transformer.can_flatten_inputs:
+            features = dict(transformer.data_collator([{"input_ids": ids.tolist()} for ids in tokens]))
+            features.pop("labels", None)
+            features["position_ids"] = features["position_ids"] + transformer._flatten_position_offset
+        else:
+            features = pad(tokens, self.model.tokenizer.pad_token_id, self.model.tokenizer.padding_side)
+        return {
+            name: value.to(self.device, non_blocking=True) if isinstance(value, Tensor) else value
+            for name, value in features.items()
+        }
+
+
+def pad(tokens: Sequence[np.ndarray], pad_id: int, side: str) -> dict[str, Tensor]:
+    """Rows of one length, (B, L) int64, and the mask of real tokens."""
+    ids = np.full((len(tokens), max(map(len, tokens))), pad_id, np.int64)
+    mask = np.zeros_like(ids)
+    for row, real in enumerate(tokens):
+        columns = slice(-len(real), None) if side == "left" else slice(len(real))
+        ids[row, columns], mask[row, columns] = real, 1
+    return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
+
+
+def truncate(vectors: np.ndarray, truncate_dim: int | None) -> np.ndarray:
+    """The first dimensions, scaled to length 1; ValueError where there are fewer."""
+    if truncate_dim is None:
+        return vectors
+    if not 0 < truncate_dim <= vectors.shape[1]:
+        raise ValueError(
+            f"embedder.truncate_dim={truncate_dim}, but the model has {vectors.shape[1]} dimensions"
+        )
+    kept = np.array(vectors[:, :truncate_dim])
+    return kept / np.maximum(np.linalg.norm(kept, axis=1, keepdims=True), 1e-12)
+
+
+def _check_finite(vectors: np.ndarray, texts: Sequence[str]) -> None:
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(bad):
+        shown = ", ".join(repr(texts[row][:60]) for row in bad[:5])
+        raise ValueError(
+            f"the embedder gave vectors that are not finite for {len(bad)} of {len(texts)} texts: {shown}; "
+            "use trainer.precision=fp32, or leave these documents out"
+        )
