@@ -74,12 +74,12 @@ def _hydra_of(folder: Path) -> Iterator[None]:
 def to_plain(composed: DictConfig) -> dict[str, Any]:
     """The resolved configuration without Hydra's own node; ConfigError names what is still missing."""
     cfg = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
-    if missing := sorted(OmegaConf.missing_keys(cfg)):
-        raise ConfigError([f"{key} has no value here; add {key}=<value>" for key in missing])
     try:
+        if missing := sorted(OmegaConf.missing_keys(cfg)):
+            raise ConfigError([f"{key} has no value here; add {key}=<value>" for key in missing])
         plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise ConfigError([str(error).splitlines()[0]]) from error
+        raise ConfigError([f"{error.full_key}: {str(error).splitlines()[0]}"]) from error
     return cast("dict[str, Any]", plain)
 
 

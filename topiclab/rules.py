@@ -1,7 +1,7 @@
 """What every configuration value must be, by name, in one table.
 
-A name means the same thing wherever it stands (num_topics, dropout, lr): its rule is that of the whole dotted
-key, else of the last part, else of a pattern. Defaults live in conf/ only.
+A name means the same thing wherever it stands (num_topics, dropout, lr): a rule is found by the end of the
+dotted key, and what a group has for itself is written with the group. Defaults live in conf/ only.
 """
 
 from __future__ import annotations
@@ -107,15 +107,15 @@ RULES: dict[str, Rule] = {
     "sample": COUNT.optional(),
     "sample_seed": SEED,
     "deduplicate": FLAG,
-    "val": SHARE,
-    "test": SHARE,
+    "split.val": SHARE,
+    "split.test": SHARE,
     "lowercase": FLAG,
-    "tokenizer": one_of("regex", "jieba"),
+    "vocabulary.tokenizer": one_of("regex", "jieba"),
     "token_pattern": TEXT.optional(),
     "stop_words": TEXT,
     "min_df": DOCUMENTS,
     "max_df": DOCUMENTS,
-    "size": COUNT.optional(),
+    "vocabulary.size": COUNT.optional(),
     "ngrams": PAIR,
     "path": TEXT.optional(),
     "encoding": TEXT,
@@ -134,6 +134,7 @@ RULES: dict[str, Rule] = {
     "max_length": COUNT.optional(),
     "truncate_dim": COUNT.optional(),
     "max_terms": COUNT,
+    "embedder.tokenizer": TEXT,
     "batch_tokens": COUNT.optional(),
     "embedder.devices": COUNT.optional(),
     "dim": COUNT,
@@ -147,6 +148,14 @@ RULES: dict[str, Rule] = {
     "min_steps": NATURAL,
     "reads": one_of("bow", "embeddings"),
     "activation": TEXT,
+    "passes": COUNT,
+    "iterations": COUNT,
+    "chunksize": COUNT,
+    "max_iter": COUNT,
+    "n_init": COUNT,
+    "model.alpha": TEXT,
+    "model.eta": POSITIVE.optional(),
+    "objective.weight": POSITIVE,
     "init": TEXT,
     "init_epochs": NATURAL,
     "init_neighbours": NATURAL,
@@ -183,12 +192,12 @@ def flatten(cfg: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def rule_of(key: str) -> Rule | None:
-    """The rule for a dotted key, or None when no name or pattern of the table covers it."""
-    leaf = key.rsplit(".", 1)[-1]
-    exact = RULES.get(key) or RULES.get(leaf)
-    return exact or next(
-        (rule for name, rule in RULES.items() if "*" in name and fnmatchcase(leaf, name)), None
-    )
+    """The rule of a dotted key: of its longest ending in the table, else of a pattern, else None."""
+    parts = key.split(".")
+    for start in range(len(parts)):
+        if rule := RULES.get(".".join(parts[start:])):
+            return rule
+    return next((rule for name, rule in RULES.items() if "*" in name and fnmatchcase(parts[-1], name)), None)
 
 
 def refused_values(cfg: Mapping[str, Any]) -> list[str]:
@@ -196,14 +205,10 @@ def refused_values(cfg: Mapping[str, Any]) -> list[str]:
     faults = []
     for key, value in flatten(cfg):
         rule = rule_of(key)
-        if rule is None and "." not in key:
+        if "." not in key and key not in RULES:
             near = get_close_matches(key, cfg.keys() - {key}, n=1)
             faults.append(f"{key}: no such key{f'; did you mean {near[0]}?' if near else ''}")
         elif rule is not None and not rule.accepts(value):
-            shown = (
-                {None: "null", True: "true", False: "false"}.get(value)
-                if not isinstance(value, list)
-                else None
-            )
-            faults.append(f"{key}={shown or value} is refused: give {rule.says}")
+            shown = value if isinstance(value, str) else json.dumps(value)
+            faults.append(f"{key}={shown} is refused: give {rule.says}")
     return faults

@@ -1,0 +1,206 @@
+import copy
+import inspect
+import math
+from pathlib import Path
+
+import hydra
+import pytest
+import yaml
+from hydra.core.global_hydra import GlobalHydra
+from hydra.utils import get_class
+from omegaconf import OmegaConf
+
+from topiclab.checks import validate
+from topiclab.config import ConfigError, changed_keys, compose, conf_dir, config_hash
+from topiclab.rules import RULES, flatten, rule_of
+
+FILES = sorted(
+    path for path in conf_dir().rglob("*.yaml") if "hydra" not in path.relative_to(conf_dir()).parts
+)
+MODELS = sorted(path.stem for path in (conf_dir() / "model").glob("[!_]*.yaml"))
+# what the fit gives a model besides its yaml
+GIVEN = {"num_topics", "num_words", "embedding_dim", "num_classes", "objective", "seed", "class_weight"}
+
+
+def leaves(path: Path):
+    """(dotted key, value) of one yaml file as it is seen in the whole configuration."""
+    content = yaml.safe_load(path.read_text()) or {}
+    content = {key: value for key, value in content.items() if key not in ("defaults", "hydra")}
+    group = path.parent.name
+    return flatten(content if group in ("conf", "task") else {group: content})
+
+
+@pytest.fixture(scope="module")
+def default():
+    return compose()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(conf_dir())))
+def test_every_value_has_a_rule_and_keeps_it(path):
+    for key, value in leaves(path):
+        rule = rule_of(key)
+        assert rule is not None, f"{key} has no rule in topiclab/rules.py"
+        is_open = isinstance(value, str) and (value == "???" or value.startswith("${"))
+        assert is_open or rule.accepts(value), f"{key}={value}: {rule.says}"
+
+
+def test_every_rule_is_used():
+    used = {id(rule_of(key)) for path in FILES for key, _ in leaves(path)}
+    assert [name for name, rule in RULES.items() if id(rule) not in used] == []
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if path.parent.name not in ("conf", "hydra", "paths", "trainer")]
+)
+def test_every_option_has_the_name_it_is_chosen_by(path):
+    content = yaml.safe_load(path.read_text())
+    named = content.get("task", content).get("name")
+    assert named == path.stem or path.stem.startswith("_")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_model_yaml_binds_to_its_constructor(model):
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        given = OmegaConf.to_container(hydra.compose(f"model/{model}").model)
+    special = {key for key in given if key.startswith("_")} | {"name"}
+    assert given["_partial_"] is True
+    assert given["_convert_"] == "all"
+    parameters = constructor_parameters(get_class(given["_target_"]))
+    assert given.keys() - special - parameters.keys() == set()
+    required = {name for name, parameter in parameters.items() if parameter.default is parameter.empty}
+    assert required - given.keys() - GIVEN == set()
+
+
+def constructor_parameters(cls: type) -> dict[str, inspect.Parameter]:
+    """Named parameters of __init__, followed through **keywords into the bases."""
+    found: dict[str, inspect.Parameter] = {}
+    for base in cls.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        parameters = inspect.signature(base.__init__).parameters.values()
+        named = [
+            p for p in parameters if p.name != "self" and p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
+        found = {p.name: p for p in named} | found
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return {name: parameter for name, parameter in found.items() if name != "self"}
+
+
+def test_composition_is_plain_and_leaves_hydra_as_it_was(default):
+    assert type(default) is dict
+    assert type(default["data"]["vocabulary"]["ngrams"]) is list
+    assert not GlobalHydra.instance().is_initialized()
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        standing = GlobalHydra.instance().hydra
+        assert compose(["num_topics=7"])["num_topics"] == 7
+        assert GlobalHydra.instance().hydra is standing
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (
+            ["num_topics=abc", "seed=-1"],
+            ["num_topics=abc is refused: give a whole", "seed=-1 is"],
+        ),
+        (
+            ["num_topic=5", "sed=3"],
+            ["num_topic: no such key; did you mean num_topics?", "seed?"],
+        ),
+        (["max_epochs=3"], ["max_epochs: no such key; did you mean", "trainer.max_epochs"]),
+        (["trainer.max_epoch=3"], ["trainer.max_epoch: no such key; did you mean trainer.max_epochs"]),
+        (["+num_topic=5"], ["num_topic: no such key; did you mean num_topics?"]),
+        (["model=thetta"], ["model=thetta: no such model; did you mean model=theta?", "prodlda"]),
+        (["modle=theta"], ["modle: no such key; did you mean", "model"]),
+        (["num_topics"], ["num_topics", "EQUAL"]),
+        (["data=file"], ["data.path has no value here; add data.path=<value>"]),
+        (["num_topics=${no.such}"], ["num_topics: ", "no.such"]),
+    ],
+    ids=lambda value: " ".join(value) if "=" in value[0] else "",
+)
+def test_line_that_cannot_be_composed_is_explained(overrides, told):
+    with pytest.raises(ConfigError) as caught:
+        compose(overrides)
+    for words in told:
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"num_topics": 0}, ["num_topics=0 is refused: give a whole number from 1 on"]),
+        ({"num_topics": 25.0}, ["num_topics=25.0 is refused"]),
+        ({"num_topics": True}, ["num_topics=true is refused"]),
+        ({"num_topics": None}, ["num_topics=null is refused"]),
+        ({"seed": -1, "data.split.val": 1.5, "name": "a/b"}, ["name=a/b", "data.split.val=1.5", "seed=-1"]),
+        ({"trainer.device": "gpu"}, ["trainer.device=gpu is refused: give auto, cpu"]),
+        ({"model.lr": 0}, ["model.lr=0 is refused: give a number above 0"]),
+        ({"model.lr": math.nan}, ["model.lr=NaN is refused"]),
+        ({"data.vocabulary.ngrams": [1]}, ["data.vocabulary.ngrams=[1] is refused: give a pair"]),
+        ({"data.path": "nowhere.csv"}, ["data.path=nowhere.csv: nothing there"]),
+        ({"data.split.val": 0.5, "data.split.test": 0.5}, ["data.split.val=0.5", "leave no documents"]),
+        ({"mode.name": "supervised"}, ["mode=supervised needs labels", "data=20newsgroups"]),
+        (
+            {"mode.name": "supervised", "data.name": "x", "data.label_column": None},
+            ["label_column=<column>"],
+        ),
+        ({"mode.name": "unsupervised", "mode.adapt": "simcse"}, ["mode.adapt=simcse", "embedder=minilm"]),
+        ({"mode.adapt": "simcse", "embedder.name": "minilm"}, ["mode=zero_shot", "use mode=unsupervised"]),
+        ({"mode.name": "unsupervised", "mode.adapt": "supcon"}, ["mode.adapt=supcon needs labels"]),
+        ({"task.name": "predict"}, ["task=predict needs a fitted model; add run="]),
+        ({"run": "nowhere"}, ["run=nowhere: no result.json there"]),
+        ({"objective.name": "dsl"}, ["objective=dsl needs soft labels", "teacher=neighbours"]),
+    ],
+    ids=str,
+)
+def test_fault_names_the_value_the_rule_and_the_way_out(default, values, told):
+    assert validate(default) == []
+    faults = validate(with_values(default, values))
+    for words in told:
+        assert words in "\n".join(faults)
+
+
+def with_values(cfg, values):
+    changed = copy.deepcopy(cfg)
+    for key, value in values.items():
+        *groups, leaf = key.split(".")
+        node = changed
+        for group in groups:
+            node = node[group]
+        node[leaf] = value
+    return changed
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"name": "x", "paths.outputs": "o", "paths.cache": "c", "grid.jobs": 3, "logger": {"name": "wandb"}},
+        {"trainer.device": "cuda", "trainer.num_threads": 2, "task.name": "again", "embedder.devices": 4},
+    ],
+)
+def test_hash_forgets_where_and_by_whom(default, values):
+    assert config_hash(with_values(default, values)) == config_hash(default)
+    assert config_hash(dict(reversed(default.items()))) == config_hash(default)
+
+
+def test_hash_remembers_every_other_value(default):
+    keys = [key for key, _ in flatten(default)]
+    forgotten = {key for key in keys if config_hash(with_values(default, {key: "x"})) == config_hash(default)}
+    groups = {key.split(".")[0] for key in forgotten}
+    assert groups == {"name", "paths", "logger", "grid", "task", "trainer"}
+    assert {key for key in forgotten if key.startswith("trainer")} == {
+        "trainer.device",
+        "trainer.num_threads",
+    }
+
+
+def test_changed_keys_are_named_with_both_values(default):
+    other = with_values(default, {"data.sample": 9, "name": "x", "embedder.seed": 4})
+    assert changed_keys(default, other) == ["data.sample (None -> 9)", "embedder.seed (0 -> 4)"]
+
+
+def test_task_may_depend_on_some_keys_only(default):
+    embed = with_values(default, {"task.keys": ["data", "embedder"]})
+    assert config_hash(with_values(embed, {"num_topics": 7, "model.name": "x"})) == config_hash(embed)
+    assert config_hash(with_values(embed, {"embedder.name": "x"})) != config_hash(embed)

@@ -1,0 +1,132 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+BASE = "outputs/default/lee/theta/lsa-zero_shot/bow"
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    """Starts `python -m topiclab -m` in an empty folder with tasks that need no torch."""
+    monkeypatch.setenv("PYTHONPATH", f"{TESTS}:{TESTS.parent}")
+
+    def begin(*line):
+        command = [sys.executable, "-m", "topiclab", "task._target_=cells.fit", "-m", *line]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(command, cwd=tmp_path, text=True, start_new_session=True, **pipes)
+
+    return begin
+
+
+@pytest.fixture
+def sweep(start):
+    def run(*line):
+        process = start(*line)
+        out, err = process.communicate(timeout=120)
+        return process.returncode, out, err
+
+    return run
+
+
+def result(tmp_path, num_topics, seed=0):
+    return json.loads((tmp_path / BASE / f"K{num_topics}/seed{seed}/result.json").read_text())
+
+
+def table(out):
+    """The last lines of a sweep: {label: status}."""
+    rows = [line.split() for line in out.splitlines() if line.startswith("num_topics=")]
+    return {row[0].split("=")[1]: row[1] for row in rows}
+
+
+def pids(tmp_path):
+    return [path.read_text().split() for path in tmp_path.rglob("attempts")]
+
+
+def test_failing_cell_stops_no_other_and_is_told(sweep, tmp_path):
+    code, out, _ = sweep("num_topics=5,13,6")
+    assert code == 1
+    assert table(out) == {"5": "done", "13": "failed", "6": "done"}
+    assert "ValueError: num_topics=13 brings bad luck" in out
+    assert out.splitlines()[-1] == "2 done, 1 failed"
+    code, out, _ = sweep("num_topics=5,6,7")
+    assert code == 0
+    assert table(out) == {"5": "reused", "6": "reused", "7": "done"}
+
+
+def test_cells_of_a_pool_have_processes_of_their_own(sweep, tmp_path):
+    code, out, _err = sweep("num_topics=5,9,11,13,6", "grid.jobs=2")
+    assert code == 1
+    assert table(out) == {"5": "done", "9": "failed", "11": "failed", "13": "failed", "6": "done"}
+    for num_topics, reason in ((9, "killed by signal 9"), (11, "killed by signal 11"), (13, "ValueError")):
+        assert result(tmp_path, num_topics)["reason"].startswith(reason)
+        assert reason in out
+    assert len({pid for (pid,) in pids(tmp_path)}) == 5
+    assert "[5/5]" in out
+    assert "Segmentation fault" in (tmp_path / BASE / "K11/seed0/run.log").read_text()
+    threads = int(result(tmp_path, 5)["manifest"]["threads"])
+    assert threads <= max(1, len(os.sched_getaffinity(0)) // 2)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_interrupt_stops_the_cells_and_tells_what_is_done(start, tmp_path, jobs):
+    process = start("num_topics=5,600,601", f"grid.jobs={jobs}")
+    slow = tmp_path / BASE / "K600/seed0/attempts"
+    deadline = time.monotonic() + 60
+    while not (slow.exists() and (tmp_path / BASE / "K5/seed0/result.json").exists()):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert table(out)["5"] == "done"
+    assert out.splitlines()[-1].count("not run")
+    assert "the same line resumes" in err
+    assert not (tmp_path / BASE / "K600/seed0/result.json").exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(slow.read_text()), 0)
+
+
+def test_cells_end_with_a_parent_that_was_killed(start, tmp_path):
+    process = start("num_topics=600,601", "grid.jobs=2")
+    slow = tmp_path / BASE / "K600/seed0/attempts"
+    deadline = time.monotonic() + 60
+    while not slow.exists() or not slow.read_text().endswith("\n"):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    while time.monotonic() < deadline and Path(f"/proc/{slow.read_text().strip()}").exists():
+        time.sleep(0.05)
+    assert not Path(f"/proc/{slow.read_text().strip()}").exists()
+
+
+def test_two_cells_of_one_folder_are_refused(sweep, tmp_path):
+    code, _, err = sweep("num_topics=5", "trainer.device=cpu,auto")
+    assert code == 2
+    assert "2 cells of this sweep would share" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_processes_and_sweeps_are_refused_together(sweep, tmp_path):
+    code, _, err = sweep("num_topics=5,6", "trainer.devices=2")
+    assert code == 2
+    assert "trainer.devices=2 in a sweep" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_joblib_launches_checked_cells_and_the_table_ends_them(sweep, tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    code, out, err = sweep("num_topics=5,13", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    assert (code, table(out)) == (1, {"5": "done", "13": "failed"}), err
+    code, _, err = sweep("num_topics=5,0", "hydra/launcher=joblib")
+    assert code == 2
+    assert "num_topics=0 is refused" in err
