@@ -1,3 +1,20 @@
-"""topiclab: neural topic models, from one configuration to topics, honest metrics and a finished run folder."""
+"""topiclab: neural topic models, from one configuration to topics, honest metrics and a finished run
+folder."""
 
 __version__ = "0.1.0"
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from topiclab.api import FittedTopics, fit, load
+
+__all__ = ["FittedTopics", "__version__", "fit", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    """The Python face on first use: importing topiclab alone stays light."""
+    if name in ("FittedTopics", "fit", "load"):
+        from topiclab import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'topiclab' has no attribute {name!r}")

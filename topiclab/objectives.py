@@ -34,9 +34,10 @@ class BowNLL:
     """Negative log-likelihood of the bag of words.
 
     normalize: divide each document's counts by their sum first, so that long and short documents weigh alike.
-    weight: factor on the result, the strength of the reconstruction against the KL term. With normalize it is the
-        number of tokens each document is made to count for; THETA's published loss is weight=1, which lets the KL
-        win and the posterior collapse.
+    weight: factor on the result, the strength of the reconstruction against the KL term. With normalize it
+    is the
+        number of tokens each document is made to count for; THETA's published loss is weight=1, which lets
+        the KL win and the posterior collapse.
     """
 
     def __init__(self, weight: float, normalize: bool) -> None:

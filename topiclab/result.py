@@ -21,7 +21,8 @@ class TopicResult:
     top_words: (K, T) int32, word ids by descending rank under the model's read-out; by default by beta.
     word_nll: (D,) float64, nats of each document's bag under the model's own decoder and its deterministic
         theta; None where the model defines no likelihood of words.
-    info: plain facts (seconds_fit, peak memory, epochs, ...).
+    info: plain facts of the fit (epochs, ...).
+    ids: of the D documents; () when they were not named.
     Raises ValueError when shapes disagree, a value is not finite or a row does not sum to 1.
     """
 
@@ -31,6 +32,7 @@ class TopicResult:
     top_words: np.ndarray | None = None
     word_nll: np.ndarray | None = None
     info: dict[str, Any] = field(default_factory=dict)
+    ids: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         num_topics = self.theta.shape[1] if self.theta.ndim == 2 else -1
@@ -44,7 +46,9 @@ class TopicResult:
                 raise ValueError(f"{name} holds {int((~np.isfinite(rows)).sum())} values that are not finite")
             sums = rows.sum(axis=1, dtype=np.float64)
             if rows.size and (rows.min() < 0 or np.abs(sums - 1).max() > 1e-3):
-                raise ValueError(f"{name} has rows that are no distributions: sums {sums.min():.4g} to {sums.max():.4g}")
+                raise ValueError(
+                    f"{name} has rows that are no distributions: sums {sums.min():.4g} to {sums.max():.4g}"
+                )
         if self.top_words is None:
             object.__setattr__(self, "top_words", rank_words(self.beta))
         if self.top_words.ndim != 2 or len(self.top_words) != num_topics:  # type: ignore[union-attr]
@@ -68,6 +72,7 @@ class TopicResult:
             "vocab": np.array(self.vocab, dtype=np.str_),
             "top_words": self.top_words,
             "info": np.array(json.dumps(self.info)),
+            "ids": np.array(self.ids, dtype=np.str_),
         }
         if self.word_nll is not None:
             arrays["word_nll"] = self.word_nll
@@ -86,11 +91,14 @@ class TopicResult:
                     beta=arrays["beta"],
                     vocab=tuple(arrays["vocab"].tolist()),
                     top_words=arrays["top_words"],
-                    word_nll=arrays["word_nll"] if "word_nll" in arrays else None,
+                    word_nll=arrays.get("word_nll"),
                     info=json.loads(str(arrays["info"])),
+                    ids=tuple(arrays["ids"].tolist()),
                 )
         except (OSError, KeyError, EOFError, ValueError) as error:
-            raise ValueError(f"{path} is not a readable topic result ({error}); fit the cell again") from error
+            raise ValueError(
+                f"{path} is not a readable topic result ({error}); fit the cell again"
+            ) from error
 
 
 def rank_words(scores: np.ndarray, num: int = 100) -> np.ndarray:

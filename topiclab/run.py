@@ -8,7 +8,7 @@ import math
 import os
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,13 @@ def run_from_hydra(composed: DictConfig) -> dict[str, Any]:
     return run_cell(cfg, Path(HydraConfig.get().runtime.output_dir))
 
 
-def run_cell(cfg: dict[str, Any], folder: Path) -> dict[str, Any]:
+Task = Callable[[Mapping[str, Any], Path], dict[str, Any]]
+
+
+def run_cell(cfg: dict[str, Any], folder: Path, task: Task | None = None) -> dict[str, Any]:
     """Do the task of cfg in folder and return what result.json says; a finished cell is read back.
 
+    task: done instead of the function that cfg.task names.
     Raises ConfigError when the folder holds another configuration, CellFailed when the task raised.
     An interrupt writes no result: the same line resumes.
     """
@@ -51,7 +55,7 @@ def run_cell(cfg: dict[str, Any], folder: Path) -> dict[str, Any]:
         if standing is not None:
             log.info("reused %s", folder)
             return standing
-        return _do_task(cfg, folder)
+        return _do_task(cfg, folder, task or get_method(cfg["task"]["_target_"]))
 
 
 def finished_result(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
@@ -103,11 +107,11 @@ def _hold(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _do_task(cfg: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _do_task(cfg: dict[str, Any], folder: Path, task: Task) -> dict[str, Any]:
     start = time.perf_counter()
     reset_peak_rss()
     try:
-        outcome = get_method(cfg["task"]["_target_"])(cfg, folder)
+        outcome = task(cfg, folder)
         result = {"status": "done", "reason": None} | _plain_json(outcome)
     except (Exception, SystemExit) as error:
         if isinstance(error.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into exit(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from scipy import sparse
 from torch import Tensor
@@ -78,8 +79,18 @@ class DocumentTensors:
 
     def to(self, device: torch.device) -> DocumentTensors:
         move = lambda tensor: None if tensor is None else tensor.to(device)  # noqa: E731
-        return replace(self, bow=self.bow.to(device), embeddings=move(self.embeddings), labels=move(self.labels))
+        return replace(
+            self, bow=self.bow.to(device), embeddings=move(self.embeddings), labels=move(self.labels)
+        )
 
     def take(self, rows: Tensor) -> Batch:
         pick = lambda tensor: None if tensor is None else tensor[rows]  # noqa: E731
         return Batch(rows, self.bow.take(rows), pick(self.embeddings), pick(self.labels))
+
+
+def tensors_of(
+    bow: sparse.csr_matrix, embeddings: np.ndarray | None, labels: np.ndarray | None = None
+) -> DocumentTensors:
+    """Whole documents as tensors on the CPU; bow (N, V), embeddings (N, E), labels (N,)."""
+    vectors = None if embeddings is None else torch.from_numpy(np.array(embeddings, dtype=np.float32))
+    return DocumentTensors(SparseCounts(bow), vectors, None if labels is None else torch.from_numpy(labels))

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import lightning as L
 import numpy as np
-import torch
 from scipy import sparse
 
-from topiclab.data.batch import DocumentTensors, SparseCounts
-from topiclab.data.corpus import Corpus
+from topiclab.data.batch import DocumentTensors, tensors_of
+from topiclab.data.cache import cached_arrays, key_hash
+from topiclab.data.corpus import SPLITS, Corpus
 from topiclab.data.neighbours import nearest_neighbours
 
 
 class TopicDataModule(L.LightningDataModule):
-    """Documents of one corpus; one Lightning batch is one epoch, which the model cuts into mini-batches itself.
+    """Documents of one corpus; one Lightning batch is one epoch, which the model cuts into mini-batches
+    itself.
 
     embeddings: (D, E) float32 or None.  shows_labels: only then do labels reach a model.
     embedding_key names the embeddings in caches; cache_root is where derived arrays (neighbours) are kept.
@@ -36,7 +37,9 @@ class TopicDataModule(L.LightningDataModule):
     ) -> None:
         super().__init__()
         if embeddings is not None and len(embeddings) != corpus.num_docs:
-            raise ValueError(f"{len(embeddings)} embeddings for {corpus.num_docs} documents; embed this corpus again")
+            raise ValueError(
+                f"{len(embeddings)} embeddings for {corpus.num_docs} documents; embed this corpus again"
+            )
         if shows_labels and corpus.labels is None:
             raise ValueError(f"corpus {corpus.name} has no labels to show; name data.label_column")
         self.corpus = corpus
@@ -58,13 +61,12 @@ class TopicDataModule(L.LightningDataModule):
 
     @cached_property
     def documents(self) -> DocumentTensors:
-        """All documents as tensors on the CPU; labels only when the mode shows them, and of training rows only."""
+        """All documents as tensors on the CPU; labels only when the mode shows them, and never of test
+        rows."""
         labels = None
         if self.shows_labels and self.corpus.labels is not None:
-            visible = np.where(self.corpus.split == 2, -1, self.corpus.labels)
-            labels = torch.from_numpy(visible)
-        vectors = None if self.embeddings is None else torch.from_numpy(np.array(self.embeddings, dtype=np.float32))
-        return DocumentTensors(SparseCounts(self.corpus.bow), vectors, labels)
+            labels = np.where(self.corpus.split == SPLITS.index("test"), -1, self.corpus.labels)
+        return tensors_of(self.corpus.bow, self.embeddings, labels)
 
     @property
     def train_bow(self) -> sparse.csr_matrix:
@@ -79,7 +81,14 @@ class TopicDataModule(L.LightningDataModule):
 
     def train_neighbours(self, num_neighbours: int) -> np.ndarray:
         """Nearest training documents of each training document, computed once per embedding; (N, k) int32."""
-        return nearest_neighbours(self.train_embeddings, num_neighbours)
+        key = {
+            "embedding": self.embedding_key,
+            "rows": key_hash({"rows": self.train_rows.tolist()}),
+            "k": num_neighbours,
+        }
+        root = self.cache_root if self.embedding_key else None
+        compute = partial(nearest_neighbours, self.train_embeddings, num_neighbours)
+        return np.asarray(cached_arrays(root, "neighbours", key, lambda: {"rows": compute()})["rows"])
 
     def train_dataloader(self) -> list[int]:
         return [0]

@@ -11,7 +11,9 @@ def nearest_neighbours(vectors: np.ndarray, num_neighbours: int, block: int = 10
 
     vectors: (N, E).  Returns (N, min(num_neighbours, N - 1)) int32, nearest first.
     """
-    unit = torch.nn.functional.normalize(torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float32)), dim=1)
+    unit = torch.nn.functional.normalize(
+        torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float32)), dim=1
+    )
     num_neighbours = min(num_neighbours, len(unit) - 1)
     found = []
     for start in range(0, len(unit), block):

@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import Logger
 from scipy import sparse
 from torch import Tensor, nn
 
-from topiclab.data.batch import Batch, DocumentTensors, Nonzeros, SparseCounts
+from topiclab.data.batch import Batch, DocumentTensors, Nonzeros, tensors_of
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.nn.likelihood import softmax_nll
 from topiclab.objectives import Objective
@@ -25,11 +25,13 @@ EVAL_BATCH = 2000
 class TopicModel(L.LightningModule):
     """Encoder, decoder and losses of one topic model; sums, means, logging and steps are done here.
 
-    A subclass gives `encode`, `decode`, `beta` and `losses` and never calls self.log. One Lightning batch is one
-    epoch over whole in-memory tensors, cut into mini-batches here: for nets this small, a loader and Lightning's
-    hooks per mini-batch cost more than the arithmetic.
+    A subclass gives `encode`, `decode`, `beta` and `losses` and never calls self.log. One Lightning batch is
+    one
+    epoch over whole in-memory tensors, cut into mini-batches here: for nets this small, a loader and
+    Lightning's hooks per mini-batch cost more than the arithmetic.
 
-    num_topics K, num_words V, embedding_dim E (0 without embeddings), num_classes C (0 unless labels are shown).
+    num_topics K, num_words V, embedding_dim E (0 without embeddings), num_classes C (0 unless labels are
+    shown).
     objective: word logits (B, V) and batch -> nats per document.
     max_epochs: passes over the training documents; more on a small corpus, until min_steps steps are taken.
     kl_warmup: the weight of the loss named `kl` rises linearly to 1 over this share of the epochs.
@@ -167,7 +169,9 @@ class TopicModel(L.LightningModule):
         values = {f"{stage}/{name}": value.item() for name, value in sums.items()}
         values[f"{stage}/loss"] = self.total_loss(sums, kl_weight).item()
         if not np.isfinite(values[f"{stage}/loss"]):
-            raise FloatingPointError(f"{stage} loss is {values} in epoch {self.current_epoch}; lower model.lr")
+            raise FloatingPointError(
+                f"{stage} loss is {values} in epoch {self.current_epoch}; lower model.lr"
+            )
         if stage == "train":
             values["kl_weight"] = kl_weight
         self.log_dict(values, on_step=False, on_epoch=True, batch_size=1)
@@ -201,19 +205,29 @@ class TopicModel(L.LightningModule):
         return (theta / theta.sum(1, keepdims=True)).astype(np.float32), torch.cat(nats).numpy(), stacked
 
     def classify(self, theta: Tensor) -> Tensor:
-        """Class logits (B, C) from the log proportions, which a linear layer can separate better than a simplex."""
+        """Class logits (B, C) from the log proportions, which a linear layer can separate better than a
+        simplex."""
         assert self.classifier is not None
         return self.classifier((theta + 1e-8).log())
 
+    def predict_classes(self, bow: sparse.csr_matrix, embeddings: np.ndarray | None) -> np.ndarray:
+        """Class log-probabilities (N, C) of unseen documents; only with a classifier."""
+        classes = self.infer(tensors_of(bow, embeddings))[2]
+        assert classes is not None
+        return classes
+
     def transform(self, bow: sparse.csr_matrix, embeddings: np.ndarray | None) -> np.ndarray:
         """Topic proportions (N, K) of unseen documents."""
-        vectors = None if embeddings is None else torch.from_numpy(np.array(embeddings, dtype=np.float32))
-        return self.infer(DocumentTensors(SparseCounts(bow), vectors))[0]
+        return self.infer(tensors_of(bow, embeddings))[0]
 
     # What a run asks of an estimator.
 
     def fit(
-        self, datamodule: TopicDataModule, folder: Path, trainer: Mapping[str, Any], loggers: Sequence[Logger] = ()
+        self,
+        datamodule: TopicDataModule,
+        folder: Path,
+        trainer: Mapping[str, Any],
+        loggers: Sequence[Logger] = (),
     ) -> TopicResult:
         """Train (see training.py), then infer all documents of the corpus."""
         from topiclab.models.training import train

@@ -1,8 +1,10 @@
-"""The fitted model in a run folder: weights as safetensors, facts as JSON; enough to answer for unseen texts."""
+"""The fitted model in a run folder: weights as safetensors, facts as JSON; enough to answer for unseen
+texts."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,17 @@ from topiclab.data.corpus import Corpus
 from topiclab.embed.embedder import Embeddings, FittedEmbedder
 from topiclab.models.estimator import Estimator
 
-MODEL, EMBEDDER, FACTS = "model.safetensors", "embedder.safetensors", "model.json"
+MODEL, EMBEDDER, FACTS, ADAPTER = "model.safetensors", "embedder.safetensors", "model.json", "adapter"
 
 
 def save_bundle(folder: Path, model: Estimator, embeddings: Embeddings, corpus: Corpus) -> None:
-    """Write the model's arrays, those of an embedder that was fitted, and the vocabulary."""
+    """Write the model's arrays, those of an embedder that was fitted or tuned, and the
+    vocabulary."""
     save_file(_contiguous(model.state()), folder / MODEL)
     if isinstance(embeddings.embedder, FittedEmbedder):
         save_file(_contiguous(embeddings.embedder.state()), folder / EMBEDDER)
+    if adapter := getattr(embeddings.embedder, "adapter", None):
+        shutil.copytree(adapter, folder / ADAPTER, dirs_exist_ok=True)
     facts = {
         "vocab": list(corpus.vocab),
         "label_names": list(corpus.label_names),

@@ -31,7 +31,11 @@ class ClassicalModel:
         self.num_topics, self.seed = num_topics, seed
 
     def fit(
-        self, datamodule: TopicDataModule, folder: Path, trainer: Mapping[str, Any], loggers: Sequence[Logger] = ()
+        self,
+        datamodule: TopicDataModule,
+        folder: Path,
+        trainer: Mapping[str, Any],
+        loggers: Sequence[Logger] = (),
     ) -> TopicResult:
         corpus = datamodule.corpus
         self._fit(datamodule)
@@ -39,7 +43,11 @@ class ClassicalModel:
         beta = self._beta().astype(np.float32)
         scores = self._rank(theta[datamodule.train_rows], datamodule.train_bow)
         return TopicResult(
-            theta, beta, corpus.vocab, top_words=rank_words(scores), word_nll=self._word_nll(theta, corpus.bow)
+            theta,
+            beta,
+            corpus.vocab,
+            top_words=rank_words(scores),
+            word_nll=self._word_nll(theta, corpus.bow),
         )
 
     def state(self) -> dict[str, np.ndarray]:
@@ -47,7 +55,9 @@ class ClassicalModel:
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         if missing := sorted(set(self.arrays) - set(state)):
-            raise ValueError(f"the saved model lacks {', '.join(missing)}; it was fitted by another model, fit it again")
+            raise ValueError(
+                f"the saved model lacks {', '.join(missing)}; it was fitted by another model, fit it again"
+            )
         for name in self.arrays:
             setattr(self, name, np.asarray(state[name]))
 
@@ -71,9 +81,11 @@ class ClassicalModel:
 
 
 class LDA(ClassicalModel):
-    """Latent Dirichlet allocation by online variational Bayes (Blei et al. 2003; Hoffman et al. 2010), gensim's.
+    """Latent Dirichlet allocation by online variational Bayes (Blei et al. 2003; Hoffman et al. 2010),
+    gensim's.
 
-    passes, iterations: gensim's defaults (1, 50) leave topics unconverged; these are enough to be a fair baseline.
+    passes, iterations: gensim's defaults (1, 50) leave topics unconverged; these are enough to be a fair
+    baseline.
     """
 
     arrays = ("topic_counts", "alpha")
@@ -88,7 +100,12 @@ class LDA(ClassicalModel):
     def _model(self, num_words: int, **options: Any) -> LdaModel:
         words = dict(enumerate(map(str, range(num_words))))
         return LdaModel(
-            num_topics=self.num_topics, id2word=words, random_state=self.seed, dtype=np.float64, eval_every=None, **options
+            num_topics=self.num_topics,
+            id2word=words,
+            random_state=self.seed,
+            dtype=np.float64,
+            eval_every=None,
+            **options,
         )
 
     def _fit(self, datamodule: TopicDataModule) -> None:
@@ -132,7 +149,9 @@ class NMF(ClassicalModel):
     def _fit(self, datamodule: TopicDataModule) -> None:
         bow = datamodule.train_bow
         self.idf = np.log((1 + bow.shape[0]) / (1 + bow.getnnz(axis=0))) + 1
-        model = SklearnNMF(self.num_topics, init="nndsvd", max_iter=self.max_iter, random_state=self.seed, tol=1e-3)
+        model = SklearnNMF(
+            self.num_topics, init="nndsvd", max_iter=self.max_iter, random_state=self.seed, tol=1e-3
+        )
         model.fit(self._tfidf(bow))
         self.components = model.components_
 
@@ -174,7 +193,9 @@ class KMeans(ClassicalModel):
 
     def _fit(self, datamodule: TopicDataModule) -> None:
         vectors = datamodule.train_embeddings
-        model = SklearnKMeans(self.num_topics, n_init=self.n_init, max_iter=self.max_iter, random_state=self.seed)
+        model = SklearnKMeans(
+            self.num_topics, n_init=self.n_init, max_iter=self.max_iter, random_state=self.seed
+        )
         assignment = model.fit_predict(vectors)
         self.centroids = model.cluster_centers_
         members = np.zeros((len(vectors), self.num_topics), dtype=np.float32)
@@ -183,7 +204,9 @@ class KMeans(ClassicalModel):
 
     def transform(self, bow: sparse.csr_matrix, embeddings: np.ndarray | None) -> np.ndarray:
         if embeddings is None:
-            raise ValueError("model=kmeans clusters embeddings, but the documents come without; choose an embedder")
+            raise ValueError(
+                "model=kmeans clusters embeddings, but the documents come without; choose an embedder"
+            )
         vectors = np.asarray(embeddings, dtype=np.float32)
         distances = (self.centroids**2).sum(axis=1) - 2 * vectors @ self.centroids.T
         theta = np.zeros_like(distances, dtype=np.float32)
@@ -204,5 +227,3 @@ def class_tfidf(members: np.ndarray, bow: sparse.csr_matrix) -> np.ndarray:
     mass = counts.sum(axis=1, keepdims=True)
     term_frequency = np.where(mass > 0, counts / np.where(mass > 0, mass, 1), frequency / frequency.sum())
     return term_frequency * np.log1p(mass.mean() / np.maximum(frequency, 1))
-
-

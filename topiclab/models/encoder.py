@@ -1,4 +1,5 @@
-"""Encoder of the logistic-normal topic models: document vector or bag of words -> posterior of the topic logits."""
+"""Encoder of the logistic-normal topic models: document vector or bag of words -> posterior of the topic
+logits."""
 
 from __future__ import annotations
 
@@ -10,7 +11,13 @@ from torch.nn import functional as F
 
 from topiclab.data.batch import Batch, Nonzeros
 
-ACTIVATIONS = {"relu": nn.ReLU, "softplus": nn.Softplus, "gelu": nn.GELU, "tanh": nn.Tanh, "leakyrelu": nn.LeakyReLU}
+ACTIVATIONS = {
+    "relu": nn.ReLU,
+    "softplus": nn.Softplus,
+    "gelu": nn.GELU,
+    "tanh": nn.Tanh,
+    "leakyrelu": nn.LeakyReLU,
+}
 
 
 class BowLinear(nn.Module):
@@ -24,7 +31,11 @@ class BowLinear(nn.Module):
 
     def forward(self, bow: Nonzeros) -> Tensor:
         summed = F.embedding_bag(
-            bow.words, self.weight, bow.offsets[:-1], mode="sum", per_sample_weights=bow.counts.to(self.weight.dtype)
+            bow.words,
+            self.weight,
+            bow.offsets[:-1],
+            mode="sum",
+            per_sample_weights=bow.counts.to(self.weight.dtype),
         )
         return summed + self.bias
 
@@ -82,7 +93,11 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         self.reads = reads
-        first = BowLinear(num_words, hidden_dims[0]) if reads == "bow" else nn.Linear(embedding_dim, hidden_dims[0])
+        first = (
+            BowLinear(num_words, hidden_dims[0])
+            if reads == "bow"
+            else nn.Linear(embedding_dim, hidden_dims[0])
+        )
         self.standardize = Standardize(embedding_dim) if reads == "embeddings" else None
         self.first = first
         layers: list[nn.Module] = []
@@ -96,7 +111,9 @@ class Encoder(nn.Module):
         self.mu = nn.Linear(hidden_dims[-1], num_topics)
         self.logvar = nn.Linear(hidden_dims[-1], num_topics)
         norms = [
-            unit_batch_norm(num_topics, batch_norm_eps, batch_norm_momentum) if head_batch_norm else nn.Identity()
+            unit_batch_norm(num_topics, batch_norm_eps, batch_norm_momentum)
+            if head_batch_norm
+            else nn.Identity()
             for _ in range(2)
         ]
         self.mu_norm, self.logvar_norm = norms

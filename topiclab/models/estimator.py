@@ -18,9 +18,14 @@ class Estimator(Protocol):
     """Fits on the training documents, then answers for every document of the corpus and for unseen ones."""
 
     def fit(
-        self, datamodule: TopicDataModule, folder: Path, trainer: Mapping[str, Any], loggers: Sequence[Logger] = ()
+        self,
+        datamodule: TopicDataModule,
+        folder: Path,
+        trainer: Mapping[str, Any],
+        loggers: Sequence[Logger] = (),
     ) -> TopicResult:
-        """Topics over all documents of the corpus; folder takes checkpoints and history of models that have them."""
+        """Topics over all documents of the corpus; folder takes checkpoints and history of models that have
+        them."""
         ...
 
     def transform(self, bow: sparse.csr_matrix, embeddings: np.ndarray | None) -> np.ndarray:

@@ -16,7 +16,8 @@ from topiclab.nn.likelihood import linear_softmax_nll
 class ProductOfExperts(nn.Module):
     """BatchNorm1d(theta @ weight) with scale 1 and a learned shift, without a pass over B x V to normalise.
 
-    The batch mean of theta @ weight is mean(theta) @ weight and its variance diag(weight^T Cov(theta) weight), so
+    The batch mean of theta @ weight is mean(theta) @ weight and its variance diag(weight^T Cov(theta)
+    weight), so
     normalising scales the columns of weight (K x V) instead of the logits (B x V). Pinned to nn.BatchNorm1d.
     """
 
@@ -32,13 +33,15 @@ class ProductOfExperts(nn.Module):
         self.register_buffer("running_var", torch.ones(num_words))
 
     def fold(self, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """weight (K, V) and bias (V,) with the normalisation in them: word logits are theta @ weight + bias."""
+        """weight (K, V) and bias (V,) with the normalisation in them: word logits are theta @ weight +
+        bias."""
         mean, var = self.statistics(theta) if self.training else (self.running_mean, self.running_var)
         scale = (var + self.eps).rsqrt()
         return self.weight * scale, self.bias - mean * scale
 
     def statistics(self, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and biased variance of the batch's logits (V,); updates the running ones as BatchNorm1d does."""
+        """Mean and biased variance of the batch's logits (V,); updates the running ones as BatchNorm1d
+        does."""
         num_docs = len(theta)
         mean_theta = theta.mean(dim=0)
         centred = theta - mean_theta
@@ -53,8 +56,8 @@ class ProductOfExperts(nn.Module):
 class ProdLDA(LogisticNormalVAE):
     """p(w|d) = softmax(BN(theta B)): topics as experts whose product, not mixture, draws the words.
 
-    Differs from the authors' code: the KL and likelihood are theirs, the decoder's batch norm is folded into its
-    weights (same numbers), and by default the encoder reads embeddings from a k-means start.
+    Differs from the authors' code: the KL and likelihood are theirs, the decoder's batch norm is folded into
+    its weights (same numbers), and by default the encoder reads embeddings from a k-means start.
     """
 
     def __init__(self, *, batch_norm_eps: float, batch_norm_momentum: float, **vae: Any) -> None:

@@ -1,4 +1,5 @@
-"""THETA: an embedded topic model whose encoder reads document embeddings (Duan & Li 2026, arXiv 2603.05972)."""
+"""THETA: an embedded topic model whose encoder reads document embeddings (Duan & Li 2026, arXiv
+2603.05972)."""
 
 from __future__ import annotations
 
@@ -15,13 +16,15 @@ from topiclab.nn.likelihood import mixture_nll
 
 
 class Theta(LogisticNormalVAE):
-    """p(w|d) = theta @ beta with beta = softmax(alpha rho^T): topics and words live in one space (Dieng et al. 2020).
+    """p(w|d) = theta @ beta with beta = softmax(alpha rho^T): topics and words live in one space (Dieng et
+    al. 2020).
 
-    word_init: `random`, or `embedder` for the embedder's own word vectors, centred and standardised per dimension:
-        raw unit vectors are so alike that beta starts, and stays, nearly uniform.
+    word_init: `random`, or `embedder` for the embedder's own word vectors, centred and standardised per
+    dimension: raw unit vectors are so alike that beta starts, and stays, nearly uniform.
     word_dim: of random word vectors; the embedder's decide otherwise.
     is_word_frozen: keep rho as it starts.
-    Differs from the authors' code, which trains no decoder in any of its modes (its loss drops the reconstruction).
+    Differs from the authors' code, which trains no decoder in any of its modes (its loss drops the
+    reconstruction).
     """
 
     def __init__(self, *, word_init: str, word_dim: int, is_word_frozen: bool, **vae: Any) -> None:
@@ -53,7 +56,9 @@ class Theta(LogisticNormalVAE):
     def initialize(self, datamodule: TopicDataModule) -> None:
         if self.word_init == "embedder":
             if datamodule.word_vectors is None:
-                raise ValueError("model.word_init=embedder, but the embedder gives no word vectors; use word_init=random")
+                raise ValueError(
+                    "model.word_init=embedder, but the embedder gives no word vectors; use word_init=random"
+                )
             rho = torch.from_numpy(np.array(datamodule.word_vectors(), dtype=np.float32))
             self.set_word_vectors((rho - rho.mean(dim=0)) / rho.std(dim=0).clamp(min=1e-8))
         super().initialize(datamodule)

@@ -19,10 +19,13 @@ from topiclab.embed.device import resolve_device
 from topiclab.models.base import TopicModel
 
 log = logging.getLogger(__name__)
+# Which accelerators were found, advertisements, why fit stopped: result.json says what matters.
+logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
 
 
 class EarlyStoppingAfterWarmup(EarlyStopping):
-    """Looks at the validation loss only once the KL weight has reached 1; that loss itself is never annealed."""
+    """Looks at the validation loss only once the KL weight has reached 1; that loss itself is never
+    annealed."""
 
     def __init__(self, first_epoch: int, **options: Any) -> None:
         super().__init__(**options)
@@ -64,10 +67,11 @@ def train(
     trainer: Mapping[str, Any],
     loggers: Sequence[Logger] = (),
 ) -> None:
-    """Fit model in place and leave it at its best epoch; resumes from folder/checkpoints/last.ckpt if there is one.
+    """Fit model in place and leave it at its best epoch; resumes from folder/checkpoints/last.ckpt if there
+    is one.
 
-    trainer: device, devices, precision, patience (epochs without a better validation loss, None for all epochs),
-    deterministic.  Raises FloatingPointError when a loss stops being finite.
+    trainer: device, devices, precision, patience (epochs without a better validation loss, None for all
+    epochs), deterministic.  Raises FloatingPointError when a loss stops being finite.
     """
     if trainer["devices"] != 1:
         raise ValueError(
@@ -100,7 +104,7 @@ def train(
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
-        warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
         fitter.fit(model, datamodule=datamodule, ckpt_path=resumed, weights_only=True)
     best = folder / "checkpoints" / "best.ckpt"
     if best.exists():
@@ -120,9 +124,12 @@ def _callbacks(
             EarlyStoppingAfterWarmup(**watched, patience=trainer["patience"], check_on_train_epoch_end=False),
             BestAfterWarmup(**watched, filename="best", save_top_k=1, **checkpoints),
         ]
-    last = ModelCheckpoint(filename="last", save_top_k=1, save_on_train_epoch_end=True, **checkpoints)
+    every = max(1, epochs // 20)  # a checkpoint costs as much as an epoch of a small corpus
+    last = ModelCheckpoint(filename="last", every_n_epochs=every, save_on_train_epoch_end=True, **checkpoints)
     return [*callbacks, last]
 
 
 def _wants_bf16(precision: str, device: torch.device) -> bool:
-    return precision == "bf16" or (precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported())
+    return precision == "bf16" or (
+        precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
+    )

@@ -24,8 +24,8 @@ class LogisticNormalVAE(TopicModel):
     encoder: arguments of `Encoder`.  theta_dropout: on the proportions, while training.
     prior_variance: of every topic logit; None is 1 - 1/K, the Laplace approximation of a flat Dirichlet.
     free_bits: nats of KL per document that cost nothing.
-    init: `kmeans` starts from clusters of neighbour-smoothed embeddings, because short texts hold too few words
-        to find topics before the KL closes the posterior; `random` starts from noise, as published.
+    init: `kmeans` starts from clusters of neighbour-smoothed embeddings, because short texts hold too few
+    words to find topics before the KL closes the posterior; `random` starts from noise, as published.
     readout: `usage` ranks words by what documents of the topic use (see readout.py), `beta` by the decoder.
     """
 
@@ -46,7 +46,11 @@ class LogisticNormalVAE(TopicModel):
         **training: Any,
     ) -> None:
         super().__init__(**training)
-        sizes = {"num_topics": self.num_topics, "num_words": self.num_words, "embedding_dim": self.embedding_dim}
+        sizes = {
+            "num_topics": self.num_topics,
+            "num_words": self.num_words,
+            "embedding_dim": self.embedding_dim,
+        }
         self.encoder = Encoder(**encoder, **sizes)
         self.theta_dropout = theta_dropout
         self.prior_variance = prior_variance or 1 - 1 / self.num_topics
@@ -67,7 +71,10 @@ class LogisticNormalVAE(TopicModel):
         posterior = self.encode(batch)
         theta = self.theta(posterior)
         recon = self.objective(self, F.dropout(theta, self.theta_dropout, self.training), batch)
-        losses = {"recon": recon, "kl": gaussian_kl(*posterior, self.prior_variance).clamp(min=self.free_bits)}
+        losses = {
+            "recon": recon,
+            "kl": gaussian_kl(*posterior, self.prior_variance).clamp(min=self.free_bits),
+        }
         if self.classifier is not None:
             losses["classification"] = labelled_cross_entropy(self.classify(theta), batch.labels)
         return losses
@@ -93,7 +100,9 @@ class LogisticNormalVAE(TopicModel):
         optimizer = torch.optim.Adam(self.encoder.parameters(), lr=self.init_lr, fused=True)
         self.train()
         for _ in range(self.epochs_for(len(self._train_rows), self.init_epochs)):
-            for batch in self.batches(self._train_rows[torch.randperm(len(self._train_rows))], self.batch_size):
+            for batch in self.batches(
+                self._train_rows[torch.randperm(len(self._train_rows))], self.batch_size
+            ):
                 optimizer.zero_grad()
                 F.cross_entropy(self.encoder(batch)[0], target[batch.rows]).backward()
                 optimizer.step()
@@ -108,7 +117,8 @@ class LogisticNormalVAE(TopicModel):
 
 
 def gaussian_kl(mu: Tensor, logvar: Tensor, prior_variance: float) -> Tensor:
-    """KL(N(mu, diag exp(logvar)) || N(0, prior_variance I)) per document, in nats; inputs (B, K), returns (B,)."""
+    """KL(N(mu, diag exp(logvar)) || N(0, prior_variance I)) per document, in nats; inputs (B, K), returns
+    (B,)."""
     ratio = (logvar.exp() + mu.square()) / prior_variance
     return 0.5 * (ratio - 1 - logvar + np.log(prior_variance)).sum(dim=1)
 

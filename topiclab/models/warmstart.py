@@ -1,7 +1,10 @@
-"""Warm start: clusters of neighbour-smoothed embeddings, from which a topic model sets out instead of from noise.
+"""Warm start: clusters of neighbour-smoothed embeddings, from which a topic model sets out instead of from
+noise.
 
-Short texts give a variational topic model too few words to find its topics before the KL term closes the posterior
-(the collapse that is published for ProdLDA on short text); k-means on the embeddings costs seconds and does not collapse.
+Short texts give a variational topic model too few words to find its topics before the KL term closes the
+posterior
+(the collapse that is published for ProdLDA on short text); k-means on the embeddings costs seconds and does
+not collapse.
 """
 
 from __future__ import annotations
@@ -38,7 +41,9 @@ def cluster_words(bow: sparse.csr_matrix, assignment: np.ndarray, num_topics: in
     An empty cluster, or one whose documents hold no known word, gets the corpus distribution.
     """
     lengths = np.maximum(bow.sum(axis=1).A1, 1)
-    members = sparse.csr_matrix((1 / lengths, (assignment, np.arange(len(assignment)))), (num_topics, len(assignment)))
+    members = sparse.csr_matrix(
+        (1 / lengths, (assignment, np.arange(len(assignment)))), (num_topics, len(assignment))
+    )
     words = np.asarray((members @ bow).todense(), dtype=np.float64)
     mass = words.sum(axis=1, keepdims=True)
     corpus = words.sum(axis=0) / mass.sum()

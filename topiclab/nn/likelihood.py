@@ -30,7 +30,8 @@ def mixture_nll(theta: Tensor, beta: Tensor, bow: Nonzeros, counts: Tensor) -> T
 
 
 def linear_softmax_nll(inputs: Tensor, weight: Tensor, bias: Tensor, bow: Nonzeros, counts: Tensor) -> Tensor:
-    """Nats per document (B,) of counts under softmax(inputs @ weight + bias), fused into one pass of exponentials.
+    """Nats per document (B,) of counts under softmax(inputs @ weight + bias), fused into one pass of
+    exponentials.
 
     inputs: (B, K).  weight: (K, V).  bias: (V,).  counts: (n,), one for each nonzero of bow.
     """
@@ -42,9 +43,10 @@ def _sum_by_document(bow: Nonzeros, values: Tensor) -> Tensor:
 
 
 class _LinearSoftmaxNLL(torch.autograd.Function):
-    """The gradient of the logits is g_d (n_d softmax - counts). Its row factor g_d n_d / total_d is moved onto the
-    (B, K) side of the two products, and the counts are subtracted from the exponentials in place: the backward
-    pass costs two matrix products and no elementwise pass over B x V.
+    """The gradient of the logits is g_d (n_d softmax - counts). Its row factor g_d n_d / total_d is moved
+    onto the
+    (B, K) side of the two products, and the counts are subtracted from the exponentials in place: the
+    backward pass costs two matrix products and no elementwise pass over B x V.
     """
 
     @staticmethod

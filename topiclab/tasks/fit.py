@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def fit_corpus(cfg: Mapping[str, Any], folder: Path, corpus: Corpus) -> dict[str
     check_sizes(cfg, corpus)
     cache = Path(cfg["paths"]["cache"])
     with clock("embed"):
-        embeddings = embed_corpus(cfg["embedder"], corpus, cache, cfg["trainer"], adapt=adaptation(cfg))
+        embeddings = embed_corpus(cfg["embedder"], corpus, cache, cfg["trainer"], adapt=cfg["mode"])
         datamodule = make_datamodule(cfg, corpus, embeddings)
     model = make_model(cfg, datamodule)
     with wandb_logger(cfg, folder) as wandb_run:
@@ -53,7 +54,7 @@ def fit_corpus(cfg: Mapping[str, Any], folder: Path, corpus: Corpus) -> dict[str
             loggers: list[Logger] = [] if wandb_run is None else [wandb_run]
             if cfg["logger"]["name"] != "none":
                 loggers.append(CSVLogger(folder, name="", version=""))
-            result = model.fit(datamodule, folder, cfg["trainer"], loggers)
+            result = replace(model.fit(datamodule, folder, cfg["trainer"], loggers), ids=corpus.ids)
         with clock("evaluate"):
             predictions = predict_labels(model, datamodule)
             evaluation = evaluate(result, corpus, cache_root=cache, predictions=predictions)
@@ -64,8 +65,14 @@ def fit_corpus(cfg: Mapping[str, Any], folder: Path, corpus: Corpus) -> dict[str
             save_bundle(folder, model, embeddings, corpus)
             result.save(folder / "topics.npz")
             log_results(wandb_run, result, corpus, evaluation, folder)
+    show(folder, evaluation["metrics"])
     manifest = {
-        "corpus": {"fingerprint": corpus.fingerprint, "documents": corpus.num_docs, "words": corpus.num_words, **corpus.info},
+        "corpus": {
+            "fingerprint": corpus.fingerprint,
+            "documents": corpus.num_docs,
+            "words": corpus.num_words,
+            **corpus.info,
+        },
         "embedding": {**embeddings.manifest, "is_cached": embeddings.is_cached},
         "fit": result.info,
     }
@@ -82,14 +89,9 @@ def check_sizes(cfg: Mapping[str, Any], corpus: Corpus) -> None:
     num_train = len(corpus.rows("train"))
     if cfg["num_topics"] > num_train:
         raise ValueError(
-            f"num_topics={cfg['num_topics']}, but {corpus.name} has {num_train} training documents; ask for fewer topics"
+            f"num_topics={cfg['num_topics']}, but {corpus.name} has {num_train} training documents; "
+            "ask for fewer topics"
         )
-
-
-def adaptation(cfg: Mapping[str, Any]) -> dict[str, Any] | None:
-    """How the mode tunes the embedder, or None."""
-    mode = cfg["mode"]
-    return {"kind": mode["adapt"], "seed": cfg["seed"], **mode["adaptation"]} if mode["adapt"] else None
 
 
 def make_datamodule(cfg: Mapping[str, Any], corpus: Corpus, embeddings: Embeddings) -> TopicDataModule:
@@ -98,10 +100,10 @@ def make_datamodule(cfg: Mapping[str, Any], corpus: Corpus, embeddings: Embeddin
     if is_supervised and (corpus.labels is None or len(set(corpus.labels[corpus.rows("train")]) - {-1}) < 2):
         raise ValueError(
             f"mode=supervised needs training documents of at least two labels, but {corpus.name} has "
-            f"{'no labels' if corpus.labels is None else 'fewer'}; name data.label_column or use mode=zero_shot"
+            f"{'none' if corpus.labels is None else 'fewer'}; name data.label_column or use mode=zero_shot"
         )
     cache = Path(cfg["paths"]["cache"])
-    words = partial(embed_words, cfg["embedder"], corpus, cache, cfg["trainer"], adapt=adaptation(cfg))
+    words = partial(embed_words, cfg["embedder"], corpus, cache, cfg["trainer"], adapt=cfg["mode"])
     return TopicDataModule(
         corpus,
         embeddings.vectors,
@@ -152,10 +154,20 @@ def write_topics(result: TopicResult, evaluation: Mapping[str, Any], folder: Pat
     npmi = evaluation["per_topic"].get("npmi") or [float("nan")] * result.num_topics
     words = result.topic_words(10)
     lines = [
-        f"{topic:3d}  {share[topic]:6.1%}  {npmi[topic]:+.3f}  {' '.join(words[topic])}" for topic in np.argsort(-share)
+        f"{topic:3d}  {share[topic]:6.1%}  {npmi[topic]:+.3f}  {' '.join(words[topic])}"
+        for topic in np.argsort(-share)
     ]
-    (folder / "topics.txt").write_text("topic  share   npmi  words\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "topics.txt").write_text(
+        "topic  share   npmi  words\n" + "\n".join(lines) + "\n", encoding="utf-8"
+    )
     (folder / "topic_metrics.json").write_text(json.dumps(evaluation["per_topic"]))
+
+
+def show(folder: Path, metrics: Mapping[str, float]) -> None:
+    """Print the topics, the metrics that are defined and the folder."""
+    print((folder / "topics.txt").read_text(encoding="utf-8"))
+    print("  ".join(f"{name} {value:.3f}" for name, value in metrics.items() if np.isfinite(value)))
+    print(f"run folder: {folder}")
 
 
 def write_predictions(corpus: Corpus, predictions: np.ndarray, path: Path) -> None:

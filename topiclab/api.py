@@ -1,0 +1,116 @@
+"""The Python face: fit topics on texts, load a finished run, transform unseen texts."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from topiclab.config import compose
+from topiclab.data.sources import corpus_from_texts
+from topiclab.data.vocabulary import count
+from topiclab.embed.embedder import Embedder, FittedEmbedder, make_embedder
+from topiclab.models.base import TopicModel
+from topiclab.models.bundle import ADAPTER, EMBEDDER, MODEL, load_arrays, load_facts
+from topiclab.models.estimator import Estimator
+from topiclab.result import TopicResult
+from topiclab.run import read_result, run_cell
+from topiclab.tasks.fit import build_model, fit_corpus
+
+
+@dataclass(frozen=True)
+class FittedTopics:
+    """A finished run: its result over the corpus it was fitted on, its metrics, and the model for unseen
+    texts."""
+
+    folder: Path
+    config: dict[str, Any]
+    metrics: dict[str, float | None]
+    result: TopicResult
+    label_names: tuple[str, ...]
+    model: Estimator
+    embedder: Embedder
+
+    def topic_words(self, num: int = 10) -> list[list[str]]:
+        """The num words that describe each topic."""
+        return self.result.topic_words(num)
+
+    def transform(self, texts: Sequence[str], embeddings: np.ndarray | None = None) -> np.ndarray:
+        """Topic proportions (N, K) of unseen texts; embeddings (N, E) stand in for the embedder's when
+        given."""
+        bow = count(texts, self.result.vocab, self.config["data"]["vocabulary"])
+        if embeddings is None:
+            embeddings = self.embedder.encode(texts)
+        return self.model.transform(bow, embeddings)
+
+    def predict(self, texts: Sequence[str]) -> list[str]:
+        """Predicted labels of unseen texts; ValueError unless the run was supervised."""
+        if not isinstance(self.model, TopicModel) or self.model.classifier is None:
+            raise ValueError("this run predicts no labels; fit it with mode=supervised")
+        bow = count(texts, self.result.vocab, self.config["data"]["vocabulary"])
+        classes = self.model.predict_classes(bow, self.embedder.encode(texts))
+        return [self.label_names[index] for index in classes.argmax(axis=1)]
+
+
+def fit(
+    texts: Sequence[str],
+    model: str = "theta",
+    num_topics: int = 20,
+    *,
+    labels: Sequence[Any] | None = None,
+    embedder: str = "lsa",
+    seed: int = 0,
+    overrides: Sequence[str] = (),
+    folder: str | Path | None = None,
+) -> FittedTopics:
+    """Fit topics on texts as the command line does, and return the finished run.
+
+    labels are used by the metrics, and by the model with overrides=["mode=supervised"].
+    overrides: further `key=value` settings.  folder: where the run lies; None makes a temporary one.
+    Raises ConfigError for a bad setting, CellFailed when the fit fails.
+    """
+    cfg = compose(
+        [
+            f"model={model}",
+            f"embedder={embedder}",
+            f"num_topics={num_topics}",
+            f"seed={seed}",
+            "data=texts",
+            *overrides,
+        ]
+    )
+    corpus = corpus_from_texts(
+        texts, labels=labels, vocabulary=cfg["data"]["vocabulary"], split=cfg["data"]["split"]
+    )
+    cfg["data"]["fingerprint"] = corpus.fingerprint
+    folder = Path(tempfile.mkdtemp(prefix="topiclab-") if folder is None else folder)
+    run_cell(cfg, folder, partial(fit_corpus, corpus=corpus))
+    return load(folder)
+
+
+def load(folder: str | Path) -> FittedTopics:
+    """A finished run from its folder; ValueError when something in it is missing or damaged."""
+    folder = Path(folder)
+    result = read_result(folder / "result.json")
+    if result["status"] != "done":
+        raise ValueError(f"{folder} holds no finished run: {result['reason']}")
+    cfg, facts = result["config"], load_facts(folder)
+    topics = TopicResult.load(folder / "topics.npz")
+    is_supervised = cfg["mode"]["name"] == "supervised"
+    sizes = {
+        "num_words": len(facts["vocab"]),
+        "embedding_dim": facts["embedding_dim"],
+        "num_classes": len(facts["label_names"]) if is_supervised else 0,
+    }
+    model = build_model(cfg, sizes)
+    model.load_state(load_arrays(folder / MODEL))
+    adapter = {"adapter": str(folder / ADAPTER)} if (folder / ADAPTER).is_dir() else {}
+    embedder = make_embedder(cfg["embedder"] | adapter, cfg["trainer"])
+    if isinstance(embedder, FittedEmbedder):
+        embedder.load_state(load_arrays(folder / EMBEDDER))
+    return FittedTopics(folder, cfg, result["metrics"], topics, tuple(facts["label_names"]), model, embedder)
