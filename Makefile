@@ -1,17 +1,17 @@
-# `make` lists the targets. Settings: PYTHON (that makes the environment), VENV (where it lies), ARGS (passed on).
+# `make` lists the targets. PYTHON makes the environment, VENV is where it lies, ARGS are passed on.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
 EXPERIMENTS := $(patsubst experiments/%.yaml,%,$(wildcard experiments/*.yaml))
-BENCHMARKS := $(patsubst benchmarks/%.py,bench-%,$(wildcard benchmarks/*.py))
+BENCHMARKS := $(patsubst benchmarks/%.py,bench-%,$(shell grep -l __main__ benchmarks/*.py))
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@for name in $(EXPERIMENTS); do printf '%-12s Run experiments/%s.yaml, then print its table\n' $$name $$name; done
-	@for name in $(BENCHMARKS); do printf '%-12s Measure speed and memory\n' $$name; done
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@for name in $(EXPERIMENTS); do printf '%-22s Run experiments/%s.yaml, then print its table\n' $$name $$name; done
+	@for name in $(BENCHMARKS); do printf '%-22s Measure and compare; see its file\n' $$name; done
 
 .PHONY: setup
 setup: $(STAMP) ## Make .venv with everything, at the versions of requirements.lock
@@ -22,7 +22,8 @@ $(STAMP): pyproject.toml requirements.lock
 
 .PHONY: demo
 demo: $(STAMP) ## Fit ten topics to 300 news stories on the CPU and print them
-	$(RUN) -m topiclab $(ARGS)
+	$(RUN) -m topiclab name=demo num_topics=10 $(ARGS)
+	@cat outputs/demo/lee/theta/lsa-zero_shot/bow/K10/seed0/topics.txt
 
 .PHONY: test
 test: $(STAMP) ## Run the tests
@@ -39,6 +40,20 @@ lock: ## Resolve requirements.lock again, from PyPI alone
 	UV_NO_CONFIG=1 UV_FIND_LINKS= $(RUN) -m uv pip compile --quiet --universal --all-extras --python-version 3.10 \
 	  --no-annotate --default-index https://pypi.org/simple --upgrade --upgrade-package torch==2.13.0 \
 	  --custom-compile-command 'make lock' pyproject.toml --output-file requirements.lock
+
+.PHONY: smoke
+smoke: $(STAMP) ## Run one tiny cell of every file in experiments/
+	$(RUN) -m pytest tests/test_experiments.py $(ARGS)
+
+.PHONY: $(EXPERIMENTS)
+$(EXPERIMENTS): $(STAMP)
+	@status=0; $(RUN) -m topiclab -cd experiments -cn $@ $(ARGS) || status=$$?; \
+	$(RUN) -m topiclab.report $@ --format csv --out experiments/results/$@.csv; \
+	$(RUN) -m topiclab.report $@ && exit $$status
+
+.PHONY: $(BENCHMARKS)
+$(BENCHMARKS): bench-%: $(STAMP)
+	$(RUN) benchmarks/$*.py $(ARGS)
 
 .PHONY: clean
 clean: ## Remove what tools leave behind; outputs/, cache/ and .venv stay

@@ -110,7 +110,7 @@ def test_a_metric_without_a_number_is_a_dash_with_its_reason(tmp_path: Path, cap
     assert main(["grid", "--outputs", str(tmp_path), "--metrics", "npmi"]) == 0
     captured = capsys.readouterr()
     assert "| kmeans | 2 | - |" in captured.out
-    assert "| **0.250** (n=1) |" in captured.out
+    assert "| 0.250 (n=1) |" in captured.out
     assert "npmi of kmeans on lee: too few documents (2 cells)" in captured.err
 
 

@@ -90,7 +90,7 @@ def group_cells(cells: Sequence[Cell]) -> dict[tuple[Any, ...], list[Cell]]:
 def _missing_cells(root: Path, cells: Sequence[Cell], experiment: Path) -> list[Cell]:
     """The cells of the experiment's grid that have no run folder yet."""
     missing = []
-    for planned in _planned(experiment):
+    for planned in planned_cells(experiment):
         wanted = {key: value for key, value in planned.items() if key in (*AXES, "seed")}
         if not any(_matches(cell, wanted) for cell in cells):
             axes = {axis: wanted.get(axis, "") for axis in AXES}
@@ -101,7 +101,7 @@ def _missing_cells(root: Path, cells: Sequence[Cell], experiment: Path) -> list[
     return missing
 
 
-def _planned(experiment: Path) -> list[dict[str, str]]:
+def planned_cells(experiment: Path) -> list[dict[str, str]]:
     """Every combination of an experiment's sweep parameters, as Hydra reads them (lists, range(0,5), ...)."""
     params = OmegaConf.select(OmegaConf.load(experiment), "hydra.sweeper.params", default={})
     parsed = OverridesParser.create().parse_overrides([f"{key}={values}" for key, values in params.items()])

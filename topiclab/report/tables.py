@@ -66,14 +66,21 @@ def _score(values: Sequence[float]) -> Score:
 
 
 def _best(lines: Sequence[Line], name: str) -> dict[tuple[Any, Any], float]:
-    """The best mean of one metric by data set and number of topics, at the precision that is printed."""
-    sign = -1 if name.endswith(LOWER_IS_BETTER) else 1
-    best: dict[tuple[Any, Any], float] = {}
+    """The best mean, as printed, of each contest; none where a line is alone in it."""
+    if name.endswith(UNRANKED):
+        return {}
+    means: dict[tuple[Any, Any], list[float]] = {}
     for line in lines:
-        mean, key = _rounded(line.scores[name].mean), (line.axes["data"], line.axes["num_topics"])
-        if math.isfinite(mean) and sign * mean > sign * best.get(key, -sign * math.inf):
-            best[key] = mean
-    return {} if name.endswith(UNRANKED) else best
+        mean = _rounded(line.scores[name].mean)
+        if math.isfinite(mean):
+            means.setdefault(_contest(line), []).append(mean)
+    choose = min if name.endswith(LOWER_IS_BETTER) else max
+    return {contest: choose(values) for contest, values in means.items() if len(values) > 1}
+
+
+def _contest(line: Line) -> tuple[Any, Any]:
+    """Lines with the same are compared."""
+    return line.axes["data"], line.axes["num_topics"]
 
 
 def _digits(value: float) -> int:
@@ -98,8 +105,8 @@ def _grid(
         for name in metrics:
             score, digits = line.scores[name], _digits(line.scores[name].mean)
             text = f"{score.mean:.{digits}f}" if score.num else "-"
-            is_best = _rounded(score.mean) == best[name].get((line.axes["data"], line.axes["num_topics"]))
-            text = bold.format(text) if is_best and len(lines) > 1 else text
+            is_best = _rounded(score.mean) == best[name].get(_contest(line))
+            text = bold.format(text) if is_best else text
             text += f" {plus_minus} {score.std:.{digits}f}" if score.num > 1 else ""
             text += f" (n={score.num})" if 0 < score.num < line.num_seeds else ""
             row.append(text)
