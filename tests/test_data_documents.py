@@ -156,7 +156,10 @@ def test_fingerprints_tell_what_changed() -> None:
     windows = [build(of_the_words, vocabulary={**v, "max_df": 0.9}) for v in (VOCABULARY, stop_words)]
     assert windows[0].vocab == windows[1].vocab
     assert windows[0].fingerprint != windows[1].fingerprint
-    labelled = [build_corpus([Document(text, label=name) for text in texts], DATA) for name in "ab"]
+    labelled = [
+        build_corpus([Document(text, label=name) for text, name in zip(texts, names, strict=True)], DATA)
+        for names in ("ab" * 25, "ba" * 25)
+    ]
     assert len({corpus.fingerprint for corpus in [base, *labelled]}) == 3
     same_texts = [
         build(texts, vocabulary={**VOCABULARY, "size": 4}),
@@ -196,7 +199,10 @@ def test_labels_follow_their_documents() -> None:
     )
     assert corpus.label_names == ("r", "s")
     assert build(WORDS).labels is None
-    unlabelled = corpus_from_texts(WORDS, labels=[None] * 7, vocabulary=VOCABULARY, split=DATA["split"])
+    unlabelled = [
+        build_corpus([Document(text, label=name) for text, name in zip(texts, names, strict=True)], DATA)
+        for names in ("ab" * 25, "ba" * 25)
+    ]
     assert unlabelled.labels is None
 
 
