@@ -31,7 +31,7 @@ def imported(stderr: str) -> set[str]:
 def test_help_shows_groups_keys_and_examples_without_torch(topiclab):
     done = topiclab("--help", options=["-X", "importtime"])
     assert done.returncode == 0
-    for words in ("model: ", "prodlda", "embedder: ", "minilm", "num_topics: 50", "grid.jobs", "Examples"):
+    for words in ("model: ", "prodlda", "embedder: ", "minilm", "num_topics: 50", "jobs: 1", "Examples"):
         assert words in done.stdout
     assert "hydra" in imported(done.stderr)
     assert not imported(done.stderr) & set(HEAVY)
@@ -75,7 +75,7 @@ def test_run_is_laid_by_its_choices_reused_and_guarded(topiclab, tmp_path):
         "paths.outputs=runs",
         "name=mine",
     ]
-    folder = tmp_path / "runs/n/lee/theta/lsa-zero_shot/bow/K5/data.vocabulary.min_df=3/seed0"
+    folder = tmp_path / "runs/mine/lee/theta/lsa-zero_shot/bow/K5/data.vocabulary.min_df=3/seed0"
     done = topiclab(*line)
     assert done.returncode == 0, done.stderr
     assert {"result.json", "run.log", ".hydra", "attempts"} <= {path.name for path in folder.iterdir()}

@@ -13,20 +13,24 @@ from topiclab.config import ConfigError, conf_dir, explain
 from topiclab.grid import GridSweeper
 from topiclab.pool import GridLauncher
 from topiclab.run import CellFailed, run_from_hydra
+from topiclab.usage import usage
 
 
 def main() -> None:
     """Exit codes: 0 all cells done, 1 a cell failed, 2 the line is at fault and nothing ran, 130 stopped."""
-    sys.argv[1:] = multirun_first(sys.argv[1:])
+    arguments = sys.argv[1:] = multirun_first(sys.argv[1:])
     wants_trace = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what it would print, and we print less
     register_plugins()
     try:
+        if {"-h", "--help"} & set(arguments):
+            print(usage(arguments))
+            return
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(run_from_hydra)()
     except (CompactHydraException, ConfigError, CellFailed) as error:
         if wants_trace:
             raise
-        faults = explain(error, sys.argv[1:]) if isinstance(error, CompactHydraException) else [str(error)]
+        faults = explain(error, arguments) if isinstance(error, CompactHydraException) else [str(error)]
         print("\n".join(faults), file=sys.stderr)
         sys.exit(1 if isinstance(error, CellFailed) else 2)
     except KeyboardInterrupt:

@@ -43,20 +43,24 @@ def conf_dir() -> Path:
     raise FileNotFoundError(f"no conf/config.yaml in {package} or beside it; install topiclab again")
 
 
-def compose(overrides: Sequence[str] = (), folder: Path | None = None) -> dict[str, Any]:
+def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
     """The configuration that `python -m topiclab <overrides>` would run, checked, as a plain dict.
 
-    folder: yaml groups to use instead of conf_dir().  Raises ConfigError with every fault.
+    Raises ConfigError with every fault.
     """
-    with _hydra_of(folder or conf_dir()):
-        try:
-            composed = hydra.compose("config", overrides=list(overrides))
-        except CompactHydraException as error:
-            raise ConfigError(explain(error, overrides)) from error
-    cfg = to_plain(composed)
+    cfg = to_plain(compose_unchecked(overrides))
     if faults := validate(cfg):
         raise ConfigError(faults)
     return cfg
+
+
+def compose_unchecked(overrides: Sequence[str] = ()) -> DictConfig:
+    """The configuration as Hydra lays it, values may be missing; ConfigError explains what it refused."""
+    with _hydra_of(conf_dir()):
+        try:
+            return hydra.compose("config", overrides=list(overrides))
+        except CompactHydraException as error:
+            raise ConfigError(explain(error, overrides)) from error
 
 
 @contextmanager
