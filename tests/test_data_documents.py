@@ -199,10 +199,7 @@ def test_labels_follow_their_documents() -> None:
     )
     assert corpus.label_names == ("r", "s")
     assert build(WORDS).labels is None
-    unlabelled = [
-        build_corpus([Document(text, label=name) for text, name in zip(texts, names, strict=True)], DATA)
-        for names in ("ab" * 25, "ba" * 25)
-    ]
+    unlabelled = corpus_from_texts(WORDS, labels=[None] * 7, vocabulary=VOCABULARY, split=DATA["split"])
     assert unlabelled.labels is None
 
 
