@@ -20,7 +20,7 @@ from omegaconf import DictConfig, open_dict
 
 from topiclab.checks import validate
 from topiclab.config import ConfigError, explain, to_plain
-from topiclab.pool import GridLauncher
+from topiclab.pool import GridLauncher, labels_of
 from topiclab.run import finished_result, read_result
 
 log = logging.getLogger("topiclab.grid")
@@ -149,8 +149,7 @@ def outcome_of(cell: Cell) -> tuple[str, str]:
 
 def format_table(cells: Sequence[Cell], outcomes: Sequence[tuple[str, str]]) -> str:
     """One line a cell, labelled by what differs between them, and a line of totals."""
-    shared = set.intersection(*(set(cell.overrides) for cell in cells)) if len(cells) > 1 else set()
-    labels = [" ".join(part for part in cell.overrides if part not in shared) or "-" for cell in cells]
+    labels = labels_of([cell.overrides for cell in cells])
     width = max(map(len, labels))
     lines = [
         f"{label:{width}}  {status:7}  {detail}"

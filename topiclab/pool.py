@@ -49,10 +49,16 @@ class GridLauncher(Launcher):
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         configs = [self._compose(overrides, initial_job_idx + i) for i, overrides in enumerate(job_overrides)]
         if self.config.grid.jobs > 1:
-            return run_processes(self.hydra_context, self.task_function, configs, self.config.grid.jobs)
+            return run_processes(
+                self.hydra_context,
+                self.task_function,
+                configs,
+                labels_of(job_overrides),
+                self.config.grid.jobs,
+            )
         returns = []
-        for number, config in enumerate(configs, 1):
-            log.info("[%d/%d] %s", number, len(configs), label_of(config))
+        for number, (config, label) in enumerate(zip(configs, labels_of(job_overrides), strict=True), 1):
+            log.info("[%d/%d] %s", number, len(configs), label)
             returns.append(_run_here(self.hydra_context, self.task_function, config))
             configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         return returns
@@ -66,9 +72,10 @@ class GridLauncher(Launcher):
         return config
 
 
-def label_of(config: DictConfig) -> str:
-    """The overrides that make the cell."""
-    return " ".join(config.hydra.overrides.task)
+def labels_of(cells: Sequence[Sequence[str]]) -> list[str]:
+    """What tells each cell's overrides from the others'."""
+    shared = set.intersection(*(set(overrides) for overrides in cells)) if len(cells) > 1 else set()
+    return [" ".join(part for part in overrides if part not in shared) or "-" for overrides in cells]
 
 
 def _run_here(context: HydraContext, task_function: TaskFunction, config: DictConfig) -> JobReturn:
@@ -84,7 +91,11 @@ class _Running:
 
 
 def run_processes(
-    context: HydraContext, task_function: TaskFunction, configs: Sequence[DictConfig], jobs: int
+    context: HydraContext,
+    task_function: TaskFunction,
+    configs: Sequence[DictConfig],
+    labels: Sequence[str],
+    jobs: int,
 ) -> list[JobReturn]:
     """A process for each cell, `jobs` at a time; one that dies takes no other with it."""
     starter = _start_processes(configs[0].task._target_.rpartition(".")[0], jobs)
@@ -108,15 +119,9 @@ def run_processes(
                 cell.process.join()
                 running.remove(cell)
                 job = returns[cell.number] = _collect(cell, configs[cell.number])
-                seconds, label = time.monotonic() - cell.start, label_of(configs[cell.number])
-                log.info(
-                    "[%d/%d] %s  %.1f s  %s",
-                    len(returns),
-                    len(configs),
-                    job.status.name.lower(),
-                    seconds,
-                    label,
-                )
+                progress = f"[{len(returns)}/{len(configs)}] {labels[cell.number]}"
+                status = "done" if job.status == JobStatus.COMPLETED else "failed"
+                log.info("%s  %s  %.1f s", progress, status, time.monotonic() - cell.start)
     finally:
         _stop([cell.process for cell in running])
     return [returns[number] for number in range(len(configs))]
@@ -141,7 +146,8 @@ def _visible_gpus() -> list[str]:
     if shutil.which("nvidia-smi") is None:
         return []
     command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
-    return subprocess.run(command, capture_output=True, text=True).stdout.split()
+    answer = subprocess.run(command, capture_output=True, text=True).stdout.split()
+    return [name for name in answer if name.isdigit()]  # a broken driver answers in prose
 
 
 def _cell_process(

@@ -104,6 +104,7 @@ RULES: dict[str, Rule] = {
     "tags": NAMES,
     # data
     "source": TEXT,
+    "fingerprint": TEXT.optional(),
     "sample": COUNT.optional(),
     "sample_seed": SEED,
     "deduplicate": FLAG,
