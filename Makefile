@@ -5,7 +5,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
 EXPERIMENTS := $(patsubst experiments/%.yaml,%,$(wildcard experiments/*.yaml))
-BENCHMARKS := $(patsubst benchmarks/%.py,bench-%,$(shell grep -l __main__ benchmarks/*.py))
+BENCHMARKS := $(patsubst benchmarks/%.py,bench-%,$(shell grep -l "python benchmarks" benchmarks/*.py))
 
 .PHONY: help
 help: ## List the targets
@@ -23,7 +23,6 @@ $(STAMP): pyproject.toml requirements.lock
 .PHONY: demo
 demo: $(STAMP) ## Fit ten topics to 300 news stories on the CPU and print them
 	$(RUN) -m topiclab name=demo num_topics=10 $(ARGS)
-	@cat outputs/demo/lee/theta/lsa-zero_shot/bow/K10/seed0/topics.txt
 
 .PHONY: test
 test: $(STAMP) ## Run the tests

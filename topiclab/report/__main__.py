@@ -14,7 +14,7 @@ from topiclab.report.tables import DEFAULT_METRICS, metric_names, render, summar
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print or write the table; 1 when a cell is missing, failed or unreadable, so that `make` stops."""
-    args = _parser().parse_args(argv)
+    args = parser_of_arguments().parse_args(argv)
     try:
         experiment = args.experiments / f"{args.name}.yaml"
         cells = collect_cells(args.outputs / args.name, experiment if experiment.exists() else None)
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return int(any(not cell.is_done for cell in cells))
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser_of_arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m topiclab.report", description=__doc__)
     parser.add_argument("name", help="the experiment: the name= of its runs")
     parser.add_argument(

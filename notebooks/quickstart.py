@@ -1,0 +1,44 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Topics of 300 news stories
+# `jupytext --to ipynb notebooks/quickstart.py` makes a notebook of this file.
+
+# %%
+import os
+
+import topiclab
+from topiclab.config import compose
+from topiclab.data.sources import load_corpus
+
+texts = load_corpus(compose(["data=lee"])["data"]).texts
+print(len(texts), "documents; the first:", texts[0][:80], "...")
+
+# %% [markdown]
+# Fit. `folder` keeps the run; without it, it lies in a temporary folder.
+
+# %%
+topics = topiclab.fit(texts, model="theta", num_topics=10, folder=os.environ.get("TOPICLAB_RUN"))
+for number, words in enumerate(topics.topic_words(8)):
+    print(f"{number:2d}  {topics.result.theta[:, number].mean():.0%}  {' '.join(words)}")
+
+# %% [markdown]
+# How good they are, and what the model says of texts that it has not seen.
+
+# %%
+print({name: round(topics.metrics[name], 3) for name in ("npmi", "c_v", "td")})
+theta = topics.transform(["The bowler took five wickets on the first day of the cricket test in Sydney."])
+print("main topic:", " ".join(topics.topic_words(5)[theta[0].argmax()]))
+
+# %% [markdown]
+# The run folder is enough to go on later or elsewhere.
+
+# %%
+again = topiclab.load(topics.folder)
+assert (again.transform(texts[:5]) == topics.transform(texts[:5])).all()
