@@ -112,6 +112,8 @@ def test_missing_files_name_the_way_out(tmp_path: Path, monkeypatch: pytest.Monk
         load("tweet_topic")
     with pytest.raises(FileNotFoundError, match=r"TOPICLAB_DATA.*github\.com/jacoxu/StackOverflow"):
         load("stackoverflow")
+    with pytest.raises(FileNotFoundError, match=r"no file /elsewhere/stackoverflow\.parquet"):
+        load_corpus(data_group("stackoverflow"), folder="/elsewhere")
     with pytest.raises(FileNotFoundError, match=r"data\.path=.*gone\.csv: no such file"):
         load("file", f"path={tmp_path}/gone.csv")
     with pytest.raises(ValueError, match=r"data=file needs data\.path=<file>"):

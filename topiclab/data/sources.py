@@ -29,13 +29,14 @@ ORIGINS = {
 }
 
 
-def load_corpus(data: Mapping[str, Any]) -> Corpus:
+def load_corpus(data: Mapping[str, Any], folder: str | Path | None = None) -> Corpus:
     """The corpus that the configuration group `data` describes.
 
+    folder: where corpus files are (paths.data); None is the folder that data_folder finds.
     Kept in memory by the content of `data` and the size and time of its file, so that the cells of a grid in
     one process load it once. Raises FileNotFoundError or ValueError with the way out; see the readers.
     """
-    path = _locate(data)
+    path = _locate(data, Path(folder) if folder else data_folder())
     stamp = (path.stat().st_mtime_ns, path.stat().st_size) if path and path.is_file() else None
     return _load(json.dumps(data, sort_keys=True, default=str), path, stamp)
 
@@ -90,14 +91,14 @@ def lee_path() -> Path:
     return Path(gensim.origin).parent / "test" / "test_data" / "lee_background.cor"
 
 
-def _locate(data: Mapping[str, Any]) -> Path | None:
+def _locate(data: Mapping[str, Any], folder: Path) -> Path | None:
     """The file a source reads, None for those without one."""
     if data.get("path"):
         path = Path(data["path"]).expanduser()
         if not path.is_file():
             raise FileNotFoundError(f"data.path={path}: no such file")
         return path
-    return data_folder() / FILES[data["source"]] if data["source"] in FILES else None
+    return folder / FILES[data["source"]] if data["source"] in FILES else None
 
 
 def _documents(data: Mapping[str, Any], path: Path | None) -> Iterator[Document]:
