@@ -90,6 +90,17 @@ def test_failed_folder_may_hold_another_configuration_next(cfg, tmp_path):
     assert run_cell(cfg | {"num_topics": 6}, tmp_path)["status"] == "done"
 
 
+def test_checkpoints_are_kept_for_the_same_configuration_only(cfg, tmp_path):
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    cfg["task"]["_target_"] = "cells.interrupted"
+    for lr, is_kept in ((0.1, False), (0.1, True), (0.2, False)):
+        last.parent.mkdir(exist_ok=True)
+        last.touch()
+        with pytest.raises(KeyboardInterrupt):
+            run_cell(cfg | {"trainer": {"device": "cpu", "lr": lr}}, tmp_path)
+        assert last.exists() == is_kept
+
+
 @pytest.mark.parametrize("task", ["interrupted", "interrupted_in_lightning"])
 def test_interrupt_leaves_no_result(cfg, tmp_path, task):
     cfg["task"]["_target_"] = f"cells.{task}"
@@ -105,6 +116,13 @@ def test_outcome_that_is_no_json_fails_the_cell(cfg, tmp_path, monkeypatch):
         run_cell(cfg, tmp_path)
     assert json.loads((tmp_path / "result.json").read_text())["status"] == "failed"
     assert not list(tmp_path.glob(".result*"))
+
+
+def test_task_that_cannot_be_imported_fails_the_cell(cfg, tmp_path):
+    cfg["task"]["_target_"] = "cells.no_such_task"
+    with pytest.raises(CellFailed, match="no_such_task"):
+        run_cell(cfg, tmp_path)
+    assert json.loads((tmp_path / "result.json").read_text())["status"] == "failed"
 
 
 def test_two_processes_with_one_cell_do_it_once(cfg, tmp_path):

@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import os
+import shutil
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -55,7 +56,8 @@ def run_cell(cfg: dict[str, Any], folder: Path, task: Task | None = None) -> dic
         if standing is not None:
             log.info("reused %s", folder)
             return standing
-        return _do_task(cfg, folder, task or get_method(cfg["task"]["_target_"]))
+        _drop_foreign_checkpoints(cfg, folder)
+        return _do_task(cfg, folder, task)
 
 
 def finished_result(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
@@ -107,13 +109,23 @@ def _hold(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _do_task(cfg: dict[str, Any], folder: Path, task: Task) -> dict[str, Any]:
+def _drop_foreign_checkpoints(cfg: Mapping[str, Any], folder: Path) -> None:
+    """Mark the folder as this configuration's; what an unfinished run of another left is not resumed from."""
+    mark, checkpoints = folder / ".config_hash", folder / "checkpoints"
+    if checkpoints.is_dir() and (not mark.is_file() or mark.read_text() != config_hash(cfg)):
+        log.warning("starting over: the checkpoints in %s are of another configuration", folder)
+        shutil.rmtree(checkpoints)
+    mark.write_text(config_hash(cfg))
+
+
+def _do_task(cfg: dict[str, Any], folder: Path, task: Task | None) -> dict[str, Any]:
     start = time.perf_counter()
     reset_peak_rss()
     try:
+        task = task or get_method(cfg["task"]["_target_"])  # imports torch
         outcome = task(cfg, folder)
         result = {"status": "done", "reason": None} | _plain_json(outcome)
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # told in result.json, then raised
         if isinstance(error.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into exit(1)
             raise KeyboardInterrupt from error
         reason = f"{type(error).__name__}: {error}"
@@ -157,9 +169,7 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, Path):
         return str(value)
-    raise TypeError(
-        f"{value!r} of the task's outcome is no JSON; return plain numbers, texts, lists, dicts"
-    )
+    raise TypeError(f"{value!r} of the task's outcome is no JSON; return plain numbers, texts, lists, dicts")
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
