@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -86,16 +86,14 @@ def cooccurrence(
         return _named(corpus, is_wanted, window, variant, _count(corpus, window, variant, is_wanted))
     kept = _counted.setdefault(corpus, {})
     if (window, variant) not in kept:
-        key = {
-            "corpus": corpus.fingerprint,
-            "tokens": token_fingerprint(corpus),
-            "window": window,
-            "variant": variant,
-        }
         is_wanted = np.ones(corpus.num_words, dtype=bool)
-        tables = cached_arrays(
-            cache_root, "cooccurrence", key, lambda: _count(corpus, window, variant, is_wanted)
-        )
+        count = partial(_count, corpus, window, variant, is_wanted)
+        if cache_root is None:
+            tables = count()
+        else:
+            inputs = {"corpus": corpus.fingerprint, "tokens": token_fingerprint(corpus)}
+            key = {**inputs, "window": window, "variant": variant}
+            tables = cached_arrays(cache_root, "cooccurrence", key, count)
         kept[window, variant] = _named(corpus, is_wanted, window, variant, tables)
     return kept[window, variant]
 
@@ -122,28 +120,30 @@ def _named(
 
 def _count(corpus: Corpus, window: int | None, variant: str, is_wanted: np.ndarray) -> dict[str, np.ndarray]:
     """word_counts, pair_counts and num_windows (1,) over the wanted words, in vocabulary order."""
-    from topiclab.metrics.sightings import add_overlaps, sight_words  # numba takes half a second to import
+    from topiclab.metrics.sightings import count_pairs, sight_words  # numba takes half a second to import
 
+    if len(corpus.token_ids) + corpus.num_docs >= 2**31:
+        raise ValueError(
+            f"{len(corpus.token_ids)} tokens overflow 32-bit counts; count a sample of the corpus"
+        )
     num_wanted = int(is_wanted.sum())
     places = np.full(corpus.num_words + 1, -1, dtype=np.int32)  # the last one answers for token -1
     places[:-1][is_wanted] = np.arange(num_wanted)
-    if window is None:
-        words = places[corpus.bow.indices]
-        is_seen = (words >= 0) & (corpus.bow.data > 0)
-        words, firsts = (
-            words[is_seen],
-            np.repeat(np.arange(corpus.num_docs), np.diff(corpus.bow.indptr))[is_seen],
-        )
-        lasts, num_windows = firsts, corpus.num_docs
+    if window is None:  # a document is one window, and every word it counts is seen in it
+        is_seen = (places[corpus.bow.indices] >= 0) & (corpus.bow.data > 0)
+        words = places[corpus.bow.indices[is_seen]]
+        rows = np.repeat(np.arange(corpus.num_docs, dtype=np.int32), np.diff(corpus.bow.indptr))
+        firsts = lasts = rows[is_seen]
+        num_windows = corpus.num_docs
     else:
-        tokens, offsets = places[corpus.token_ids], np.array(corpus.token_offsets, np.int64)
-        words, firsts, lasts, num_windows = sight_words(
-            tokens, offsets, num_wanted, window, variant == GENSIM
-        )
-    dtype = np.int32 if num_windows < 2**31 else np.int64
-    word_counts = np.bincount(words, weights=lasts - firsts + 1, minlength=num_wanted).astype(dtype)
-    pair_counts = np.zeros((num_wanted, num_wanted), dtype=dtype)
-    add_overlaps(words, firsts, lasts, np.argsort(words, kind="stable"), pair_counts)
-    pair_counts += pair_counts.T
-    np.fill_diagonal(pair_counts, word_counts)
-    return {"word_counts": word_counts, "pair_counts": pair_counts, "num_windows": np.array([num_windows])}
+        tokens, offsets = places[corpus.token_ids], np.array(corpus.token_offsets, dtype=np.int64)
+        is_gensim = variant == GENSIM
+        words, firsts, lasts, num_windows = sight_words(tokens, offsets, num_wanted, window, is_gensim)
+    order = np.argsort(words.astype(np.min_scalar_type(num_wanted)), kind="stable")  # 16 bits: a radix sort
+    pair_counts = np.zeros((num_wanted, num_wanted), dtype=np.int32)
+    count_pairs(words, firsts, lasts, order, pair_counts)
+    return {
+        "word_counts": pair_counts.diagonal().copy(),
+        "pair_counts": pair_counts,
+        "num_windows": np.array([num_windows]),
+    }

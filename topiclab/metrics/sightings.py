@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+TILE = 64  # rows and columns mirrored at a time, for the processor's cache
+
 
 @njit(cache=True)
 def sight_words(
@@ -62,18 +64,26 @@ def sight_words(
 
 
 @njit(cache=True)
-def add_overlaps(
+def count_pairs(
     words: np.ndarray, firsts: np.ndarray, lasts: np.ndarray, order: np.ndarray, pair_counts: np.ndarray
 ) -> None:
-    """Add the overlap of every sighting with each later one to pair_counts[word, later word], in place.
+    """Fill pair_counts (V, V), given as zeros, with the windows that hold both words (on the diagonal, the word).
 
-    firsts ascend, so a row of neighbours ends at the first that begins after the sighting has ended.
+    firsts ascend, so the sightings that meet one end at the first that begins after it has ended.
     order: the sightings grouped by word, so that one row of pair_counts stays in the processor's cache.
     """
     for here in order:
         last = lasts[here]
         row = pair_counts[words[here]]
+        row[words[here]] += last - firsts[here] + 1
         for there in range(here + 1, len(words)):
             if firsts[there] > last:
                 break
             row[words[there]] += min(last, lasts[there]) - firsts[there] + 1
+    num_words = len(pair_counts)
+    for top in range(0, num_words, TILE):
+        for left in range(top, num_words, TILE):
+            for row_word in range(top, min(top + TILE, num_words)):
+                for word in range(max(left, row_word + 1), min(left + TILE, num_words)):
+                    both = pair_counts[row_word, word] + pair_counts[word, row_word]
+                    pair_counts[row_word, word] = pair_counts[word, row_word] = both
