@@ -58,6 +58,7 @@ class TopicModel(L.LightningModule):
         class_weight: float = 0.0,
     ) -> None:
         super().__init__()
+        torch.manual_seed(seed)  # the layers a subclass makes after this are the seed's
         self.automatic_optimization = False
         self.num_topics, self.num_words = num_topics, num_words
         self.embedding_dim, self.num_classes = embedding_dim, num_classes

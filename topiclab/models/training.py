@@ -78,6 +78,7 @@ def train(
             f"trainer.devices={trainer['devices']}: these models fit on one device; run cells side by side "
             "with grid.jobs instead"
         )
+    folder.mkdir(parents=True, exist_ok=True)
     epochs = model.epochs_for(len(datamodule.train_rows))
     last = folder / "checkpoints" / "last.ckpt"
     resumed = last if last.exists() else None

@@ -1,0 +1,47 @@
+"""A corpus with planted topics, and the configuration and data module that models are tested with."""
+
+from functools import cache
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from topiclab.config import compose
+from topiclab.data.datamodule import TopicDataModule
+from topiclab.data.sources import load_corpus
+from topiclab.embed.embedder import embed_corpus
+
+
+def configuration(*overrides):
+    """A composed configuration; variational models get small layers, to be quick."""
+    is_classical = any(override in ("model=lda", "model=nmf", "model=kmeans") for override in overrides)
+    small = [] if is_classical else ["model.encoder.hidden_dims=[64,64]"]
+    return compose(["data=synthetic", "num_topics=5", *small, *overrides])
+
+
+@cache
+def corpus():
+    return load_corpus(configuration()["data"])
+
+
+@cache
+def vectors():
+    cfg = configuration("embedder.dim=16")
+    return embed_corpus(cfg["embedder"], corpus(), None, cfg["trainer"]).vectors
+
+
+def datamodule(**options):
+    return TopicDataModule(corpus(), vectors(), **options)
+
+
+def recovery(result):
+    """Share of the top ten words of each planted topic found in its best match, the least of all topics.
+
+    Planted words are known by the label that uses them most.
+    """
+    counts = np.stack([corpus().bow[corpus().labels == label].sum(axis=0).A1 for label in range(5)])
+    owner = dict(zip(corpus().vocab, counts.argmax(axis=0), strict=True))
+    hits = np.zeros((result.num_topics, 5))
+    for topic, words in enumerate(result.topic_words(10)):
+        for word in words:
+            hits[topic, owner[word]] += 0.1
+    return hits[linear_sum_assignment(-hits)].min()

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+
+from topiclab.data.batch import SparseCounts
+from topiclab.models.prodlda import ProductOfExperts
+from topiclab.models.vae import gaussian_kl
+from topiclab.nn.likelihood import linear_softmax_nll, mixture_nll, softmax_nll
+
+
+@pytest.fixture
+def bags():
+    """Seven documents over eleven words, one of them empty: dense float64 counts and their nonzeros."""
+    rng = np.random.default_rng(0)
+    dense = rng.poisson(0.7, (7, 11))
+    dense[3] = 0
+    return torch.tensor(dense, dtype=torch.double), SparseCounts(sparse.csr_matrix(dense)).take(
+        torch.arange(7)
+    )
+
+
+def inputs(*shape):
+    return torch.randn(*shape, dtype=torch.double, requires_grad=True)
+
+
+def test_likelihoods_equal_the_dense_formula_in_value_and_gradient(bags):
+    torch.manual_seed(0)
+    dense, bow = bags
+    counts = bow.counts.double()
+    theta, weight, bias = inputs(7, 4).softmax(1).detach().requires_grad_(), inputs(4, 11), inputs(11)
+    beta = weight.softmax(1)
+    weights = torch.rand(7, dtype=torch.double)
+    pairs = [
+        (linear_softmax_nll(theta, weight, bias, bow, counts), (theta @ weight + bias).log_softmax(1)),
+        (softmax_nll((theta @ weight).double(), bow, counts), (theta @ weight).log_softmax(1)),
+        (mixture_nll(theta, beta, bow, counts), (theta @ beta).log()),
+    ]
+    for ours, log_probs in pairs:
+        expected = -(dense * log_probs).sum(1)
+        torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-5)
+        for one, other in zip(
+            torch.autograd.grad((ours * weights).sum(), (theta, weight), retain_graph=True),
+            torch.autograd.grad((expected * weights).sum(), (theta, weight), retain_graph=True),
+            strict=True,
+        ):
+            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_linear_softmax_gradient_by_finite_differences(bags):
+    _, bow = bags
+    counts = bow.counts.double()
+    torch.manual_seed(1)
+    assert torch.autograd.gradcheck(
+        lambda *three: linear_softmax_nll(*three, bow, counts), (inputs(7, 4), inputs(4, 11), inputs(11))
+    )
+
+
+def test_an_empty_document_costs_nothing_and_doubled_counts_cost_double(bags):
+    _, bow = bags
+    logits = torch.randn(7, 11)
+    once = softmax_nll(logits, bow, bow.counts)
+    assert once[3] == 0
+    torch.testing.assert_close(softmax_nll(logits, bow, 2 * bow.counts), 2 * once)
+
+
+def test_folded_batch_norm_is_batch_norm():
+    torch.manual_seed(0)
+    folded = ProductOfExperts(5, 30, eps=1e-3, momentum=0.1)
+    plain = torch.nn.BatchNorm1d(30, eps=1e-3, momentum=0.1)
+    for step in range(3):
+        theta = torch.randn(20, 5).softmax(1)
+        weight, bias = folded.fold(theta)
+        torch.testing.assert_close(theta @ weight + bias, plain(theta @ folded.weight), rtol=1e-3, atol=1e-4)
+        assert not torch.equal(weight, folded.weight), step
+    folded.eval(), plain.eval()
+    weight, bias = folded.fold(theta)
+    torch.testing.assert_close(theta @ weight + bias, plain(theta @ folded.weight), rtol=1e-3, atol=1e-4)
+
+
+def test_kl_equals_torch_distributions():
+    mu, logvar = torch.randn(6, 3), torch.randn(6, 3)
+    posterior = torch.distributions.Normal(mu, (0.5 * logvar).exp())
+    prior = torch.distributions.Normal(0, torch.tensor(0.7).sqrt())
+    expected = torch.distributions.kl_divergence(posterior, prior).sum(1)
+    torch.testing.assert_close(gaussian_kl(mu, logvar, 0.7), expected)
