@@ -144,7 +144,7 @@ def _prepared_embedder(
         )
     from topiclab.embed.adapt import adapted
 
-    return adapted(embedder, corpus, adapt, cache_root)
+    return adapted(cast("HuggingFaceEmbedder", embedder), corpus, adapt, cache_root)
 
 
 def _fit_and_encode(

@@ -115,12 +115,13 @@ class HuggingFaceEmbedder:
 
     @cached_property
     def model(self) -> SentenceTransformer:
-        """The loaded model, on its device, in its precision, for inference."""
+        """The loaded model, on its device, in its precision, for inference; torch's random state stays."""
         from topiclab.embed.loading import load_model
 
-        model = load_model(self.folder, self.pooling, self.normalize, self.device, self.precision)
-        if self.adapter is not None:
-            cast(Any, model[0]).model.load_adapter(self.adapter)
+        with torch.random.fork_rng():  # layers are drawn before their weights are read
+            model = load_model(self.folder, self.pooling, self.normalize, self.device, self.precision)
+            if self.adapter is not None:
+                cast(Any, model[0]).model.load_adapter(self.adapter)
         return model.to(self.device).eval()
 
     @property

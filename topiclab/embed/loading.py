@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+from transformers.utils import logging as transformers_logging
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ def load_model(
 
     With modules.json its pooling wins, and asking for another is a ValueError. Without, `pooling` is needed.
     """
+    transformers_logging.disable_progress_bar()  # weights load in a second; a bar per fit fills the logs
     options = {"dtype": DTYPES[precision], "attn_implementation": attention(device, precision)}
     if (folder / "modules.json").exists():
         model = SentenceTransformer(
