@@ -67,7 +67,7 @@ def sight_words(
 def count_pairs(
     words: np.ndarray, firsts: np.ndarray, lasts: np.ndarray, order: np.ndarray, pair_counts: np.ndarray
 ) -> None:
-    """Fill pair_counts (V, V), zeros so far, with the windows that hold both words; on the diagonal, the word.
+    """Fill pair_counts (V, V), given as zeros, with the windows that hold both words, or on the diagonal one.
 
     firsts ascend, so the sightings that meet one end at the first that begins after it has ended.
     order: the sightings grouped by word, so that one row of pair_counts stays in the processor's cache.
