@@ -124,7 +124,7 @@ class LsaEmbedder:
 
 
 def _principal_axes(rows: sparse.csr_matrix, dim: int, seed: int) -> np.ndarray:
-    """Leading right singular vectors, (terms, dim) or as many as there are; exact, so row order has no effect."""
+    """Leading right singular vectors, (terms, at most dim); exact, so the order of rows has no effect."""
     num_texts, num_terms = rows.shape  # type: ignore[misc]
     if dim < min(num_texts, num_terms):
         svd = TruncatedSVD(dim, algorithm="arpack", random_state=seed).fit(rows)
