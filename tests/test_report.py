@@ -134,6 +134,12 @@ def test_a_planned_cell_without_a_folder_is_missing(outputs: Path, capsys) -> No
     assert "no run folder for model=lda seed=3" in errors
 
 
+def test_runs_of_other_tasks_are_no_cells(outputs: Path) -> None:
+    folder = outputs / "grid/predict/new/run=outputs/default/lee/theta/lsa-zero_shot/bow/K20/seed0"
+    folder.mkdir(parents=True)
+    assert len(collect_cells(outputs / "grid")) == 6
+
+
 def test_a_variant_is_an_axis_of_its_own(outputs: Path) -> None:
     folder = write_cell(outputs, "theta", 7, 0.4)
     variant = folder.parent / "model.dropout=0.5" / "seed7"

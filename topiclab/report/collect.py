@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +14,15 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 AXES = ("data", "model", "embedder", "mode", "objective", "num_topics", "variant")
+LAYOUT = re.compile(
+    r"(?P<data>[^/]+)/(?P<model>[^/]+)/(?P<embedder>[^/]+)-(?P<mode>[^/-]+)/(?P<objective>[^/]+)"
+    r"/K(?P<num_topics>\d+)(/(?P<variant>.+))?/seed(?P<seed>\d+)"
+)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One run folder: <data>/<model>/<embedder>-<mode>/<objective>/K<num_topics>/[<variant>/]seed<seed>.
+    """One run folder of task=fit, whose place follows LAYOUT; variant is what else its line set.
 
     axes: the value of every name in AXES; the folder's place says them, so a failed cell has them too.
     status: done | failed | unreadable | missing; reason says why it is not done.
@@ -42,11 +47,12 @@ class Cell:
 def collect_cells(root: Path, experiment: Path | None = None) -> list[Cell]:
     """Every cell under `root` (outputs/<name>), sorted by axes and seed.
 
-    A run folder is a `seed<number>` folder six or more levels down; without result.json it is `missing`, as
-    is a cell that only `experiment` (an experiments/*.yaml) knows. Raises FileNotFoundError without any cell.
+    A folder without result.json is `missing`, and so is a cell that only `experiment` (an experiments/*.yaml)
+    knows. Raises FileNotFoundError when there is no cell.
     """
-    folders = [path for path in root.glob("**/seed*") if path.is_dir() and path.name[4:].isdigit()]
-    cells = [read_cell(root, folder) for folder in folders if len(folder.relative_to(root).parts) >= 6]
+    places = [path for path in root.glob("**/seed*") if path.is_dir()]
+    found = [(path, LAYOUT.fullmatch(path.relative_to(root).as_posix())) for path in places]
+    cells = [read_cell(path, match) for path, match in found if match]
     if not cells:
         raise FileNotFoundError(f"no run under {root}; `python -m topiclab name={root.name}` makes one")
     if experiment is not None:
@@ -54,13 +60,10 @@ def collect_cells(root: Path, experiment: Path | None = None) -> list[Cell]:
     return sorted(cells, key=_sort_key)
 
 
-def read_cell(root: Path, folder: Path) -> Cell:
-    """The cell in `folder`; a file that cannot be read gives status `unreadable`, never an exception."""
-    data, model, embedder_mode, objective, topics, *variant, seed = folder.relative_to(root).parts
-    embedder, _, mode = embedder_mode.rpartition("-")
-    num_topics = int(topics[1:]) if topics[1:].isdigit() else topics
-    values = (data, model, embedder, mode, objective, num_topics, "/".join(variant))
-    cell = {"folder": folder, "axes": dict(zip(AXES, values, strict=True)), "seed": int(seed[4:])}
+def read_cell(folder: Path, place: re.Match[str]) -> Cell:
+    """The cell in `folder`, whose place matched LAYOUT; an unreadable file is a status, no exception."""
+    axes = {axis: place[axis] or "" for axis in AXES} | {"num_topics": int(place["num_topics"])}
+    cell = {"folder": folder, "axes": axes, "seed": int(place["seed"])}
     path = folder / "result.json"
     if not path.exists():
         return Cell(**cell, status="missing", reason="no result.json: not started, still running or killed")

@@ -60,10 +60,13 @@ def draw_training(folder: Path) -> Path | None:
     if not history:
         return None
     figure, axes = _axes((8, 4.5))
-    names = dict.fromkeys(name for epoch in history for name in epoch if "/" in name)
+    names = list(dict.fromkeys(name for epoch in history for name in epoch if "/" in name))
+    losses = list(dict.fromkeys(name.split("/")[1] for name in names))
     for name in names:
+        stage, loss = name.split("/")
         points = [(epoch["epoch"], epoch[name]) for epoch in history if name in epoch]
-        axes.plot(*zip(*points, strict=True), label=name, linestyle="--" if name.startswith("val/") else "-")
+        style = {"color": f"C{losses.index(loss)}", "linestyle": "--" if stage == "val" else "-"}
+        axes.plot(*zip(*points, strict=True), label=name, **style)
     axes.set(xlabel="epoch", ylabel="nats per document")
     axes.legend(frameon=False, fontsize=8)
     return _save(figure, folder / "training.png")
