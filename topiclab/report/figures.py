@@ -65,8 +65,8 @@ def draw_training(folder: Path) -> Path | None:
     for name in names:
         stage, loss = name.split("/")
         points = [(epoch["epoch"], epoch[name]) for epoch in history if name in epoch]
-        style = {"color": f"C{losses.index(loss)}", "linestyle": "--" if stage == "val" else "-"}
-        axes.plot(*zip(*points, strict=True), label=name, **style)
+        line = "--" if stage == "val" else "-"
+        axes.plot(*zip(*points, strict=True), label=name, color=f"C{losses.index(loss)}", linestyle=line)
     axes.set(xlabel="epoch", ylabel="nats per document")
     axes.legend(frameon=False, fontsize=8)
     return _save(figure, folder / "training.png")
