@@ -91,6 +91,13 @@ def test_run_is_laid_by_its_choices_reused_and_guarded(topiclab, tmp_path):
     assert (folder / ".hydra" / "config.yaml").read_text() == standing
 
 
+def test_flag_between_overrides_starts_a_grid(topiclab):
+    line = "model=theta embedder=qwen4b -m num_topics=25,50,75,100"
+    done = topiclab("task._target_=cells.fit", *line.split())
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "4 done"
+
+
 def test_failed_run_exits_1_with_its_reason(topiclab):
     done = topiclab("task._target_=cells.fit", "num_topics=13")
     assert done.returncode == 1

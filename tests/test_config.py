@@ -7,7 +7,7 @@ import hydra
 import pytest
 import yaml
 from hydra.core.global_hydra import GlobalHydra
-from hydra.utils import get_class
+from hydra.utils import get_class, get_method
 from omegaconf import OmegaConf
 
 from topiclab.checks import validate
@@ -69,6 +69,12 @@ def test_model_yaml_binds_to_its_constructor(model):
     assert given.keys() - special - parameters.keys() == set()
     required = {name for name, parameter in parameters.items() if parameter.default is parameter.empty}
     assert required - given.keys() - GIVEN == set()
+
+
+@pytest.mark.parametrize("path", sorted((conf_dir() / "task").glob("*.yaml")), ids=lambda path: path.stem)
+def test_task_yaml_names_a_function(path):
+    function = get_method(yaml.safe_load(path.read_text())["task"]["_target_"])
+    assert list(inspect.signature(function).parameters) == ["cfg", "folder"]
 
 
 def constructor_parameters(cls: type) -> dict[str, inspect.Parameter]:

@@ -127,6 +127,3 @@ def test_joblib_launches_checked_cells_and_the_table_ends_them(sweep, tmp_path):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     code, out, err = sweep("num_topics=5,13", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     assert (code, table(out)) == (1, {"5": "done", "13": "failed"}), err
-    code, _, err = sweep("num_topics=5,0", "hydra/launcher=joblib")
-    assert code == 2
-    assert "num_topics=0 is refused" in err
