@@ -1,0 +1,121 @@
+"""ProdLDA on the bags of StackOverflow: topiclab against TopMost 1.0.2, same mathematics, epochs and batches.
+
+    python benchmarks/prodlda.py [--epochs 20] [--rounds 3]
+
+Both sides read one bag (V=2000) and fit K=50 topics with one thread, each in a process of its own, in turn.
+TopMost runs its own trainer in an environment that is made on first use (see peer_environment.py). A fit is
+everything from the bag to theta of all documents; imports are not part of it. The model is TopMost's on
+both sides: two softplus layers of 200, dropout .4, batch normalisation with eps and momentum .001, Adam at
+2e-3. The losses of the last epoch show that the mathematics agrees; purity is for information, because this
+model collapses on short texts. Exits with 1 unless topiclab takes at most half the CPU seconds and half the
+memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from bag import write_bag
+from peer_environment import peer_python
+from sides import BENCHMARKS, run_side
+
+from topiclab.config import compose
+from topiclab.data.sources import load_corpus
+from topiclab.metrics.clustering import purity
+
+NUM_TOPICS, BATCH_SIZE, SEED = 50, 200, 0
+MIN_SPEEDUP, MAX_MEMORY, MAX_LOSS_DIFFERENCE = 2.0, 0.5, 0.02
+DATA = ["data=stackoverflow", "data.vocabulary.size=2000"]
+AS_TOPMOST = [
+    "model=prodlda",
+    "model.encoder.reads=bow",
+    "model.encoder.hidden_dims=[200,200]",
+    "model.encoder.activation=softplus",
+    "model.encoder.dropout=0.4",
+    "model.encoder.inner_dropout=0.0",
+    "model.encoder.hidden_batch_norm=false",
+    "model.encoder.head_batch_norm=true",
+    "model.encoder.batch_norm_eps=0.001",
+    "model.encoder.batch_norm_momentum=0.001",
+    "model.theta_dropout=0.4",
+    "model.batch_norm_eps=0.001",
+    "model.batch_norm_momentum=0.001",
+    "objective.weight=1",
+    "objective.length_power=1",
+    "model.init=random",
+    "model.kl_warmup=0.0",
+    "model.min_steps=0",
+    "model.readout=beta",
+    f"model.batch_size={BATCH_SIZE}",
+    f"num_topics={NUM_TOPICS}",
+    f"seed={SEED}",
+]
+
+
+def run_topmost(bag: Path, epochs: int) -> dict[str, Any]:
+    script = BENCHMARKS / "peers" / "topmost_prodlda.py"
+    return run_side(peer_python("topmost"), script, bag, NUM_TOPICS, epochs, BATCH_SIZE, SEED)
+
+
+def run_topiclab(bag: Path, epochs: int) -> dict[str, Any]:
+    script = BENCHMARKS / "topiclab_side.py"
+    return run_side(Path(sys.executable), script, bag, "none", *AS_TOPMOST, f"model.max_epochs={epochs}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="fits a side, in turn; their medians are compared"
+    )
+    options = parser.parse_args()
+    compose(AS_TOPMOST)  # a key that has gone stops here, not after the first of TopMost's fits
+    corpus = load_corpus(compose(DATA)["data"])
+    assert corpus.labels is not None
+    sides = {"TopMost": run_topmost, "topiclab": run_topiclab}
+    reports: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}
+    print(
+        f"{corpus.num_docs} documents, V={corpus.num_words}, K={NUM_TOPICS}, {options.epochs} epochs, "
+        f"batch {BATCH_SIZE}, torch {torch.__version__}, one thread"
+    )
+    print(f"{'side':<10}{'CPU s':>8}{'wall s':>8}{'peak MB':>9}{'final loss':>12}{'purity':>8}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        bag = Path(folder) / "bag.npz"
+        write_bag(bag, corpus.bow, corpus.vocab)
+        for _ in range(options.rounds):
+            for name, run in sides.items():
+                report = run(bag, options.epochs)
+                reports[name].append(report)
+                print(
+                    f"{name:<10}{report['cpu_seconds']:8.2f}{report['wall_seconds']:8.1f}{report['peak_mb']:9.0f}"
+                    f"{report['final_loss']:12.4f}{purity(corpus.labels, report['assignment']):8.3f}",
+                    flush=True,
+                )
+    return judge(reports)
+
+
+def judge(reports: dict[str, list[dict[str, Any]]]) -> int:
+    """Print the medians against their bars; 1 when one is missed."""
+    theirs, ours = (
+        {
+            key: median(report[key] for report in reports[side])
+            for key in ("cpu_seconds", "peak_mb", "final_loss")
+        }
+        for side in ("TopMost", "topiclab")
+    )
+    speedup, memory = theirs["cpu_seconds"] / ours["cpu_seconds"], ours["peak_mb"] / theirs["peak_mb"]
+    difference = abs(ours["final_loss"] / theirs["final_loss"] - 1)
+    print(f"CPU seconds: {speedup:.2f}x fewer (at least {MIN_SPEEDUP})")
+    print(f"peak memory over the base process: {memory:.2f} of TopMost's (at most {MAX_MEMORY})")
+    print(f"final training loss: differs by {difference:.2%} (at most {MAX_LOSS_DIFFERENCE:.0%})")
+    return int(not (speedup >= MIN_SPEEDUP and memory <= MAX_MEMORY and difference <= MAX_LOSS_DIFFERENCE))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
