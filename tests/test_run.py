@@ -101,6 +101,12 @@ def test_checkpoints_are_kept_for_the_same_configuration_only(cfg, tmp_path):
         assert last.exists() == is_kept
 
 
+def test_finished_result_outlives_a_failure(cfg, tmp_path):
+    first = run_cell(cfg, tmp_path)
+    write_failure(cfg | {"num_topics": 6}, tmp_path, "killed by signal 9", 1.0)
+    assert run_cell(cfg, tmp_path) == first
+
+
 @pytest.mark.parametrize("task", ["interrupted", "interrupted_in_lightning"])
 def test_interrupt_leaves_no_result(cfg, tmp_path, task):
     cfg["task"]["_target_"] = f"cells.{task}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
@@ -56,21 +55,13 @@ def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
 
 def compose_unchecked(overrides: Sequence[str] = ()) -> DictConfig:
     """The configuration as Hydra lays it, values may be missing; ConfigError explains what it refused."""
-    with _hydra_of(conf_dir()):
-        try:
-            return hydra.compose("config", overrides=list(overrides))
-        except CompactHydraException as error:
-            raise ConfigError(explain(error, overrides)) from error
-
-
-@contextmanager
-def _hydra_of(folder: Path) -> Iterator[None]:
-    """Hydra's global state lent for one composition and put back: callers may use Hydra themselves."""
-    standing = GlobalHydra.instance().hydra
+    standing = GlobalHydra.instance().hydra  # of a caller who uses Hydra too
     GlobalHydra.instance().clear()
     try:
-        with hydra.initialize_config_dir(str(folder.resolve()), version_base="1.3", job_name="topiclab"):
-            yield
+        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="topiclab"):
+            return hydra.compose("config", overrides=list(overrides))
+    except CompactHydraException as error:
+        raise ConfigError(explain(error, overrides)) from error
     finally:
         GlobalHydra.instance().hydra = standing
 

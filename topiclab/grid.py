@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,8 +22,6 @@ from topiclab.config import ConfigError, explain, to_plain
 from topiclab.pool import GridLauncher, labels_of
 from topiclab.run import finished_result, read_result
 
-log = logging.getLogger("topiclab.grid")
-
 
 @dataclass(frozen=True)
 class Cell:
@@ -42,14 +39,15 @@ class CheckRun(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         try:
             check(config, Path(config.hydra.run.dir))
-        except ConfigError as error:
-            _refuse(error.faults)
+        except ConfigError as error:  # Hydra swallows what a callback raises, but for an exit
+            print(error, file=sys.stderr)
+            sys.exit(2)
 
 
 class GridSweeper(Sweeper):
     """All combinations of a sweep: none starts while one is at fault, and one that fails stops no other.
 
-    Exit code 2 with every fault of every cell, 1 when a cell failed.
+    Raises ConfigError with every fault of every cell; exit code 1 when a cell failed.
     """
 
     def __init__(self, params: Mapping[str, str] | None) -> None:
@@ -102,7 +100,7 @@ class GridSweeper(Sweeper):
             if count > 1
         }
         if faults:
-            _refuse(list(faults))
+            raise ConfigError(list(faults))
         return cells
 
     def _compose_cell(self, overrides: Sequence[str], number: int) -> Cell:
@@ -110,13 +108,9 @@ class GridSweeper(Sweeper):
         with open_dict(composed):
             composed.hydra.job.id = composed.hydra.job.num = number
         folder = Path(composed.hydra.sweep.dir, composed.hydra.sweep.subdir)
-        if composed.trainer.devices > 1:
-            raise ConfigError(
-                [
-                    f"trainer.devices={composed.trainer.devices} in a sweep: each process would start the "
-                    "whole sweep again; run such cells one by one without -m, or use grid.jobs"
-                ]
-            )
+        if composed.trainer.devices != 1:
+            fault = f"trainer.devices={composed.trainer.devices} in a sweep: each process would begin it anew"
+            raise ConfigError([f"{fault}; run such cells one by one without -m"])
         return Cell(tuple(overrides), composed, folder, check(composed, folder))
 
 
@@ -126,11 +120,6 @@ def check(composed: DictConfig, folder: Path) -> bool:
     if faults := validate(cfg):
         raise ConfigError(faults)
     return finished_result(cfg, folder) is not None
-
-
-def _refuse(faults: list[str]) -> None:
-    print("\n".join(faults), file=sys.stderr)
-    sys.exit(2)
 
 
 def outcome_of(cell: Cell) -> tuple[str, str]:

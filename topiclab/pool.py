@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import wait
@@ -37,9 +38,8 @@ class GridLauncher(Launcher):
     """Hydra's launcher behind grid.jobs; returns for every cell and raises for none but an interrupt."""
 
     def __init__(self) -> None:
-        self.composed: dict[
-            tuple[str, ...], DictConfig
-        ] = {}  # by overrides, where the sweeper has composed already
+        # by overrides, where the sweeper has composed already
+        self.composed: dict[tuple[str, ...], DictConfig] = {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
@@ -172,9 +172,12 @@ def _cell_process(
         job = _run_here(context, task_function, config)
     except KeyboardInterrupt:
         sys.exit(130)
-    sys.exit(
-        0 if job.status == JobStatus.COMPLETED else 1 if isinstance(job._return_value, CellFailed) else 70
-    )
+    if job.status == JobStatus.COMPLETED:
+        sys.exit(0)
+    if isinstance(job._return_value, CellFailed):  # told in result.json and run.log already
+        sys.exit(1)
+    traceback.print_exception(job._return_value)
+    sys.exit(70)
 
 
 def _end_with_parent() -> None:
@@ -186,16 +189,16 @@ def _end_with_parent() -> None:
 
 def _collect(cell: _Running, config: DictConfig) -> JobReturn:
     """What Hydra wants of an ended process; one that was killed gets the result.json it could not write."""
-    folder = Path(config.hydra.sweep.dir, config.hydra.sweep.subdir)
-    code = cell.process.exitcode or 0
-    if code not in (0, 1, 130):
+    folder, code = Path(config.hydra.sweep.dir, config.hydra.sweep.subdir), cell.process.exitcode or 0
+    job = JobReturn(overrides=list(config.hydra.overrides.task), status=JobStatus.FAILED)
+    if code == 0:
+        job.status, job.return_value = JobStatus.COMPLETED, read_result(folder / "result.json")
+    elif code in (1, 130):
+        job.return_value = CellFailed(f"exit code {code}, see {folder / 'run.log'}")
+    else:
         reason = f"killed by signal {-code}" if code < 0 else f"exit code {code}, see {folder / 'run.log'}"
         write_failure(to_plain(config), folder, reason, time.monotonic() - cell.start)
-    job = JobReturn(
-        overrides=list(config.hydra.overrides.task),
-        status=JobStatus.COMPLETED if code == 0 else JobStatus.FAILED,
-    )
-    job.return_value = read_result(folder / "result.json") if code != 130 else KeyboardInterrupt()
+        job.return_value = CellFailed(reason)
     return job
 
 

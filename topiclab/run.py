@@ -140,8 +140,11 @@ def _do_task(cfg: dict[str, Any], folder: Path, task: Task | None) -> dict[str, 
 
 
 def write_failure(cfg: Mapping[str, Any], folder: Path, reason: str, seconds: float) -> None:
-    """Leave result.json with status failed."""
-    _write_json(folder / "result.json", {"status": "failed", "reason": reason} | facts_of(cfg, seconds))
+    """Leave result.json with status failed, but for a finished run that stands there."""
+    path = folder / "result.json"
+    if path.is_file() and read_result(path)["status"] == "done":
+        return
+    _write_json(path, {"status": "failed", "reason": reason} | facts_of(cfg, seconds))
 
 
 def _plain_json(outcome: Mapping[str, Any]) -> dict[str, Any]:
