@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from topiclab.embed.device import device_name, resolve_device, resolve_precision
-from topiclab.embed.weights import folder_revision, model_folder
+from topiclab.embed.weights import adapter_revision, folder_revision, model_folder
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")
-BATCH_TOKENS = {"cuda": 65_536, "mps": 16_384, "cpu": 8_192}
+BATCH_TOKENS = {"cuda": 65_536, "mps": 16_384, "cpu": 4_096}
 TOKENISE_DOCS = 1_024
 CHARS_PER_TOKEN = 32
 
@@ -94,7 +94,7 @@ class HuggingFaceEmbedder:
             "max_length": self.max_length,
             "dtype": self.precision,
             "truncate_dim": self.truncate_dim,
-            "adapter": None if self.adapter is None else folder_revision(Path(self.adapter)),
+            "adapter": None if self.adapter is None else adapter_revision(Path(self.adapter)),
         }
 
     def facts(self) -> dict[str, Any]:

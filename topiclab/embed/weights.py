@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import re
 from functools import lru_cache
@@ -52,6 +53,12 @@ def folder_revision(folder: Path) -> str:
         if path.is_file() and path.suffix in (".json", ".txt", ".safetensors", ".model"):
             digest.update(f"{path.relative_to(folder).as_posix()}:{_file_digest(path)}\n".encode())
     return digest.hexdigest()
+
+
+def adapter_revision(folder: Path) -> str:
+    """sha256 over a LoRA adapter's weights and its scale, wherever it lies."""
+    scale = json.loads((folder / "adapter_config.json").read_bytes())["lora_alpha"]
+    return hashlib.sha256(f"{file_sha256(folder / 'adapter_model.safetensors')}:{scale}".encode()).hexdigest()
 
 
 def _file_digest(path: Path) -> str:
