@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,12 @@ def records_of(path: Path) -> Iterator[Any]:
 
 
 def read_run(folder: Path) -> dict[str, Any]:
+    """What the finished run's file says; W&B's own process writes its last part just after finish returned."""
     (path,) = folder.glob("wandb/offline-run-*/*.wandb")
+    deadline = time.monotonic() + 20
+    while not any(record.WhichOneof("record_type") == "exit" for record in records_of(path)):
+        assert time.monotonic() < deadline, f"{path} never got its exit record"
+        time.sleep(0.05)
     found: dict[str, Any] = {"config": {}, "summary": {}, "history": [], "path": path}
     for record in records_of(path):
         kind = record.WhichOneof("record_type")
@@ -156,6 +162,7 @@ def test_an_offline_run_holds_what_the_cell_found(
 def test_neither_key_nor_text_is_written(tmp_path: Path, corpus: Corpus, result: TopicResult) -> None:
     with wandb_logger(CFG, tmp_path) as logger:
         log_results(logger, result, corpus, EVALUATION, tmp_path)
+    assert read_run(tmp_path)["exit_code"] == 0
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"doc7" in written
     assert b"confidential" not in written
