@@ -99,7 +99,7 @@ def records_of(path: Path) -> Iterator[Any]:
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """What the finished run's file says; W&B's own process writes its last part just after finish returned."""
+    """What the finished run's file says; W&B writes the last part just after finish returned."""
     (path,) = folder.glob("wandb/offline-run-*/*.wandb")
     deadline = time.monotonic() + 20
     while not any(record.WhichOneof("record_type") == "exit" for record in records_of(path)):
