@@ -21,7 +21,7 @@ GRADIENT_MODELS = ["theta", "prodlda"]
 VARIANTS = [
     ["model=prodlda", "model.encoder.reads=bow"],
     ["model=theta", "model.word_init=embedder", "model.is_word_frozen=true"],
-    ["model=theta", "objective.normalize=false", "objective.weight=1"],
+    ["model=theta", "objective.length_power=1", "objective.weight=1"],
     ["model=theta", "model.readout=beta"],
 ]
 

@@ -31,21 +31,18 @@ class Objective(Protocol):
 
 
 class BowNLL:
-    """Negative log-likelihood of the bag of words.
+    """Negative log-likelihood of the bag of words, in which a document of n tokens counts for weight * n^length_power.
 
-    normalize: divide each document's counts by their sum first, so that long and short documents weigh alike.
-    weight: factor on the result, the strength of the reconstruction against the KL term. With normalize it
-    is the
-        number of tokens each document is made to count for; THETA's published loss is weight=1, which lets
-        the KL win and the posterior collapse.
+    length_power=1, weight=1: every token counts, the ELBO of LDA and ProdLDA. length_power=0, weight=1: documents
+    count alike and for one token, THETA's published loss, under which the KL wins and the posterior collapses.
+    In between, the evidence of a document grows more slowly than its length, as its words are not independent.
     """
 
-    def __init__(self, weight: float, normalize: bool) -> None:
+    def __init__(self, weight: float, length_power: float) -> None:
         self.weight = weight
-        self.normalize = normalize
+        self.length_power = length_power
 
     def __call__(self, decoder: Decoder, theta: Tensor, batch: Batch) -> Tensor:
-        counts = batch.bow.counts
-        if self.normalize:
-            counts = counts / batch.bow.lengths.clamp(min=1)[batch.bow.docs]
-        return decoder.bag_nll(theta, batch.bow, self.weight * counts)
+        bow = batch.bow
+        per_token = self.weight * bow.lengths.clamp(min=1) ** (self.length_power - 1)
+        return decoder.bag_nll(theta, bow, bow.counts * per_token[bow.docs])

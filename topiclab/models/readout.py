@@ -9,16 +9,14 @@ from scipy import sparse
 def rank_by_usage(theta: np.ndarray, bow: sparse.csr_matrix, smoothing: float) -> np.ndarray:
     """Scores (K, V): how much likelier a word is in documents of the topic than in the corpus, in nats.
 
-    theta: (N, K) proportions, squared and renormalised so that a document counts for the topics that own it.
+    theta: (N, K) proportions: a document counts for its topics in their proportions.
     bow: (N, V) counts of the same documents.
     smoothing: c in log((P_kv + c / V) / (p_v + c / V)); small values rank rare, exclusive words first (higher
         diversity), large ones frequent words (higher coherence).
     The score reads theta and counts only, so it does not depend on how a decoder scales its weights.
     """
     num_words = bow.shape[1]
-    weights = theta.astype(np.float64) ** 2
-    weights /= weights.sum(axis=1, keepdims=True)
-    usage = np.asarray((bow.T @ weights).T)
+    usage = np.asarray((bow.T @ theta.astype(np.float64)).T)
     corpus = np.asarray(bow.sum(axis=0), dtype=np.float64).ravel()
     mass = usage.sum(axis=1, keepdims=True)
     usage = np.where(mass > 0, usage / np.where(mass > 0, mass, 1), corpus / corpus.sum())

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 def embed(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Embed the corpus, or find its embeddings in the cache; what result.json says of it."""
-    corpus = load_corpus(cfg["data"])
+    corpus = load_corpus(cfg["data"], cfg["paths"]["data"])
     embeddings = embed_corpus(
         cfg["embedder"], corpus, Path(cfg["paths"]["cache"]), cfg["trainer"], adapt=cfg["mode"]
     )

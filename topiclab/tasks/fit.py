@@ -37,7 +37,7 @@ def fit(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Corpus -> embeddings -> model -> metrics -> files of the run folder; what result.json says of them."""
     with threadpool_limits(cfg["trainer"]["num_threads"]):
         torch.set_num_threads(cfg["trainer"]["num_threads"])
-        return fit_corpus(cfg, folder, load_corpus(cfg["data"]))
+        return fit_corpus(cfg, folder, load_corpus(cfg["data"], cfg["paths"]["data"]))
 
 
 def fit_corpus(cfg: Mapping[str, Any], folder: Path, corpus: Corpus) -> dict[str, Any]:

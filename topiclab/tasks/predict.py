@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 def predict(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Write theta.npy (D, K) and topics.csv (id, main topic, its share and words, predicted label)."""
     fitted = load(Path(cfg["run"]).expanduser())
-    corpus = load_corpus(cfg["data"])
+    corpus = load_corpus(cfg["data"], cfg["paths"]["data"])
     theta = fitted.transform(corpus.texts)
     words = [" ".join(row) for row in fitted.topic_words(5)]
     is_supervised = isinstance(fitted.model, TopicModel) and fitted.model.classifier is not None
