@@ -31,11 +31,15 @@ class Objective(Protocol):
 
 
 class BowNLL:
-    """Negative log-likelihood of the bag of words, in which a document of n tokens counts for weight * n^length_power.
+    """Negative log-likelihood of the bag of words, in which a document of n tokens counts for weight *
+    n^length_power.
 
-    length_power=1, weight=1: every token counts, the ELBO of LDA and ProdLDA. length_power=0, weight=1: documents
-    count alike and for one token, THETA's published loss, under which the KL wins and the posterior collapses.
-    In between, the evidence of a document grows more slowly than its length, as its words are not independent.
+    length_power=1, weight=1: every token counts, the ELBO of LDA and ProdLDA. length_power=0, weight=1:
+    documents
+    count alike and for one token, THETA's published loss, under which the KL wins and the posterior
+    collapses.
+    In between, the evidence of a document grows more slowly than its length, as its words are not
+    independent.
     """
 
     def __init__(self, weight: float, length_power: float) -> None:
