@@ -52,6 +52,11 @@ class TopicDataModule(L.LightningDataModule):
         self.val_rows = corpus.rows("val")
 
     @property
+    def fingerprint(self) -> str:
+        """sha256 over corpus and embeddings: what a checkpoint can be gone on from with."""
+        return key_hash({"corpus": self.corpus.fingerprint, "embedding": self.embedding_key})
+
+    @property
     def embedding_dim(self) -> int:
         return 0 if self.embeddings is None else self.embeddings.shape[1]
 

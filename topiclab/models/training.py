@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
+import shutil
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -71,17 +73,24 @@ def train(
     is one.
 
     trainer: device, devices, precision, patience (epochs without a better validation loss, None for all
-    epochs), deterministic.  Raises FloatingPointError when a loss stops being finite.
+    epochs), deterministic.  Raises FloatingPointError when a loss stops being finite, ValueError for batches
+    of one document where the model takes batch statistics.
     """
     if trainer["devices"] != 1:
         raise ValueError(
             f"trainer.devices={trainer['devices']}: these models fit on one device; run cells side by side "
             "with grid.jobs instead"
         )
+    _check_batches(model, len(datamodule.train_rows))
+    if trainer["patience"] is not None and not len(datamodule.val_rows):
+        log.warning(
+            "trainer.patience=%s watches validation documents, but %s has none: every epoch is run; "
+            "raise data.split.val to stop early",
+            *(trainer["patience"], datamodule.corpus.name),
+        )
     folder.mkdir(parents=True, exist_ok=True)
     epochs = model.epochs_for(len(datamodule.train_rows))
-    last = folder / "checkpoints" / "last.ckpt"
-    resumed = last if last.exists() else None
+    resumed = _resumable(folder / "checkpoints", datamodule)
     if resumed is None:
         torch.manual_seed(model.seed)
         model.initialize(datamodule)
@@ -97,6 +106,7 @@ def train(
         logger=list(loggers),
         callbacks=callbacks,
         num_sanity_val_steps=0,
+        limit_val_batches=1 if len(datamodule.val_rows) else 0,
         log_every_n_steps=1,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -111,6 +121,35 @@ def train(
     if best.exists():
         model.load_state_dict(torch.load(best, weights_only=True)["state_dict"])
     model.epochs_trained = fitter.current_epoch
+
+
+def _check_batches(model: TopicModel, num_docs: int) -> None:
+    """ValueError where a batch would hold one document and a layer takes its statistics."""
+    if num_docs // -(-num_docs // model.batch_size) > 1:
+        return
+    if any(isinstance(getattr(layer, "running_var", None), torch.Tensor) for layer in model.modules()):
+        raise ValueError(
+            f"batch_size={model.batch_size} cuts {num_docs} training documents into batches of one, whose "
+            "variance batch normalisation cannot take; raise trainer.batch_size or give more documents"
+        )
+
+
+def _resumable(checkpoints: Path, datamodule: TopicDataModule) -> Path | None:
+    """last.ckpt when it can be gone on from, else None; what is damaged or of other documents is dropped."""
+    last = checkpoints / "last.ckpt"
+    if not last.exists():
+        return None
+    fault = "they are of other documents or embeddings"
+    try:
+        for path in sorted(checkpoints.glob("*.ckpt")):  # best.ckpt before last.ckpt
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        if checkpoint.get("inputs") == datamodule.fingerprint:
+            return last
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        fault = f"{path.name} is damaged ({str(error).splitlines()[0]})"
+    log.warning("starting over: the checkpoints in %s are dropped, because %s", checkpoints, fault)
+    shutil.rmtree(checkpoints)
+    return None
 
 
 def _callbacks(
