@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import math
@@ -128,15 +129,26 @@ def _do_task(cfg: dict[str, Any], folder: Path, task: Task | None) -> dict[str, 
     except (Exception, SystemExit) as error:  # told in result.json, then raised
         if isinstance(error.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into exit(1)
             raise KeyboardInterrupt from error
-        reason = f"{type(error).__name__}: {error}"
-        with (folder / "run.log").open("a") as stream:
-            traceback.print_exc(file=stream)
-        write_failure(cfg, folder, reason, time.perf_counter() - start)
+        reason = f"{type(error).__name__}: {error}{_way_out(error, cfg, folder)}"
+        try:
+            with (folder / "run.log").open("a") as stream:
+                traceback.print_exc(file=stream)
+            write_failure(cfg, folder, reason, time.perf_counter() - start)
+        except OSError as fault:  # a full disk holds no account of itself
+            raise CellFailed(f"{reason}\nnot told in {folder}: {fault}") from error
         raise CellFailed(f"{reason}\ntraceback: {folder / 'run.log'}") from error
     result |= facts_of(cfg, time.perf_counter() - start)
     _write_json(folder / "result.json", result)
     log.info("done in %.1f s: %s", result["seconds_total"], folder)
     return result
+
+
+def _way_out(error: BaseException, cfg: Mapping[str, Any], folder: Path) -> str:
+    """What to do about a full disk, whichever library met it; nothing for other errors."""
+    if not any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT)):
+        return ""
+    cache = cfg["paths"].get("cache")
+    return f"; free space for {folder}{f' and {cache}' if cache else ''}, then start the same line again"
 
 
 def write_failure(cfg: Mapping[str, Any], folder: Path, reason: str, seconds: float) -> None:
@@ -178,8 +190,11 @@ def _plain(value: Any) -> Any:
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Atomic and durable; ValueError where a value is not plain JSON."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with partial.open("w") as stream:
-        json.dump(content, stream, indent=1, allow_nan=False)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("w") as stream:
+            json.dump(content, stream, indent=1, allow_nan=False)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
