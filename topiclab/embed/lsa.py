@@ -80,7 +80,8 @@ class LsaEmbedder:
         axes = _principal_axes(self._weighted_counts(texts), self.asked_dim, self.seed)
         if axes.shape[1] == 0:
             raise ValueError(
-                "embedder=lsa: every known term is in every text, so nothing tells the texts apart"
+                "embedder=lsa: every known term is in every text, so nothing tells the texts apart; "
+                "give more documents, or use embedder=random or one with pretrained weights"
             )
         self._set(terms, weights, axes)
         return self

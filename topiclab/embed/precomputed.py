@@ -37,22 +37,28 @@ class PrecomputedEmbedder:
         """(D, E) float32, checked."""
         try:
             vectors = load_array(self.path)
-        except ValueError as fault:
+        except (ValueError, EOFError) as fault:
             raise ValueError(
-                f"embedder.path={self.path} is not a whole .npy file of numbers: {fault}"
+                f"embedder.path={self.path} is not a whole .npy file of numbers "
+                f"({str(fault).partition('. ')[0]}); write it again with numpy.save"
             ) from fault
+        if not isinstance(vectors, np.ndarray):
+            raise ValueError(f"embedder.path={self.path} is an .npz archive; save its one array as .npy")
         if vectors.ndim != 2 or 0 in vectors.shape:
             raise ValueError(
                 f"embedder.path={self.path} has shape {vectors.shape}; it must be (documents, dimensions)"
             )
         if not np.issubdtype(vectors.dtype, np.floating):
             raise ValueError(f"embedder.path={self.path} holds {vectors.dtype}; save it as float32")
+        with np.errstate(over="ignore"):  # beyond float32 is infinite, and told below
+            vectors = vectors if vectors.dtype == np.float32 else vectors.astype(np.float32)
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(bad):
             raise ValueError(
-                f"embedder.path={self.path} is not finite in {len(bad)} rows, first {bad[:5].tolist()}"
+                f"embedder.path={self.path} is not finite in {len(bad)} rows, first {bad[:5].tolist()}; "
+                "encode those documents again"
             )
-        return vectors if vectors.dtype == np.float32 else vectors.astype(np.float32)
+        return vectors
 
     def bind(self, texts: Sequence[str]) -> np.ndarray:
         """The rows as the vectors of these documents; ValueError where the numbers differ."""
