@@ -44,8 +44,8 @@ def build_corpus(documents: Iterable[Document], data: Mapping[str, Any]) -> Corp
     if len(kept) < 2:
         raise ValueError(
             f"corpus {data['name']} has {len(kept)} usable documents ({info['read']} read, {info['blank']} "
-            f"blank, {info['duplicates']} repeated), but a topic model needs at least 2; check data.path and "
-            "data.text_column"
+            f"blank, {info['duplicates']} repeated), but a topic model needs at least 2; give more texts, or "
+            "check data.path and data.text_column"
         )
     if not data["deduplicate"] and info["duplicates"] > WARN_DUPLICATE_SHARE * info["read"]:
         log.warning(

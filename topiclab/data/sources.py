@@ -60,8 +60,11 @@ def corpus_from_texts(
 
     vocabulary, split: the groups data.vocabulary and data.split. Blank texts are dropped, and their labels.
     """
-    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+    is_text = isinstance(texts, str)
+    texts = list(texts)
+    if is_text or not all(isinstance(text, str) for text in texts):
         raise TypeError("texts must be a sequence of strings; replace missing texts by ''")
+    labels, ids = (None if values is None else list(values) for values in (labels, ids))  # not by an index
     for label, values in (("labels", labels), ("ids", ids)):
         if values is not None and len(values) != len(texts):
             raise ValueError(f"{len(texts)} texts but {len(values)} {label}; give one for every text")
