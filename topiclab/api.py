@@ -96,6 +96,10 @@ def fit(
 def load(folder: str | Path) -> FittedTopics:
     """A finished run from its folder; ValueError when something in it is missing or damaged."""
     folder = Path(folder)
+    if not (folder / "result.json").is_file():
+        raise ValueError(
+            f"{folder} holds no result.json, so no finished run; fit the cell, or give its folder"
+        )
     result = read_result(folder / "result.json")
     if result["status"] != "done":
         raise ValueError(f"{folder} holds no finished run: {result['reason']}")

@@ -39,9 +39,12 @@ def save_bundle(folder: Path, model: Estimator, embeddings: Embeddings, corpus: 
 def load_facts(folder: Path) -> dict[str, Any]:
     """What save_bundle wrote beside the weights; ValueError names a file that is missing or damaged."""
     try:
-        return json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{folder} holds no readable model ({error}); fit the cell again") from error
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        if missing := {"vocab", "label_names", "embedding_dim"} - facts.keys():
+            raise ValueError(f"without {', '.join(sorted(missing))}")
+        return facts
+    except (OSError, ValueError, AttributeError) as error:
+        raise ValueError(f"{folder / FACTS} cannot be read ({error}); fit the cell again") from error
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:
