@@ -39,7 +39,7 @@ def _check_mode(cfg: Mapping[str, Any]) -> Iterator[str]:
     elif adapt == "supcon" and mode != "supervised":
         yield f"mode.adapt=supcon needs labels, but mode={mode}; use mode=supervised or mode.adapt=simcse"
     if adapt and embedder in ("lsa", "random"):
-        yield f"mode.adapt={adapt} needs a transformer, not {embedder}; add embedder=minilm or mode.adaptnull"
+        yield f"mode.adapt={adapt} needs a model, not {embedder}; add embedder=minilm or mode.adapt=null"
 
 
 def _check_task(cfg: Mapping[str, Any]) -> Iterator[str]:

@@ -86,7 +86,18 @@ def fit_corpus(cfg: Mapping[str, Any], folder: Path, corpus: Corpus) -> dict[str
 
 def check_sizes(cfg: Mapping[str, Any], corpus: Corpus) -> None:
     """ValueError when the corpus is too small for the configuration."""
-    num_train = len(corpus.rows("train"))
+    rows = corpus.rows("train")
+    num_train = len(rows)
+    if num_train < 2:
+        raise ValueError(
+            f"{corpus.name} has {num_train} training document of {corpus.num_docs}, but a model needs at "
+            "least 2; give more documents, or use data.split.val=0 data.split.test=0"
+        )
+    if not corpus.bow[rows].nnz:
+        raise ValueError(
+            f"no training document of {corpus.name} holds a word of the vocabulary; give more documents, or "
+            "lower data.vocabulary.min_df"
+        )
     if cfg["num_topics"] > num_train:
         raise ValueError(
             f"num_topics={cfg['num_topics']}, but {corpus.name} has {num_train} training documents; "
