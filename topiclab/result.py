@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
+import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from topiclab.data.cache import atomic_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,10 +79,8 @@ class TopicResult:
         }
         if self.word_nll is not None:
             arrays["word_nll"] = self.word_nll
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        with partial.open("wb") as stream:
+        with atomic_file(path) as stream:
             np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
-        partial.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> TopicResult:
@@ -95,10 +96,16 @@ class TopicResult:
                     info=json.loads(str(arrays["info"])),
                     ids=tuple(arrays["ids"].tolist()),
                 )
-        except (OSError, KeyError, EOFError, ValueError) as error:
+        except (OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
             raise ValueError(
                 f"{path} is not a readable topic result ({error}); fit the cell again"
             ) from error
+
+
+def to_distributions(rows: np.ndarray, fallback: np.ndarray | float) -> np.ndarray:
+    """Rows scaled to sum 1; a row without mass becomes fallback, which sums to 1 over a row."""
+    mass = rows.sum(axis=1, keepdims=True)
+    return np.where(mass > 0, rows / np.where(mass > 0, mass, 1), fallback)
 
 
 def rank_words(scores: np.ndarray, num: int = 100) -> np.ndarray:

@@ -33,8 +33,8 @@ class SparseCounts:
         self.indptr = torch.from_numpy(bow.indptr.astype("int64"))
         self.words = torch.from_numpy(bow.indices.astype("int64"))
         self.counts = torch.from_numpy(bow.data.astype("float32"))
-        self.lengths = torch.from_numpy(bow.sum(axis=1).A1.astype("float32"))
-        self.num_words = bow.shape[1]
+        self.lengths = torch.from_numpy(np.asarray(bow.sum(axis=1)).ravel().astype("float32"))
+        self.num_words = bow.get_shape()[1]
 
     def to(self, device: torch.device) -> SparseCounts:
         for name in ("indptr", "words", "counts", "lengths"):

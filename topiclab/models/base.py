@@ -65,7 +65,8 @@ class TopicModel(L.LightningModule):
         self.objective = objective
         self.seed = seed
         self.max_epochs, self.min_steps, self.batch_size = max_epochs, min_steps, batch_size
-        self.lr, self.betas, self.weight_decay = lr, tuple(betas), weight_decay
+        self.lr, self.weight_decay = lr, weight_decay
+        self.betas = (betas[0], betas[1])
         self.gradient_clip = gradient_clip
         self.kl_warmup = kl_warmup
         self.class_weight = class_weight

@@ -14,9 +14,10 @@ from scipy import sparse
 from sklearn.cluster import KMeans as SklearnKMeans
 from sklearn.decomposition import NMF as SklearnNMF
 from sklearn.decomposition import non_negative_factorization
+from sklearn.preprocessing import normalize
 
 from topiclab.data.datamodule import TopicDataModule
-from topiclab.result import TopicResult, rank_words
+from topiclab.result import TopicResult, rank_words, to_distributions
 
 
 class ClassicalModel:
@@ -81,8 +82,7 @@ class ClassicalModel:
 
 
 class LDA(ClassicalModel):
-    """Latent Dirichlet allocation by online variational Bayes (Blei et al. 2003; Hoffman et al. 2010),
-    gensim's.
+    """Latent Dirichlet allocation, gensim's online variational Bayes (Blei et al. 2003; Hoffman et al. 2010).
 
     passes, iterations: gensim's defaults (1, 50) leave topics unconverged; these are enough to be a fair
     baseline.
@@ -95,27 +95,23 @@ class LDA(ClassicalModel):
     ) -> None:
         super().__init__(**sizes)
         self.options = {"passes": passes, "iterations": iterations, "chunksize": chunksize}
+        if self.num_topics == 1 and alpha == "auto":  # nothing to learn: every proportion is 1
+            alpha = "symmetric"
         self.priors = {"alpha": alpha, "eta": eta}
 
-    def _model(self, num_words: int, **options: Any) -> LdaModel:
+    def _model(self, num_words: int, **options: Any) -> Any:
         words = dict(enumerate(map(str, range(num_words))))
-        return LdaModel(
-            num_topics=self.num_topics,
-            id2word=words,
-            random_state=self.seed,
-            dtype=np.float64,
-            eval_every=None,
-            **options,
-        )
+        fixed: dict[str, Any] = {"random_state": self.seed, "dtype": np.float64, "eval_every": None}
+        return LdaModel(num_topics=self.num_topics, id2word=words, **fixed, **options)
 
     def _fit(self, datamodule: TopicDataModule) -> None:
         bow = datamodule.train_bow
-        model = self._model(bow.shape[1], **self.options, **self.priors)
+        model = self._model(bow.get_shape()[1], **self.options, **self.priors)
         model.update(Sparse2Corpus(bow, documents_columns=False))
         self.topic_counts, self.alpha = model.state.get_lambda(), model.alpha
 
     def transform(self, bow: sparse.csr_matrix, embeddings: np.ndarray | None) -> np.ndarray:
-        model = self._model(bow.shape[1], iterations=self.options["iterations"])
+        model = self._model(bow.get_shape()[1], iterations=self.options["iterations"])
         model.alpha = self.alpha
         model.state.sstats[:] = self.topic_counts - model.eta
         model.sync_state()
@@ -123,7 +119,7 @@ class LDA(ClassicalModel):
         gamma = np.concatenate(
             [
                 model.inference(list(Sparse2Corpus(bow[start : start + 2000], documents_columns=False)))[0]
-                for start in range(0, bow.shape[0], 2000)
+                for start in range(0, bow.get_shape()[0], 2000)
             ]
         )
         return (gamma / gamma.sum(axis=1, keepdims=True)).astype(np.float32)
@@ -132,9 +128,10 @@ class LDA(ClassicalModel):
         return self.topic_counts / self.topic_counts.sum(axis=1, keepdims=True)
 
     def _word_nll(self, theta: np.ndarray, bow: sparse.csr_matrix) -> np.ndarray:
-        docs = np.repeat(np.arange(bow.shape[0]), np.diff(bow.indptr))
+        num_docs = bow.get_shape()[0]
+        docs = np.repeat(np.arange(num_docs), np.diff(bow.indptr))
         probs = np.einsum("nk,nk->n", theta[docs], self._beta().T[bow.indices])
-        return np.bincount(docs, -bow.data * np.log(probs), minlength=bow.shape[0])
+        return np.bincount(docs, -np.asarray(bow.data) * np.log(probs), minlength=num_docs)
 
 
 class NMF(ClassicalModel):
@@ -144,39 +141,36 @@ class NMF(ClassicalModel):
 
     def __init__(self, *, max_iter: int, **sizes: Any) -> None:
         super().__init__(**sizes)
-        self.max_iter = max_iter
+        self.options: dict[str, Any] = {"max_iter": max_iter, "tol": 1e-3, "random_state": self.seed}
 
     def _fit(self, datamodule: TopicDataModule) -> None:
         bow = datamodule.train_bow
-        self.idf = np.log((1 + bow.shape[0]) / (1 + bow.getnnz(axis=0))) + 1
-        model = SklearnNMF(
-            self.num_topics, init="nndsvd", max_iter=self.max_iter, random_state=self.seed, tol=1e-3
-        )
-        model.fit(self._tfidf(bow))
+        num_docs, num_words = bow.get_shape()
+        if self.num_topics > min(num_docs, num_words):
+            raise ValueError(
+                f"num_topics={self.num_topics}, but model=nmf finds at most {min(num_docs, num_words)} in "
+                f"{num_docs} training documents of {num_words} words; ask for fewer, or raise "
+                "data.vocabulary.size"
+            )
+        frequency = np.bincount(bow.indices, minlength=bow.get_shape()[1])
+        self.idf = np.log((1 + bow.get_shape()[0]) / (1 + frequency)) + 1
+        count: Any = self.num_topics
+        model = SklearnNMF(count, init="nndsvd", **self.options).fit(self._tfidf(bow))
         self.components = model.components_
 
     def _tfidf(self, bow: sparse.csr_matrix) -> sparse.csr_matrix:
-        weighted = (bow @ sparse.diags_array(self.idf)).tocsr()
-        norms = np.sqrt(weighted.multiply(weighted).sum(axis=1)).A1
-        return (sparse.diags_array(1 / np.where(norms > 0, norms, 1)) @ weighted).tocsr()
+        weighted: Any = normalize(bow @ sparse.diags_array(self.idf))
+        return sparse.csr_matrix(weighted)
 
     def transform(self, bow: sparse.csr_matrix, embeddings: np.ndarray | None) -> np.ndarray:
-        weights, _, _ = non_negative_factorization(
-            self._tfidf(bow),
-            H=self.components,
-            n_components=self.num_topics,
-            update_H=False,
-            max_iter=self.max_iter,
-            tol=1e-3,
-        )
-        mass = weights.sum(axis=1, keepdims=True)
-        uniform = np.full_like(weights, 1 / self.num_topics)
-        return np.where(mass > 0, weights / np.where(mass > 0, mass, 1), uniform).astype(np.float32)
+        count: Any = self.num_topics
+        weights = non_negative_factorization(
+            self._tfidf(bow), H=self.components, n_components=count, update_H=False, **self.options
+        )[0]
+        return to_distributions(weights, 1 / self.num_topics).astype(np.float32)
 
     def _beta(self) -> np.ndarray:
-        mass = self.components.sum(axis=1, keepdims=True)
-        uniform = np.full_like(self.components, 1 / self.components.shape[1])
-        return np.where(mass > 0, self.components / np.where(mass > 0, mass, 1), uniform)
+        return to_distributions(self.components, 1 / self.components.shape[1])
 
 
 class KMeans(ClassicalModel):
@@ -189,13 +183,11 @@ class KMeans(ClassicalModel):
 
     def __init__(self, *, n_init: int, max_iter: int, **sizes: Any) -> None:
         super().__init__(**sizes)
-        self.n_init, self.max_iter = n_init, max_iter
+        self.options: dict[str, Any] = {"n_init": n_init, "max_iter": max_iter, "random_state": self.seed}
 
     def _fit(self, datamodule: TopicDataModule) -> None:
         vectors = datamodule.train_embeddings
-        model = SklearnKMeans(
-            self.num_topics, n_init=self.n_init, max_iter=self.max_iter, random_state=self.seed
-        )
+        model = SklearnKMeans(self.num_topics, **self.options)
         assignment = model.fit_predict(vectors)
         self.centroids = model.cluster_centers_
         members = np.zeros((len(vectors), self.num_topics), dtype=np.float32)
@@ -224,6 +216,5 @@ def class_tfidf(members: np.ndarray, bow: sparse.csr_matrix) -> np.ndarray:
     """
     counts = np.asarray((bow.T @ members).T, dtype=np.float64)
     frequency = counts.sum(axis=0)
-    mass = counts.sum(axis=1, keepdims=True)
-    term_frequency = np.where(mass > 0, counts / np.where(mass > 0, mass, 1), frequency / frequency.sum())
-    return term_frequency * np.log1p(mass.mean() / np.maximum(frequency, 1))
+    term_frequency = to_distributions(counts, frequency / frequency.sum())
+    return term_frequency * np.log1p(frequency.sum() / len(counts) / np.maximum(frequency, 1))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+from topiclab.result import to_distributions
+
 
 def rank_by_usage(theta: np.ndarray, bow: sparse.csr_matrix, smoothing: float) -> np.ndarray:
     """Scores (K, V): how much likelier a word is in documents of the topic than in the corpus, in nats.
@@ -15,10 +17,8 @@ def rank_by_usage(theta: np.ndarray, bow: sparse.csr_matrix, smoothing: float) -
         diversity), large ones frequent words (higher coherence).
     The score reads theta and counts only, so it does not depend on how a decoder scales its weights.
     """
-    num_words = bow.shape[1]
+    num_words = bow.get_shape()[1]
     usage = np.asarray((bow.T @ theta.astype(np.float64)).T)
-    corpus = np.asarray(bow.sum(axis=0), dtype=np.float64).ravel()
-    mass = usage.sum(axis=1, keepdims=True)
-    usage = np.where(mass > 0, usage / np.where(mass > 0, mass, 1), corpus / corpus.sum())
+    corpus = np.asarray(bow.sum(axis=0), dtype=np.float64).ravel() / bow.sum()
     floor = smoothing / num_words
-    return np.log((usage + floor) / (corpus / corpus.sum() + floor))
+    return np.log((to_distributions(usage, corpus) + floor) / (corpus + floor))

@@ -46,12 +46,17 @@ class LogisticNormalVAE(TopicModel):
         **training: Any,
     ) -> None:
         super().__init__(**training)
-        sizes = {
-            "num_topics": self.num_topics,
-            "num_words": self.num_words,
-            "embedding_dim": self.embedding_dim,
-        }
-        self.encoder = Encoder(**encoder, **sizes)
+        if prior_variance is None and self.num_topics == 1:
+            raise ValueError(
+                "model.prior_variance=null is 1 - 1/K, which is 0 for num_topics=1; ask for at least 2, or "
+                "set model.prior_variance=1.0"
+            )
+        self.encoder = Encoder(
+            num_topics=self.num_topics,
+            num_words=self.num_words,
+            embedding_dim=self.embedding_dim,
+            **encoder,
+        )
         self.theta_dropout = theta_dropout
         self.prior_variance = prior_variance or 1 - 1 / self.num_topics
         self.free_bits = free_bits

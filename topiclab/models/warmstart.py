@@ -9,9 +9,13 @@ not collapse.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import sparse
 from sklearn.cluster import KMeans
+
+from topiclab.result import to_distributions
 
 
 def smooth(vectors: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
@@ -32,7 +36,8 @@ def unit_rows(vectors: np.ndarray) -> np.ndarray:
 
 def cluster(vectors: np.ndarray, num_topics: int, seed: int) -> np.ndarray:
     """k-means assignment (N,) int64 of unit vectors, one k-means++ start."""
-    return KMeans(num_topics, n_init=1, max_iter=30, random_state=seed).fit_predict(vectors).astype(np.int64)
+    options: dict[str, Any] = {"n_init": 1, "max_iter": 30, "random_state": seed}
+    return KMeans(num_topics, **options).fit_predict(vectors).astype(np.int64)
 
 
 def cluster_words(bow: sparse.csr_matrix, assignment: np.ndarray, num_topics: int) -> np.ndarray:
@@ -40,11 +45,9 @@ def cluster_words(bow: sparse.csr_matrix, assignment: np.ndarray, num_topics: in
 
     An empty cluster, or one whose documents hold no known word, gets the corpus distribution.
     """
-    lengths = np.maximum(bow.sum(axis=1).A1, 1)
+    lengths = np.maximum(np.asarray(bow.sum(axis=1)).ravel(), 1)
     members = sparse.csr_matrix(
         (1 / lengths, (assignment, np.arange(len(assignment)))), (num_topics, len(assignment))
     )
-    words = np.asarray((members @ bow).todense(), dtype=np.float64)
-    mass = words.sum(axis=1, keepdims=True)
-    corpus = words.sum(axis=0) / mass.sum()
-    return np.where(mass > 0, words / np.where(mass > 0, mass, 1), corpus)
+    words = sparse.csr_matrix(members @ bow).toarray()
+    return to_distributions(words, words.sum(axis=0) / words.sum())
