@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
 from topiclab.data.cache import atomic_file
 
@@ -86,7 +87,7 @@ class TopicResult:
     def load(cls, path: Path) -> TopicResult:
         """Read what `save` wrote; ValueError names a file that cannot be read."""
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as stream, NpzFile(stream) as arrays:
                 return cls(
                     theta=arrays["theta"],
                     beta=arrays["beta"],
@@ -98,7 +99,7 @@ class TopicResult:
                 )
         except (OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
             raise ValueError(
-                f"{path} is not a readable topic result ({error}); fit the cell again"
+                f"{path} is not a readable topic result ({error}); remove {path.parent} and fit again"
             ) from error
 
 

@@ -44,7 +44,9 @@ def load_facts(folder: Path) -> dict[str, Any]:
             raise ValueError(f"without {', '.join(sorted(missing))}")
         return facts
     except (OSError, ValueError, AttributeError) as error:
-        raise ValueError(f"{folder / FACTS} cannot be read ({error}); fit the cell again") from error
+        raise ValueError(
+            f"{folder / FACTS} cannot be read ({error}); remove {folder} and fit again"
+        ) from error
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -52,7 +54,7 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise ValueError(f"{path} cannot be read ({error}); fit the cell again") from error
+        raise ValueError(f"{path} cannot be read ({error}); remove {path.parent} and fit again") from error
 
 
 def _contiguous(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -33,6 +33,10 @@ class EarlyStoppingAfterWarmup(EarlyStopping):
         super().__init__(**options)
         self.first_epoch = first_epoch
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """A fit that is resumed after it stopped early stays stopped."""
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
+
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.current_epoch >= self.first_epoch:
             super().on_validation_end(trainer, pl_module)
@@ -146,7 +150,7 @@ def _resumable(checkpoints: Path, datamodule: TopicDataModule) -> Path | None:
         if checkpoint.get("inputs") == datamodule.fingerprint:
             return last
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-        fault = f"{path.name} is damaged ({str(error).splitlines()[0]})"
+        fault = f"{path.name} is damaged ({type(error).__name__} {str(error).partition(chr(10))[0]})"
     log.warning("starting over: the checkpoints in %s are dropped, because %s", checkpoints, fault)
     shutil.rmtree(checkpoints)
     return None
