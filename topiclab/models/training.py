@@ -143,7 +143,7 @@ def _resumable(checkpoints: Path, datamodule: TopicDataModule) -> Path | None:
     last = checkpoints / "last.ckpt"
     if not last.exists():
         return None
-    fault = "they are of other documents or embeddings"
+    fault, path, checkpoint = "they are of other documents or embeddings", last, {}
     try:
         for path in sorted(checkpoints.glob("*.ckpt")):  # best.ckpt before last.ckpt
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)

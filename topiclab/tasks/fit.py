@@ -6,7 +6,7 @@ import csv
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from hydra.utils import instantiate
-from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning.pytorch.loggers import Logger
 from threadpoolctl import threadpool_limits
 
 from topiclab.data.corpus import Corpus
@@ -52,14 +52,14 @@ def fit_corpus(cfg: Mapping[str, Any], folder: Path, corpus: Corpus) -> dict[str
     with wandb_logger(cfg, folder) as wandb_run:
         with clock("fit"):
             loggers: list[Logger] = [] if wandb_run is None else [wandb_run]
-            if cfg["logger"]["name"] != "none":
-                loggers.append(CSVLogger(folder, name="", version=""))
             result = replace(model.fit(datamodule, folder, cfg["trainer"], loggers), ids=corpus.ids)
         with clock("evaluate"):
             predictions = predict_labels(model, datamodule)
             evaluation = evaluate(result, corpus, cache_root=cache, predictions=predictions)
         with clock("write"):
             write_topics(result, evaluation, folder)
+            if isinstance(model, TopicModel) and cfg["logger"]["name"] != "none":
+                write_history(model.history, folder / "metrics.csv")
             if predictions is not None:
                 write_predictions(corpus, predictions, folder / "predictions.csv")
             save_bundle(folder, model, embeddings, corpus)
@@ -172,6 +172,15 @@ def write_topics(result: TopicResult, evaluation: Mapping[str, Any], folder: Pat
         "topic  share   npmi  words\n" + "\n".join(lines) + "\n", encoding="utf-8"
     )
     (folder / "topic_metrics.json").write_text(json.dumps(evaluation["per_topic"]))
+
+
+def write_history(history: Sequence[Mapping[str, float]], path: Path) -> None:
+    """Losses of every epoch as a table, those before an interrupt too, which Lightning's logger deletes."""
+    names = sorted({name for epoch in history for name in epoch} - {"epoch"})
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, ["epoch", *names])
+        writer.writeheader()
+        writer.writerows(history)
 
 
 def show(folder: Path, metrics: Mapping[str, float]) -> None:
