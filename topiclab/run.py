@@ -126,6 +126,8 @@ def _do_task(cfg: dict[str, Any], folder: Path, task: Task | None) -> dict[str, 
         task = task or get_method(cfg["task"]["_target_"])  # imports torch
         outcome = task(cfg, folder)
         result = {"status": "done", "reason": None} | _plain_json(outcome)
+        result |= facts_of(cfg, time.perf_counter() - start)
+        _write_json(folder / "result.json", result)
     except (Exception, SystemExit) as error:  # told in result.json, then raised
         if isinstance(error.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into exit(1)
             raise KeyboardInterrupt from error
@@ -137,8 +139,6 @@ def _do_task(cfg: dict[str, Any], folder: Path, task: Task | None) -> dict[str, 
         except OSError as fault:  # a full disk holds no account of itself
             raise CellFailed(f"{reason}\nnot told in {folder}: {fault}") from error
         raise CellFailed(f"{reason}\ntraceback: {folder / 'run.log'}") from error
-    result |= facts_of(cfg, time.perf_counter() - start)
-    _write_json(folder / "result.json", result)
     log.info("done in %.1f s: %s", result["seconds_total"], folder)
     return result
 
