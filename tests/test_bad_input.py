@@ -313,7 +313,7 @@ def test_interrupted_cell_resumes_to_the_same_topics(
     model, owner, name, epochs_again, tmp_path, monkeypatch, epochs_seen, whole, caplog
 ):
     caplog.set_level(logging.INFO)
-    overrides = ["trainer.max_epochs=8"]
+    overrides = ["trainer.max_epochs=8", "++trainer.checkpoint_seconds=0"]
     uninterrupted = whole(*overrides, model=model)
     interrupt_once(
         *(monkeypatch, owner, name), lambda self, *_: name != "total_loss" or self.current_epoch == 5
@@ -394,19 +394,25 @@ def test_truncated_cache_entry_is_computed_again(tmp_path, caplog):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110
 @pytest.mark.parametrize(
-    "name",
-    ["topics.txt", "model.json", "topics.npz.{pid}.tmp", ".result.json.{pid}", "training_history.partial"],
+    ("name", "model"),
+    [
+        ("training_history.partial", "theta"),
+        ("topics.txt", "kmeans"),
+        ("model.json", "kmeans"),
+        ("topics.npz.{pid}.tmp", "kmeans"),
+        (".result.json.{pid}", "kmeans"),
+    ],
 )
-def test_full_disk_is_told_and_the_same_line_ends_well(name, tmp_path, whole):
+def test_full_disk_is_told_and_the_same_line_ends_well(name, model, tmp_path, whole):
     full = tmp_path / "run" / name.format(pid=os.getpid())
     full.parent.mkdir()
     full.symlink_to("/dev/full")
     message = "No space left on device; free space for .*run and cache, then start the same line again"
     with pytest.raises(CellFailed, match=message):
-        cell(tmp_path / "run", model="theta")
+        cell(tmp_path / "run", model=model)
     full.unlink(missing_ok=True)
-    assert cell(tmp_path / "run", model="theta")["status"] == "done"
-    check_same_topics(tmp_path / "run", whole(model="theta"))
+    assert cell(tmp_path / "run", model=model)["status"] == "done"
+    check_same_topics(tmp_path / "run", whole(model=model))
 
 
 def test_full_disk_under_the_cache_leaves_nothing_there(tmp_path, monkeypatch):
@@ -518,3 +524,13 @@ def test_json_without_its_keys_is_named(name, finished, tmp_path):
         (tmp_path / "run" / name).write_text(content)
         with pytest.raises(ValueError, match=name.replace(".", r"\.")):
             topiclab.load(tmp_path / "run")
+
+
+def test_a_run_that_fits_nothing_is_no_topics(tmp_path):
+    cell(tmp_path / "run", "task=embed")
+    with pytest.raises(ValueError, match="holds a run of task=embed; give the folder of a task=fit"):
+        topiclab.load(tmp_path / "run")
+    with pytest.raises(CellFailed):
+        cell(tmp_path / "failed", "num_topics=50")
+    with pytest.raises(ValueError, match="holds no finished run: ValueError: num_topics=50"):
+        topiclab.load(tmp_path / "failed")

@@ -103,7 +103,10 @@ def load(folder: str | Path) -> FittedTopics:
     result = read_result(folder / "result.json")
     if result["status"] != "done":
         raise ValueError(f"{folder} holds no finished run: {result['reason']}")
-    cfg, facts = result["config"], load_facts(folder)
+    cfg = result["config"]
+    if cfg["task"]["name"] != "fit":
+        raise ValueError(f"{folder} holds a run of task={cfg['task']['name']}; give the folder of a task=fit")
+    facts = load_facts(folder)
     topics = TopicResult.load(folder / "topics.npz")
     is_supervised = cfg["mode"]["name"] == "supervised"
     sizes = {
