@@ -313,7 +313,7 @@ def test_interrupted_cell_resumes_to_the_same_topics(
     model, owner, name, epochs_again, tmp_path, monkeypatch, epochs_seen, whole, caplog
 ):
     caplog.set_level(logging.INFO)
-    overrides = ["trainer.max_epochs=8", "++trainer.checkpoint_seconds=0"]
+    overrides = ["trainer.max_epochs=8", "trainer.checkpoint_seconds=0"]
     uninterrupted = whole(*overrides, model=model)
     interrupt_once(
         *(monkeypatch, owner, name), lambda self, *_: name != "total_loss" or self.current_epoch == 5

@@ -196,6 +196,7 @@ def test_hash_remembers_every_other_value(default):
     groups = {key.split(".")[0] for key in forgotten}
     assert groups == {"name", "paths", "logger", "grid", "task", "trainer"}
     assert {key for key in forgotten if key.startswith("trainer")} == {
+        "trainer.checkpoint_seconds",
         "trainer.device",
         "trainer.num_threads",
     }

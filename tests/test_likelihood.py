@@ -15,9 +15,8 @@ def bags():
     rng = np.random.default_rng(0)
     dense = rng.poisson(0.7, (7, 11))
     dense[3] = 0
-    return torch.tensor(dense, dtype=torch.double), SparseCounts(sparse.csr_matrix(dense)).take(
-        torch.arange(7)
-    )
+    counts = SparseCounts(sparse.csr_matrix(dense))
+    return torch.tensor(dense, dtype=torch.double), counts.permuted(torch.arange(7))
 
 
 def inputs(*shape):
@@ -54,6 +53,15 @@ def test_linear_softmax_gradient_by_finite_differences(bags):
     assert torch.autograd.gradcheck(
         lambda *three: linear_softmax_nll(*three, bow, counts), (inputs(7, 4), inputs(4, 11), inputs(11))
     )
+
+
+@pytest.mark.parametrize("shift", [0, 500, -500])
+def test_logits_of_any_size_give_finite_nats(bags, shift):
+    _, bow = bags
+    torch.manual_seed(0)
+    theta, weight, bias = torch.rand(7, 4).softmax(1), torch.randn(4, 11), torch.full((11,), float(shift))
+    nats = linear_softmax_nll(theta, weight, bias, bow, bow.counts)
+    torch.testing.assert_close(nats, softmax_nll(theta @ weight, bow, bow.counts), rtol=1e-3, atol=1e-3)
 
 
 def test_an_empty_document_costs_nothing_and_doubled_counts_cost_double(bags):

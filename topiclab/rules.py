@@ -95,6 +95,7 @@ RULES: dict[str, Rule] = {
     "trainer.max_epochs": COUNT.optional(),
     "gradient_clip": POSITIVE.optional(),
     "patience": COUNT.optional(),
+    "checkpoint_seconds": WEIGHT,
     "deterministic": FLAG,
     # logger
     "logger.name": one_of("csv", "wandb", "none"),
@@ -151,7 +152,7 @@ RULES: dict[str, Rule] = {
     "activation": one_of("relu", "softplus", "gelu", "tanh", "leakyrelu"),
     "passes": COUNT,
     "iterations": COUNT,
-    "chunksize": COUNT,
+    "chunksize": COUNT.optional(),
     "max_iter": COUNT,
     "n_init": COUNT,
     "model.alpha": one_of("symmetric", "asymmetric", "auto"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,6 +26,19 @@ class Nonzeros:
     lengths: Tensor
     num_words: int
 
+    def split(self, sizes: Sequence[int]) -> Iterator[Nonzeros]:
+        """Consecutive documents, so many in each part; words and counts stay views."""
+        first = 0
+        bounds = self.offsets[np.cumsum([0, *sizes])].tolist()
+        for size, start, stop in zip(sizes, bounds[:-1], bounds[1:], strict=True):
+            offsets = self.offsets[first : first + size + 1] - start
+            lengths = self.lengths[first : first + size]
+            docs = self.docs[start:stop] - first
+            yield Nonzeros(
+                docs, self.words[start:stop], self.counts[start:stop], offsets, lengths, self.num_words
+            )
+            first += size
+
 
 class SparseCounts:
     """A CSR count matrix (D, V) as tensors on one device."""
@@ -41,15 +55,14 @@ class SparseCounts:
             setattr(self, name, getattr(self, name).to(device))
         return self
 
-    def take(self, rows: Tensor) -> Nonzeros:
+    def permuted(self, rows: Tensor) -> Nonzeros:
         """The nonzeros of the given documents, in their order."""
         starts, sizes = self.indptr[rows], self.indptr[rows + 1] - self.indptr[rows]
         offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
         docs = torch.repeat_interleave(torch.arange(len(rows), device=rows.device), sizes)
         positions = torch.arange(len(docs), device=rows.device) + (starts - offsets[:-1])[docs]
-        return Nonzeros(
-            docs, self.words[positions], self.counts[positions], offsets, self.lengths[rows], self.num_words
-        )
+        words, counts = self.words[positions], self.counts[positions]
+        return Nonzeros(docs, words, counts, offsets, self.lengths[rows], self.num_words)
 
 
 @dataclass(frozen=True)
@@ -68,7 +81,7 @@ class Batch:
 
 @dataclass
 class DocumentTensors:
-    """All documents as whole tensors; `take` indexes a batch out of them."""
+    """All documents as whole tensors; `batches` cuts them up."""
 
     bow: SparseCounts
     embeddings: Tensor | None = None
@@ -83,9 +96,14 @@ class DocumentTensors:
             self, bow=self.bow.to(device), embeddings=move(self.embeddings), labels=move(self.labels)
         )
 
-    def take(self, rows: Tensor) -> Batch:
-        pick = lambda tensor: None if tensor is None else tensor[rows]  # noqa: E731
-        return Batch(rows, self.bow.take(rows), pick(self.embeddings), pick(self.labels))
+    def batches(self, rows: Tensor, count: int) -> Iterator[Batch]:
+        """The given documents in count parts of nearly equal size; their counts are gathered once for all."""
+        parts = rows.tensor_split(count)
+        pick = lambda tensor, part: None if tensor is None else tensor[part]  # noqa: E731
+        for part, bow in zip(
+            parts, self.bow.permuted(rows).split([len(part) for part in parts]), strict=True
+        ):
+            yield Batch(part, bow, pick(self.embeddings, part), pick(self.labels, part))
 
 
 def tensors_of(

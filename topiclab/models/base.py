@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import numpy as np
@@ -135,23 +135,28 @@ class TopicModel(L.LightningModule):
 
     def total_loss(self, means: dict[str, Tensor], kl_weight: float) -> Tensor:
         weights = {"kl": kl_weight, "classification": self.class_weight}
-        return torch.stack([weights.get(name, 1.0) * value for name, value in means.items()]).sum()
+        return cast(Tensor, sum(weights.get(name, 1.0) * value for name, value in means.items()))
 
     def training_step(self, _batch: Any, _index: int) -> None:
         epoch = self.current_epoch
         torch.manual_seed(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0].item())
         kl_weight = self.kl_weight(epoch)
-        optimizer = self.optimizers()
+        counted: Any = (
+            self.optimizers()
+        )  # its step also runs Lightning's hooks, a tenth of a mini-batch's time
+        optimizer: torch.optim.Optimizer = counted.optimizer
         sums: dict[str, Tensor] = {}
-        for batch in self.batches(self._train_rows[torch.randperm(len(self._train_rows))], self.batch_size):
+        rows = self._train_rows[torch.randperm(len(self._train_rows))]
+        for index, batch in enumerate(self.batches(rows, self.batch_size), start=1):
             means = {name: values.mean() for name, values in self.losses(batch).items()}
-            optimizer.zero_grad()  # type: ignore[union-attr]
-            self.manual_backward(self.total_loss(means, kl_weight))
+            optimizer.zero_grad()
+            self.total_loss(means, kl_weight).backward()
             if self.gradient_clip:
                 nn.utils.clip_grad_norm_(self.parameters(), self.gradient_clip)
-            optimizer.step()  # type: ignore[union-attr]
+            is_last = index == self.num_batches(len(rows), self.batch_size)
+            (counted if is_last else optimizer).step()  # Lightning counts one step an epoch
             for name, value in means.items():
-                sums[name] = sums.get(name, 0) + value.detach() * (len(batch.rows) / len(self._train_rows))
+                sums[name] = sums.get(name, 0) + value.detach() * (len(batch.rows) / len(rows))
         self._record("train", sums, kl_weight)
 
     def validation_step(self, _batch: Any, _index: int) -> None:
@@ -161,11 +166,14 @@ class TopicModel(L.LightningModule):
                 sums[name] = sums.get(name, 0) + values.sum() / len(self._val_rows)
         self._record("val", sums, kl_weight=1.0)
 
+    @staticmethod
+    def num_batches(num_rows: int, batch_size: int) -> int:
+        return max(1, -(-num_rows // batch_size))
+
     def batches(self, rows: Tensor, batch_size: int) -> Iterator[Batch]:
         """Mini-batches of nearly equal size, so that no batch is too small for batch statistics."""
         assert self._documents is not None
-        for chunk in rows.tensor_split(max(1, -(-len(rows) // batch_size))):
-            yield self._documents.take(chunk)
+        return self._documents.batches(rows, self.num_batches(len(rows), batch_size))
 
     def _record(self, stage: str, sums: dict[str, Tensor], kl_weight: float) -> None:
         values = {f"{stage}/{name}": value.item() for name, value in sums.items()}
@@ -196,8 +204,8 @@ class TopicModel(L.LightningModule):
         self.eval()
         thetas, nats, classes = [], [], []
         documents = documents.to(self.device)
-        for rows in torch.arange(len(documents), device=self.device).split(EVAL_BATCH):
-            batch = documents.take(rows)
+        rows = torch.arange(len(documents), device=self.device)
+        for batch in documents.batches(rows, self.num_batches(len(rows), EVAL_BATCH)):
             theta = self.theta(self.encode(batch))
             thetas.append(theta.double().cpu())
             nats.append(self.bag_nll(theta, batch.bow, batch.bow.counts).double().cpu())

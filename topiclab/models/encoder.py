@@ -4,12 +4,14 @@ logits."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from topiclab.data.batch import Batch, Nonzeros
+from topiclab.nn.dropout import Dropout
 
 ACTIVATIONS = {
     "relu": nn.ReLU,
@@ -30,14 +32,29 @@ class BowLinear(nn.Module):
         self.bias = nn.Parameter(dense.bias.detach())
 
     def forward(self, bow: Nonzeros) -> Tensor:
-        summed = F.embedding_bag(
-            bow.words,
-            self.weight,
-            bow.offsets[:-1],
-            mode="sum",
-            per_sample_weights=bow.counts.to(self.weight.dtype),
+        product = _SparseProduct.apply(self.weight, bow.counts, bow.words, bow.docs, bow.offsets)
+        return cast(Tensor, product) + self.bias
+
+
+class _SparseProduct(torch.autograd.Function):
+    """counts (B, V) @ weight (V, H) from nonzeros; both directions cost nonzeros x H."""
+
+    @staticmethod
+    def forward(ctx, weight, counts, words, docs, offsets):  # type: ignore[override]
+        ctx.save_for_backward(counts, words, docs)
+        ctx.num_words = len(weight)
+        return F.embedding_bag(
+            words, weight, offsets[:-1], mode="sum", per_sample_weights=counts.to(weight.dtype)
         )
-        return summed + self.bias
+
+    @staticmethod
+    def backward(ctx, grad):  # type: ignore[override]
+        counts, words, docs = ctx.saved_tensors
+        places = torch.stack((words, docs))
+        transposed = torch.sparse_coo_tensor(
+            places, counts, (ctx.num_words, len(grad)), check_invariants=False
+        )
+        return transposed @ grad.float(), None, None, None, None
 
 
 class Standardize(nn.Module):
@@ -103,20 +120,21 @@ class Encoder(nn.Module):
         layers: list[nn.Module] = []
         for index, size in enumerate(hidden_dims):
             if index:
-                layers += [nn.Dropout(inner_dropout), nn.Linear(hidden_dims[index - 1], size)]
+                layers += [Dropout(inner_dropout), nn.Linear(hidden_dims[index - 1], size)]
             if hidden_batch_norm:
                 layers.append(nn.BatchNorm1d(size))
             layers.append(ACTIVATIONS[activation]())
-        self.trunk = nn.Sequential(*layers, nn.Dropout(dropout))
-        self.mu = nn.Linear(hidden_dims[-1], num_topics)
-        self.logvar = nn.Linear(hidden_dims[-1], num_topics)
-        norms = [
-            unit_batch_norm(num_topics, batch_norm_eps, batch_norm_momentum)
-            if head_batch_norm
-            else nn.Identity()
-            for _ in range(2)
-        ]
-        self.mu_norm, self.logvar_norm = norms
+        self.trunk = nn.Sequential(*layers, Dropout(dropout))
+        self.heads = nn.Linear(hidden_dims[-1], 2 * num_topics)  # mean and log-variance in one product
+        norm = unit_batch_norm(2 * num_topics, batch_norm_eps, batch_norm_momentum)
+        self.head_norm = norm if head_batch_norm else nn.Identity()
+
+    @torch.no_grad()
+    def set_logvar(self, value: float) -> None:
+        """Make the log-variance this value for every document."""
+        num_topics = len(self.heads.bias) // 2
+        self.heads.weight[num_topics:] = 0
+        self.heads.bias[num_topics:] = value
 
     def hidden(self, batch: Batch) -> Tensor:
         if self.standardize is None:
@@ -127,5 +145,5 @@ class Encoder(nn.Module):
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Posterior mean and log-variance (B, K)."""
-        hidden = self.hidden(batch)
-        return self.mu_norm(self.mu(hidden)), self.logvar_norm(self.logvar(hidden))
+        mu, logvar = self.head_norm(self.heads(self.hidden(batch))).chunk(2, dim=1)
+        return mu, logvar

@@ -6,6 +6,7 @@ import json
 import logging
 import pickle
 import shutil
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -54,16 +55,29 @@ class BestAfterWarmup(ModelCheckpoint):
             super().on_validation_end(trainer, pl_module)
 
 
-class HistoryFile(Callback):
-    """Writes training_history.json after every epoch: a list with one dict of losses an epoch."""
+class LastCheckpoint(Callback):
+    """Saves where to resume, and training_history.json: after the last epoch, and after any epoch that ends
+    `seconds` or more since the last save, because a save costs as much as an epoch of a small corpus.
+    """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, folder: Path, seconds: float) -> None:
+        self.folder, self.seconds = folder, seconds
+        self.saved = time.monotonic()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        partial = self.path.with_suffix(".partial")
+        if time.monotonic() - self.saved >= self.seconds:
+            self._save(trainer, pl_module)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._save(trainer, pl_module)
+
+    def _save(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt")
+        history = self.folder / "training_history.json"
+        partial = history.with_suffix(".partial")
         partial.write_text(json.dumps(pl_module.history, indent=1))  # type: ignore[arg-type]
-        partial.replace(self.path)
+        partial.replace(history)
+        self.saved = time.monotonic()
 
 
 def train(
@@ -112,6 +126,7 @@ def train(
         num_sanity_val_steps=0,
         limit_val_batches=1 if len(datamodule.val_rows) else 0,
         log_every_n_steps=1,
+        enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
         enable_progress_bar=False,
         enable_model_summary=False,
         deterministic="warn" if trainer["deterministic"] and device.type != "cpu" else None,
@@ -160,7 +175,7 @@ def _callbacks(
     model: TopicModel, datamodule: TopicDataModule, folder: Path, trainer: Mapping[str, Any], epochs: int
 ) -> list[Callback]:
     checkpoints = {"dirpath": folder / "checkpoints", "enable_version_counter": False}
-    callbacks: list[Callback] = [HistoryFile(folder / "training_history.json")]
+    callbacks: list[Callback] = [LastCheckpoint(folder, trainer["checkpoint_seconds"])]
     if len(datamodule.val_rows) and trainer["patience"] is not None:
         first_epoch = max(0, round(model.kl_warmup * epochs) - 1)
         watched = {"first_epoch": first_epoch, "monitor": "val/loss"}
@@ -168,9 +183,7 @@ def _callbacks(
             EarlyStoppingAfterWarmup(**watched, patience=trainer["patience"], check_on_train_epoch_end=False),
             BestAfterWarmup(**watched, filename="best", save_top_k=1, **checkpoints),
         ]
-    every = max(1, epochs // 20)  # a checkpoint costs as much as an epoch of a small corpus
-    last = ModelCheckpoint(filename="last", every_n_epochs=every, save_on_train_epoch_end=True, **checkpoints)
-    return [*callbacks, last]
+    return callbacks
 
 
 def _wants_bf16(precision: str, device: torch.device) -> bool:

@@ -16,6 +16,7 @@ from topiclab.models.base import TopicModel
 from topiclab.models.encoder import Encoder
 from topiclab.models.readout import rank_by_usage
 from topiclab.models.warmstart import cluster, cluster_words, smooth, unit_rows
+from topiclab.nn.dropout import dropout
 
 
 class LogisticNormalVAE(TopicModel):
@@ -75,11 +76,9 @@ class LogisticNormalVAE(TopicModel):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         posterior = self.encode(batch)
         theta = self.theta(posterior)
-        recon = self.objective(self, F.dropout(theta, self.theta_dropout, self.training), batch)
-        losses = {
-            "recon": recon,
-            "kl": gaussian_kl(*posterior, self.prior_variance).clamp(min=self.free_bits),
-        }
+        recon = self.objective(self, dropout(theta, self.theta_dropout, self.training), batch)
+        kl = gaussian_kl(*posterior, self.prior_variance)
+        losses = {"recon": recon, "kl": kl.clamp(min=self.free_bits) if self.free_bits else kl}
         if self.classifier is not None:
             losses["classification"] = labelled_cross_entropy(self.classify(theta), batch.labels)
         return losses
@@ -98,8 +97,7 @@ class LogisticNormalVAE(TopicModel):
     def start_encoder(self, datamodule: TopicDataModule, assignment: np.ndarray) -> None:
         """Teach trunk and mean to predict each training document's cluster, by cross-entropy."""
         self.attach(datamodule)
-        torch.nn.init.zeros_(self.encoder.logvar.weight)
-        torch.nn.init.constant_(self.encoder.logvar.bias, self.init_logvar)
+        self.encoder.set_logvar(self.init_logvar)
         target = torch.full((datamodule.corpus.num_docs,), -1, device=self.device)
         target[self._train_rows] = torch.from_numpy(assignment).to(self.device)
         optimizer = torch.optim.Adam(self.encoder.parameters(), lr=self.init_lr, fused=True)

@@ -11,6 +11,9 @@ from torch import Tensor
 from topiclab.data.batch import Nonzeros
 
 
+SAFE_EXPONENT = 60.0  # exp of a row's largest logit is then far from overflow and underflow in float32
+
+
 def softmax_nll(word_logits: Tensor, bow: Nonzeros, counts: Tensor) -> Tensor:
     """Nats per document (B,) of counts under softmax(word_logits).
 
@@ -52,7 +55,9 @@ class _LinearSoftmaxNLL(torch.autograd.Function):
     @staticmethod
     def forward(ctx, inputs, weight, bias, counts, docs, words):  # type: ignore[override]
         logits = torch.addmm(bias, inputs, weight)
-        logits -= logits.amax(dim=1, keepdim=True)
+        peak = logits.amax(dim=1, keepdim=True)
+        if logits.is_cuda or peak.abs().max() > SAFE_EXPONENT:
+            logits -= peak
         places = docs * weight.shape[1] + words
         at_words = logits.view(-1)[places]
         total = logits.exp_().sum(dim=1)
