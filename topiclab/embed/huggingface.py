@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from topiclab.embed.device import device_name, resolve_device, resolve_precision
+from topiclab.device import device_name, resolve_device, resolve_precision
 from topiclab.embed.weights import adapter_revision, folder_revision, model_folder
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 
 from topiclab.data.datamodule import TopicDataModule
-from topiclab.embed.device import resolve_device
+from topiclab.device import resolve_device
 from topiclab.models.base import TopicModel
 
 log = logging.getLogger(__name__)

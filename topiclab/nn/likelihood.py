@@ -10,7 +10,6 @@ from torch import Tensor
 
 from topiclab.data.batch import Nonzeros
 
-
 SAFE_EXPONENT = 60.0  # exp of a row's largest logit is then far from overflow and underflow in float32
 
 
