@@ -47,8 +47,8 @@ smoke: $(STAMP) ## Run one tiny cell of every file in experiments/
 .PHONY: $(EXPERIMENTS)
 $(EXPERIMENTS): $(STAMP)
 	@status=0; $(RUN) -m topiclab -cd experiments -cn $@ $(ARGS) || status=$$?; \
-	$(RUN) -m topiclab.report $@ --format csv --out experiments/results/$@.csv; \
-	$(RUN) -m topiclab.report $@ && exit $$status
+	$(RUN) -m topiclab.report $@ && exit $$status && \
+	$(RUN) -m topiclab.report $@ --format csv --out experiments/results/$@.csv
 
 .PHONY: $(BENCHMARKS)
 $(BENCHMARKS): bench-%: $(STAMP)

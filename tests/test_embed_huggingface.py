@@ -279,3 +279,17 @@ def test_missing_model_says_what_to_do() -> None:
 def test_missing_device_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"trainer\.device=cuda"):
         HuggingFaceEmbedder(path="x", device="cuda")
+
+
+def test_cached_vectors_are_read_without_loading_the_model(tiny_e5, tmp_path, monkeypatch) -> None:
+    corpus = embedding_corpus(["one text", "another text", "a third"])
+    cfg = {"_target_": "topiclab.embed.huggingface.HuggingFaceEmbedder", "path": str(tiny_e5)}
+    first = embed_corpus(cfg, corpus, tmp_path, {"device": "cpu"})
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr("topiclab.embed.loading.load_model", refuse)
+    second = embed_corpus(cfg, corpus, tmp_path, {"device": "cpu"})
+    assert second.is_cached
+    np.testing.assert_array_equal(second.vectors, first.vectors)

@@ -46,7 +46,7 @@ def test_an_untrained_model_recovers_nothing():
     cfg = planted.configuration()
     model = make_model(cfg, planted.datamodule())
     theta = model.transform(planted.corpus().bow, planted.vectors())
-    assert normalized_mutual_info_score(planted.corpus().labels, theta.argmax(1)) < 0.8
+    assert normalized_mutual_info_score(planted.corpus().labels, theta.argmax(1)) < 0.5
 
 
 @pytest.mark.parametrize("name", MODELS)

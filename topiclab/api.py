@@ -14,7 +14,7 @@ import numpy as np
 from topiclab.config import compose
 from topiclab.data.sources import corpus_from_texts
 from topiclab.data.vocabulary import count
-from topiclab.embed.embedder import Embedder, FittedEmbedder, make_embedder
+from topiclab.embed.embedder import Embedder, is_fitted, make_embedder
 from topiclab.models.base import TopicModel
 from topiclab.models.bundle import ADAPTER, EMBEDDER, MODEL, load_arrays, load_facts
 from topiclab.models.estimator import Estimator
@@ -48,12 +48,18 @@ class FittedTopics:
             embeddings = self.embedder.encode(texts)
         return self.model.transform(bow, embeddings)
 
-    def predict(self, texts: Sequence[str]) -> list[str]:
+    @property
+    def predicts_labels(self) -> bool:
+        return isinstance(self.model, TopicModel) and self.model.classifier is not None
+
+    def predict(self, texts: Sequence[str], embeddings: np.ndarray | None = None) -> list[str]:
         """Predicted labels of unseen texts; ValueError unless the run was supervised."""
         if not isinstance(self.model, TopicModel) or self.model.classifier is None:
             raise ValueError("this run predicts no labels; fit it with mode=supervised")
         bow = count(texts, self.result.vocab, self.config["data"]["vocabulary"])
-        classes = self.model.predict_classes(bow, self.embedder.encode(texts))
+        if embeddings is None:
+            embeddings = self.embedder.encode(texts)
+        classes = self.model.predict_classes(bow, embeddings)
         return [self.label_names[index] for index in classes.argmax(axis=1)]
 
 
@@ -84,17 +90,19 @@ def fit(
             *overrides,
         ]
     )
-    corpus = corpus_from_texts(
-        texts, labels=labels, vocabulary=cfg["data"]["vocabulary"], split=cfg["data"]["split"]
-    )
+    settings = {name: value for name, value in cfg["data"].items() if name not in ("source", "fingerprint")}
+    corpus = corpus_from_texts(texts, labels=labels, **settings)
     cfg["data"]["fingerprint"] = corpus.fingerprint
     folder = Path(tempfile.mkdtemp(prefix="topiclab-") if folder is None else folder)
     run_cell(cfg, folder, partial(fit_corpus, corpus=corpus))
     return load(folder)
 
 
-def load(folder: str | Path) -> FittedTopics:
-    """A finished run from its folder; ValueError when something in it is missing or damaged."""
+def load(folder: str | Path, device: str = "auto") -> FittedTopics:
+    """A finished run from its folder; ValueError when something in it is missing or damaged.
+
+    device: where the embedder runs for unseen texts, whatever the run was fitted on.
+    """
     folder = Path(folder)
     if not (folder / "result.json").is_file():
         raise ValueError(
@@ -117,7 +125,7 @@ def load(folder: str | Path) -> FittedTopics:
     model = build_model(cfg, sizes)
     model.load_state(load_arrays(folder / MODEL))
     adapter = {"adapter": str(folder / ADAPTER)} if (folder / ADAPTER).is_dir() else {}
-    embedder = make_embedder(cfg["embedder"] | adapter, cfg["trainer"])
-    if isinstance(embedder, FittedEmbedder):
+    embedder = make_embedder(cfg["embedder"] | adapter, cfg["trainer"] | {"device": device})
+    if is_fitted(embedder):
         embedder.load_state(load_arrays(folder / EMBEDDER))
     return FittedTopics(folder, cfg, result["metrics"], topics, tuple(facts["label_names"]), model, embedder)

@@ -20,6 +20,10 @@ def resolve_device(device: str) -> str:
         raise ValueError(
             f"trainer.device={device}, but torch finds no CUDA device; use trainer.device=auto or cpu"
         )
+    if device.startswith("cuda:") and int(device[5:]) >= torch.cuda.device_count():
+        raise ValueError(
+            f"trainer.device={device}: torch counts {torch.cuda.device_count()} CUDA devices from 0; name one"
+        )
     if device == "mps" and not torch.backends.mps.is_available():
         raise ValueError("trainer.device=mps, but torch finds no MPS device; use trainer.device=auto or cpu")
     return device

@@ -67,7 +67,8 @@ def _device(cfg: Mapping[str, Any]) -> str:
     if torch is None or wanted == "cpu":
         return "cpu"
     if torch.cuda.is_available() and wanted != "mps":
-        return f"cuda: {torch.cuda.get_device_name(None if wanted == 'auto' else wanted)}"
+        index = int(wanted[5:]) if wanted.startswith("cuda:") else torch.cuda.current_device()
+        return f"cuda: {torch.cuda.get_device_name(index)}" if index < torch.cuda.device_count() else wanted
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 

@@ -144,7 +144,7 @@ RULES: dict[str, Rule] = {
     "lr": POSITIVE,
     "betas": BETAS,
     "weight_decay": WEIGHT,
-    "kl_warmup": WEIGHT,
+    "kl_warmup": UNIT,
     "free_bits": WEIGHT,
     "prior_variance": POSITIVE.optional(),
     "min_steps": NATURAL,

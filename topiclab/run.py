@@ -50,8 +50,6 @@ def run_cell(cfg: dict[str, Any], folder: Path, task: Task | None = None) -> dic
     An interrupt writes no result: the same line resumes.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if cfg["paths"]["data"]:
-        os.environ["TOPICLAB_DATA"] = str(cfg["paths"]["data"])  # where the readers of corpora look
     with _hold(folder):
         standing = finished_result(cfg, folder)
         if standing is not None:

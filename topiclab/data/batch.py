@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -51,9 +52,10 @@ class SparseCounts:
         self.num_words = bow.get_shape()[1]
 
     def to(self, device: torch.device) -> SparseCounts:
+        moved = copy(self)
         for name in ("indptr", "words", "counts", "lengths"):
-            setattr(self, name, getattr(self, name).to(device))
-        return self
+            setattr(moved, name, getattr(self, name).to(device))
+        return moved
 
     def permuted(self, rows: Tensor) -> Nonzeros:
         """The nonzeros of the given documents, in their order."""

@@ -39,8 +39,7 @@ def build_corpus(documents: Iterable[Document], data: Mapping[str, Any]) -> Corp
     data: the group `data`; name, sample, sample_seed, deduplicate, split and vocabulary are read here.
     Raises ValueError for fewer than two documents, repeated ids, or an empty vocabulary.
     """
-    info: dict[str, Any] = {"read": 0, "blank": 0, "duplicates": 0}
-    kept = _sample(_admit(documents, data["deduplicate"], info), data["sample"], data["sample_seed"])
+    kept, info = usable_documents(documents, data)
     if len(kept) < 2:
         raise ValueError(
             f"corpus {data['name']} has {len(kept)} usable documents ({info['read']} read, {info['blank']} "
@@ -77,6 +76,14 @@ def build_corpus(documents: Iterable[Document], data: Mapping[str, Any]) -> Corp
         timestamps=_timestamps(kept),
         info=info,
     )
+
+
+def usable_documents(
+    documents: Iterable[Document], data: Mapping[str, Any]
+) -> tuple[list[Document], dict[str, Any]]:
+    """The documents with text, each with an id, deduplicated and sampled; and what was dropped, counted."""
+    info: dict[str, Any] = {"read": 0, "blank": 0, "duplicates": 0}
+    return _sample(_admit(documents, data["deduplicate"], info), data["sample"], data["sample_seed"]), info
 
 
 def assign_split(texts: Iterable[str], val: float, test: float) -> np.ndarray:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from topiclab.data.corpus import Corpus
-from topiclab.data.documents import Document, build_corpus
+from topiclab.data.documents import Document, build_corpus, usable_documents
 from topiclab.data.file import read_documents, read_records
 from topiclab.data.synthetic import planted_documents
 
@@ -41,6 +41,15 @@ def load_corpus(data: Mapping[str, Any], folder: str | Path | None = None) -> Co
     return _load(json.dumps(data, sort_keys=True, default=str), path, stamp)
 
 
+def load_texts(data: Mapping[str, Any], folder: str | Path | None = None) -> tuple[list[str], list[str]]:
+    """Ids and texts of the documents that `data` describes, for a model that has its vocabulary already."""
+    path = _locate(data, Path(folder) if folder else data_folder())
+    kept, info = usable_documents(_documents(data, path), data)
+    if not kept:
+        raise ValueError(f"corpus {data['name']}: {info['read']} documents read and none with text")
+    return [str(document.id) for document in kept], [document.text for document in kept]
+
+
 @lru_cache(maxsize=4)
 def _load(data_json: str, path: Path | None, stamp: tuple[int, int] | None) -> Corpus:
     data = json.loads(data_json)
@@ -55,10 +64,13 @@ def corpus_from_texts(
     ids: Sequence[str] | None = None,
     vocabulary: Mapping[str, Any],
     split: Mapping[str, float],
+    deduplicate: bool = False,
+    sample: int | None = None,
+    sample_seed: int = 0,
 ) -> Corpus:
     """A corpus from strings in memory; labels and ids, when given, are as long as texts.
 
-    vocabulary, split: the groups data.vocabulary and data.split. Blank texts are dropped, and their labels.
+    The other arguments are the keys of the group `data`. Blank texts are dropped, and their labels.
     """
     is_text = isinstance(texts, str)
     texts = list(texts)
@@ -72,7 +84,7 @@ def corpus_from_texts(
         Document(text, None if ids is None else str(ids[row]), None if labels is None else labels[row])
         for row, text in enumerate(texts)
     )
-    data = {"name": name, "deduplicate": False, "sample": None, "sample_seed": 0}
+    data = {"name": name, "deduplicate": deduplicate, "sample": sample, "sample_seed": sample_seed}
     return build_corpus(documents, {**data, "vocabulary": vocabulary, "split": split})
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast
 
 import numpy as np
 from hydra.utils import get_class
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 VECTORS = "vectors"
 
 
-@runtime_checkable
 class Embedder(Protocol):
     """Texts to vectors. `fingerprint()` is plain JSON and names everything the vectors depend on."""
 
@@ -33,7 +32,6 @@ class Embedder(Protocol):
     def encode(self, texts: Sequence[str]) -> np.ndarray: ...
 
 
-@runtime_checkable
 class FittedEmbedder(Embedder, Protocol):
     """An embedder that learns from the training texts; its numeric state makes it whole elsewhere."""
 
@@ -44,20 +42,33 @@ class FittedEmbedder(Embedder, Protocol):
     def load_state(self, state: Mapping[str, np.ndarray]) -> Any: ...
 
 
-@runtime_checkable
 class CorpusEmbedder(Embedder, Protocol):
     """An embedder that holds the vectors of one corpus and no others."""
 
     def bind(self, texts: Sequence[str]) -> np.ndarray: ...
 
 
-@runtime_checkable
 class ModelEmbedder(Embedder, Protocol):
     """A language model: encoded shard by shard; truncation and LoRA adapters apply."""
 
     truncate_dim: int | None
 
     def encode_full(self, texts: Sequence[str]) -> np.ndarray: ...
+
+
+# isinstance with these protocols would read `dim`, which loads the weights of a language model.
+
+
+def is_fitted(embedder: Embedder) -> TypeGuard[FittedEmbedder]:
+    return hasattr(type(embedder), "load_state")
+
+
+def is_bound(embedder: Embedder) -> TypeGuard[CorpusEmbedder]:
+    return hasattr(type(embedder), "bind")
+
+
+def is_model(embedder: Embedder) -> TypeGuard[ModelEmbedder]:
+    return hasattr(type(embedder), "encode_full")
 
 
 @dataclass(frozen=True)
@@ -100,10 +111,10 @@ def embed_corpus(
     started = time.perf_counter()
     embedder = _prepared_embedder(embedder_cfg, corpus, cache_root, trainer, adapt)
     key = {"texts": corpus.text_fingerprint, "embedder": embedder.fingerprint()}
-    if isinstance(embedder, FittedEmbedder):
+    if is_fitted(embedder):
         key["fit_rows"] = key_hash({"rows": corpus.rows("train").tolist()})
         vectors, manifest, is_cached = _fit_and_encode(embedder, corpus, cache_root, key)
-    elif isinstance(embedder, CorpusEmbedder):
+    elif is_bound(embedder):
         vectors, manifest, is_cached = embedder.bind(corpus.texts), {"inputs": key}, True
     else:
         vectors, manifest, is_cached = _encode(embedder, corpus.texts, cache_root, key)
@@ -120,7 +131,7 @@ def embed_words(
 ) -> np.ndarray:
     """(V, E) float32: every vocabulary word embedded as a document of one word, in the documents' space."""
     embedder = _prepared_embedder(embedder_cfg, corpus, cache_root, trainer, adapt)
-    if isinstance(embedder, FittedEmbedder):
+    if is_fitted(embedder):
         return embed_corpus(embedder_cfg, corpus, cache_root, trainer, adapt).embedder.encode(corpus.vocab)
     key = {"texts": key_hash({"texts": corpus.vocab}), "embedder": embedder.fingerprint()}
     return _encode(embedder, corpus.vocab, cache_root, key)[0]
@@ -136,7 +147,7 @@ def _prepared_embedder(
     embedder = make_embedder(embedder_cfg, trainer)
     if adapt is None or adapt["adapt"] is None:
         return embedder
-    if not isinstance(embedder, ModelEmbedder):
+    if not is_model(embedder):
         name = embedder_cfg.get("name", embedder_cfg["_target_"])
         raise ValueError(
             f"mode.adapt={adapt['adapt']} tunes a language model, and embedder={name} is none; "
@@ -164,7 +175,7 @@ def _encode(
     embedder: Embedder, texts: Sequence[str], cache_root: Path | None, key: Mapping[str, Any]
 ) -> tuple[np.ndarray, dict[str, Any], bool]:
     """(N, E), the manifest, and whether it was cached; of a language model all dimensions are stored."""
-    if cache_root is None or not isinstance(embedder, ModelEmbedder):
+    if cache_root is None or not is_model(embedder):
         arrays, manifest, is_cached = _cached(cache_root, key, lambda: {VECTORS: embedder.encode(texts)})
         return arrays[VECTORS], manifest, is_cached
     from topiclab.embed.huggingface import truncate

@@ -118,7 +118,7 @@ class HuggingFaceEmbedder:
         """The loaded model, on its device, in its precision, for inference; torch's random state stays."""
         from topiclab.embed.loading import load_model
 
-        with torch.random.fork_rng():  # layers are drawn before their weights are read
+        with torch.random.fork_rng(devices=[]):  # layers are drawn before their weights are read
             model = load_model(self.folder, self.pooling, self.normalize, self.device, self.precision)
             if self.adapter is not None:
                 cast(Any, model[0]).model.load_adapter(self.adapter)

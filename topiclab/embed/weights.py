@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 OTHER_FORMATS = ("*.bin", "*.h5", "*.msgpack", "*.ot", "*.onnx", "*.tflite", "onnx/*", "openvino/*")
-WHOLE_FILE_BYTES = 256 << 20
+WHOLE_FILE_BYTES = 32 << 20
 NUM_SAMPLES = 16
 SAMPLE_BYTES = 1 << 20
 
@@ -43,7 +43,7 @@ def model_folder(path: str | None, package: str | None, model_id: str | None, re
 def folder_revision(folder: Path) -> str:
     """The hub commit of a downloaded model, else a sha256 over the folder's files, links followed.
 
-    A weight file above 256 MiB enters by its size and 16 blocks of 1 MiB spread over it: training moves them
+    A weight file above 32 MiB enters by its size and 16 blocks of 1 MiB spread over it: training moves them
     all, and a model of 16 GB is named in milliseconds.
     """
     if folder.parent.name == "snapshots":
@@ -51,7 +51,9 @@ def folder_revision(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.suffix in (".json", ".txt", ".safetensors", ".model"):
-            digest.update(f"{path.relative_to(folder).as_posix()}:{_file_digest(path)}\n".encode())
+            stat = path.stat()
+            content = _file_digest(path, stat.st_size, stat.st_mtime_ns)
+            digest.update(f"{path.relative_to(folder).as_posix()}:{content}\n".encode())
     return digest.hexdigest()
 
 
@@ -61,8 +63,8 @@ def adapter_revision(folder: Path) -> str:
     return hashlib.sha256(f"{file_sha256(folder / 'adapter_model.safetensors')}:{scale}".encode()).hexdigest()
 
 
-def _file_digest(path: Path) -> str:
-    num_bytes = path.stat().st_size
+@lru_cache(maxsize=256)
+def _file_digest(path: Path, num_bytes: int, _mtime_ns: int) -> str:
     if num_bytes <= WHOLE_FILE_BYTES:
         return file_sha256(path)
     digest = hashlib.sha256(str(num_bytes).encode())

@@ -150,7 +150,10 @@ class TopicModel(L.LightningModule):
         for index, batch in enumerate(self.batches(rows, self.batch_size), start=1):
             means = {name: values.mean() for name, values in self.losses(batch).items()}
             optimizer.zero_grad()
-            self.total_loss(means, kl_weight).backward()
+            with torch.autocast(
+                self.device.type, enabled=False
+            ):  # gradients in the dtype of the forward pass
+                self.total_loss(means, kl_weight).backward()
             if self.gradient_clip:
                 nn.utils.clip_grad_norm_(self.parameters(), self.gradient_clip)
             is_last = index == self.num_batches(len(rows), self.batch_size)
@@ -207,8 +210,8 @@ class TopicModel(L.LightningModule):
         rows = torch.arange(len(documents), device=self.device)
         for batch in documents.batches(rows, self.num_batches(len(rows), EVAL_BATCH)):
             theta = self.theta(self.encode(batch))
-            thetas.append(theta.double().cpu())
-            nats.append(self.bag_nll(theta, batch.bow, batch.bow.counts).double().cpu())
+            thetas.append(theta.cpu().double())
+            nats.append(self.bag_nll(theta, batch.bow, batch.bow.counts).cpu().double())
             if self.classifier is not None:
                 classes.append(self.classify(theta).log_softmax(1).cpu())
         stacked = torch.cat(classes).numpy() if classes else None

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from topiclab.data.corpus import Corpus
-from topiclab.embed.embedder import Embeddings, FittedEmbedder
+from topiclab.embed.embedder import Embeddings, is_fitted
 from topiclab.models.estimator import Estimator
 
 MODEL, EMBEDDER, FACTS, ADAPTER = "model.safetensors", "embedder.safetensors", "model.json", "adapter"
@@ -23,7 +23,7 @@ def save_bundle(folder: Path, model: Estimator, embeddings: Embeddings, corpus: 
     """Write the model's arrays, those of an embedder that was fitted or tuned, and the
     vocabulary."""
     save_file(_contiguous(model.state()), folder / MODEL)
-    if isinstance(embeddings.embedder, FittedEmbedder):
+    if is_fitted(embeddings.embedder):
         save_file(_contiguous(embeddings.embedder.state()), folder / EMBEDDER)
     if adapter := getattr(embeddings.embedder, "adapter", None):
         shutil.copytree(adapter, folder / ADAPTER, dirs_exist_ok=True)

@@ -145,5 +145,5 @@ class Encoder(nn.Module):
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Posterior mean and log-variance (B, K)."""
-        mu, logvar = self.head_norm(self.heads(self.hidden(batch))).chunk(2, dim=1)
+        mu, logvar = self.head_norm(self.heads(self.hidden(batch))).float().chunk(2, dim=1)
         return mu, logvar

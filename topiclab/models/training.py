@@ -23,7 +23,7 @@ from topiclab.models.base import TopicModel
 
 log = logging.getLogger(__name__)
 # Which accelerators were found, advertisements, why fit stopped: result.json says what matters.
-logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
 
 class EarlyStoppingAfterWarmup(EarlyStopping):
@@ -138,7 +138,7 @@ def train(
         fitter.fit(model, datamodule=datamodule, ckpt_path=resumed, weights_only=True)
     best = folder / "checkpoints" / "best.ckpt"
     if best.exists():
-        model.load_state_dict(torch.load(best, weights_only=True)["state_dict"])
+        model.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
     model.epochs_trained = fitter.current_epoch
 
 

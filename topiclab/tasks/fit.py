@@ -35,9 +35,7 @@ log = logging.getLogger(__name__)
 
 def fit(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Corpus -> embeddings -> model -> metrics -> files of the run folder; what result.json says of them."""
-    with threadpool_limits(cfg["trainer"]["num_threads"]):
-        torch.set_num_threads(cfg["trainer"]["num_threads"])
-        return fit_corpus(cfg, folder, load_corpus(cfg["data"], cfg["paths"]["data"]))
+    return fit_corpus(cfg, folder, load_corpus(cfg["data"], cfg["paths"]["data"]))
 
 
 def fit_corpus(cfg: Mapping[str, Any], folder: Path, corpus: Corpus) -> dict[str, Any]:
@@ -49,7 +47,7 @@ def fit_corpus(cfg: Mapping[str, Any], folder: Path, corpus: Corpus) -> dict[str
         embeddings = embed_corpus(cfg["embedder"], corpus, cache, cfg["trainer"], adapt=cfg["mode"])
         datamodule = make_datamodule(cfg, corpus, embeddings)
     model = make_model(cfg, datamodule)
-    with wandb_logger(cfg, folder) as wandb_run:
+    with limited_threads(cfg["trainer"]["num_threads"]), wandb_logger(cfg, folder) as wandb_run:
         with clock("fit"):
             loggers: list[Logger] = [] if wandb_run is None else [wandb_run]
             result = replace(model.fit(datamodule, folder, cfg["trainer"], loggers), ids=corpus.ids)
@@ -82,6 +80,18 @@ def fit_corpus(cfg: Mapping[str, Any], folder: Path, corpus: Corpus) -> dict[str
         "seconds": clock.seconds,
         "manifest": manifest,
     }
+
+
+@contextmanager
+def limited_threads(num_threads: int) -> Iterator[None]:
+    """At most so many threads for a small model; embedding before it takes all that the process may use."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(num_threads)
+    try:
+        with threadpool_limits(num_threads):
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def check_sizes(cfg: Mapping[str, Any], corpus: Corpus) -> None:
@@ -138,6 +148,8 @@ def build_model(cfg: Mapping[str, Any], sizes: Mapping[str, int]) -> Estimator:
     """The unfitted estimator of a configuration; sizes: num_words, embedding_dim, num_classes."""
     node = {name: value for name, value in cfg["model"].items() if name != "name"}
     objective = instantiate({name: value for name, value in cfg["objective"].items() if name != "name"})
+    if cfg["trainer"]["max_epochs"] is not None:
+        node |= {"min_steps": 0} if "min_steps" in node else {}
     for name in ("max_epochs", "batch_size", "gradient_clip"):
         if cfg["trainer"][name] is not None and name in node:
             node[name] = cfg["trainer"][name]
