@@ -9,7 +9,7 @@ BENCHMARKS := $(patsubst benchmarks/%.py,bench-%,$(shell grep -l "python benchma
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z_-]+:.*## / {printf "%-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@for name in $(EXPERIMENTS); do printf '%-22s Run experiments/%s.yaml, then print its table\n' $$name $$name; done
 	@for name in $(BENCHMARKS); do printf '%-22s Measure and compare; see its file\n' $$name; done
 
