@@ -181,15 +181,17 @@ def test_texts_from_python_that_are_no_corpus(texts, options, error, message):
         topiclab.fit(texts, "kmeans", overrides=overrides, **options)
 
 
-def test_labels_belong_to_texts_by_place_not_by_index():
-    import pandas
+class Reversed(list):
+    """Like a column of a data frame put upside down: iteration and [index] disagree."""
 
-    frame = pandas.DataFrame({"text": ["red fox", "red hen", "blue fox"], "label": ["a", "b", "c"]})
-    frame = frame.iloc[::-1]
+    def __iter__(self):
+        return super().__reversed__()
+
+
+def test_labels_belong_to_texts_by_place_not_by_index():
+    texts, labels = Reversed(["red fox", "red hen", "blue fox"]), Reversed(["a", "b", "c"])
     vocabulary, split = (configuration()["data"][key] for key in ("vocabulary", "split"))
-    corpus = topiclab.data.sources.corpus_from_texts(
-        frame["text"], labels=frame["label"], vocabulary=vocabulary, split=split
-    )
+    corpus = topiclab.data.sources.corpus_from_texts(texts, labels=labels, vocabulary=vocabulary, split=split)
     assert corpus.texts == ("blue fox", "red hen", "red fox")
     assert [corpus.label_names[label] for label in corpus.labels] == ["c", "b", "a"]
 

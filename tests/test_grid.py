@@ -12,6 +12,11 @@ TESTS = Path(__file__).parent
 BASE = "outputs/default/lee/theta/lsa-zero_shot/bow"
 
 
+def hear_interrupts():
+    """Undo the ignoring of SIGINT that a shell hands to what it starts in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start(tmp_path, monkeypatch):
     """Starts `python -m topiclab -m` in an empty folder with tasks that need no torch."""
@@ -20,7 +25,9 @@ def start(tmp_path, monkeypatch):
     def begin(*line):
         command = [sys.executable, "-m", "topiclab", "task._target_=cells.fit", "-m", *line]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(command, cwd=tmp_path, text=True, start_new_session=True, **pipes)
+        return subprocess.Popen(
+            command, cwd=tmp_path, text=True, start_new_session=True, preexec_fn=hear_interrupts, **pipes
+        )
 
     return begin
 
