@@ -4,9 +4,9 @@ import torch
 from scipy import sparse
 
 from topiclab.data.batch import SparseCounts
-from topiclab.models.prodlda import ProductOfExperts
 from topiclab.models.vae import gaussian_kl
 from topiclab.nn.likelihood import linear_softmax_nll, mixture_nll, softmax_nll
+from topiclab.nn.product_of_experts import ProductOfExperts
 
 
 @pytest.fixture
@@ -84,6 +84,27 @@ def test_folded_batch_norm_is_batch_norm():
     folded.eval(), plain.eval()
     weight, bias = folded.fold(theta)
     torch.testing.assert_close(theta @ weight + bias, plain(theta @ folded.weight), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_fused_nll_of_the_experts_equals_batch_norm_and_log_softmax(bags, training):
+    dense, bow = bags
+    torch.manual_seed(0)
+    experts = ProductOfExperts(4, 11, eps=1e-3, momentum=0.1).double().train(training)
+    plain = torch.nn.BatchNorm1d(11, eps=1e-3, momentum=0.1).double().train(training)
+    theta, weights = torch.rand(7, 4, dtype=torch.double, requires_grad=True), torch.rand(7).double()
+    inputs = (theta, experts.weight, experts.bias)
+    expected = -(dense * (plain(theta @ experts.weight) + experts.bias).log_softmax(1)).sum(1)
+    ours = experts.nll(theta, bow, bow.counts.double())
+    torch.testing.assert_close(ours, expected)
+    for one, other in zip(
+        torch.autograd.grad((ours * weights).sum(), inputs),
+        torch.autograd.grad((expected * weights).sum(), inputs),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
+    torch.testing.assert_close(experts.running_mean, plain.running_mean)
+    torch.testing.assert_close(experts.running_var, plain.running_var)
 
 
 def test_kl_equals_torch_distributions():

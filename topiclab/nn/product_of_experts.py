@@ -1,0 +1,106 @@
+"""The decoder of ProdLDA: word logits BatchNorm1d(theta @ weight), normalised without a pass over B x V."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from topiclab.data.batch import Nonzeros
+from topiclab.nn.likelihood import linear_softmax_nll
+
+MOST_FUSED_DOCS = 2048  # a batch-normalised value is at most sqrt(B - 1), whose exponential float32 holds
+
+
+class ProductOfExperts(nn.Module):
+    """BatchNorm1d(theta @ weight) with scale 1 and a learned shift (Srivastava & Sutton 2017).
+
+    The batch mean of theta @ weight is mean(theta) @ weight, its variance diag(weight^T Cov(theta) weight), so
+    normalising scales the columns of weight (K x V) and not the logits (B x V). Pinned to nn.BatchNorm1d.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, num_topics: int, num_words: int, eps: float, momentum: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(num_topics, num_words)))
+        self.bias = nn.Parameter(torch.zeros(num_words))
+        self.eps, self.momentum = eps, momentum
+        self.register_buffer("running_mean", torch.zeros(num_words))
+        self.register_buffer("running_var", torch.ones(num_words))
+
+    def forward(self, theta: Tensor) -> Tensor:
+        """theta (B, K) -> word logits (B, V)."""
+        weight, bias = self.fold(theta)
+        return torch.addmm(bias, theta, weight)
+
+    def nll(self, theta: Tensor, bow: Nonzeros, counts: Tensor) -> Tensor:
+        """Nats per document (B,) of counts (n,) at the nonzeros of bow."""
+        if not self.training or len(theta) > MOST_FUSED_DOCS:
+            return linear_softmax_nll(theta, *self.fold(theta), bow, counts)
+        nonzeros = (counts, bow.docs, bow.words)
+        nll, mean, var = _BatchNormedNLL.apply(theta, self.weight, self.bias, *nonzeros, self.eps)  # type: ignore[misc]
+        self.update_running(mean, var, len(theta))
+        return nll
+
+    def fold(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """weight (K, V) and bias (V,) with the normalisation in them; logits are theta @ weight + bias."""
+        mean, var = self.running_mean, self.running_var
+        if self.training:
+            mean_theta = theta.mean(dim=0)
+            centred = theta - mean_theta
+            mean = mean_theta @ self.weight
+            var = (self.weight * (centred.T @ centred / len(theta) @ self.weight)).sum(dim=0)
+            self.update_running(mean, var, len(theta))
+        scale = (var + self.eps).rsqrt()
+        return self.weight * scale, self.bias - mean * scale
+
+    @torch.no_grad()
+    def update_running(self, mean: Tensor, var: Tensor, num_docs: int) -> None:
+        """Move the running statistics as BatchNorm1d does; var (V,) is the biased one."""
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(var * (num_docs / max(1, num_docs - 1)), self.momentum)
+
+
+class _BatchNormedNLL(torch.autograd.Function):
+    """Multinomial NLL under softmax(BatchNorm(theta @ weight) + bias) with the batch's statistics.
+
+    As in likelihood.py the counts are subtracted from the exponentials in place and row factors stay on the
+    (B, K) side, so the backward pass costs two products over B x V; the statistics add K x K and K x V ones.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, theta, weight, bias, counts, docs, words, eps):  # type: ignore[override]
+        num_docs = len(theta)
+        mean_theta = theta.mean(dim=0)
+        centred = theta - mean_theta
+        cov_weight = (centred.T @ centred / num_docs) @ weight
+        var = (weight * cov_weight).sum(dim=0)
+        scale = (var + eps).rsqrt()
+        scaled = weight * scale
+        logits = torch.addmm(bias, centred, scaled)
+        places = docs * weight.shape[1] + words
+        at_words = logits.view(-1)[places]
+        total = logits.exp_().sum(dim=1)
+        mass = total.new_zeros(num_docs).index_add_(0, docs, counts)
+        nll = (mass * total.log()).index_add_(0, docs, counts * at_words, alpha=-1)
+        logits.view(-1).index_add_(0, places, counts * (total / mass.clamp(min=1e-30))[docs], alpha=-1)
+        ctx.save_for_backward(centred, weight, cov_weight, scale, scaled, logits, mass / total)
+        mean = mean_theta @ weight
+        ctx.mark_non_differentiable(mean, var)
+        return nll, mean, var
+
+    @staticmethod
+    def backward(ctx: Any, grad, _mean, _var):  # type: ignore[override]
+        centred, weight, cov_weight, scale, scaled, residual, factor = ctx.saved_tensors
+        rows = (grad * factor).unsqueeze(1)
+        grad_scaled_and_bias = torch.cat([centred * rows, rows], dim=1).T @ residual
+        grad_scaled, grad_bias = grad_scaled_and_bias[:-1], grad_scaled_and_bias[-1]
+        grad_var = (grad_scaled * weight).sum(dim=0) * scale.pow(3) * -0.5
+        grad_weight = torch.addcmul(grad_scaled * scale, cov_weight, grad_var, value=2)
+        grad_cov = (weight * grad_var) @ weight.T
+        grad_centred = (residual @ scaled.T) * rows
+        grad_centred = torch.addmm(grad_centred, centred, grad_cov, alpha=2 / len(centred))
+        return grad_centred - grad_centred.mean(dim=0), grad_weight, grad_bias, None, None, None, None
