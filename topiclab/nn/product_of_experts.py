@@ -16,8 +16,8 @@ MOST_FUSED_DOCS = 2048  # a batch-normalised value is at most sqrt(B - 1), whose
 class ProductOfExperts(nn.Module):
     """BatchNorm1d(theta @ weight) with scale 1 and a learned shift (Srivastava & Sutton 2017).
 
-    The batch mean of theta @ weight is mean(theta) @ weight, its variance diag(weight^T Cov(theta) weight), so
-    normalising scales the columns of weight (K x V) and not the logits (B x V). Pinned to nn.BatchNorm1d.
+    The batch mean of theta @ weight is mean(theta) @ weight, its variance diag(weight^T Cov(theta) weight),
+    so normalising scales the columns of weight (K x V) and not the logits (B x V). Pinned to nn.BatchNorm1d.
     """
 
     running_mean: Tensor
