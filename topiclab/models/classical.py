@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from sklearn.preprocessing import normalize
 
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.result import TopicResult, rank_words, to_distributions
+
+
+logging.getLogger("gensim").setLevel(logging.WARNING)  # it reports every chunk of documents
 
 
 class ClassicalModel:
