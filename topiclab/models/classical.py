@@ -20,7 +20,6 @@ from sklearn.preprocessing import normalize
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.result import TopicResult, rank_words, to_distributions
 
-
 logging.getLogger("gensim").setLevel(logging.WARNING)  # it reports every chunk of documents
 
 
