@@ -36,13 +36,14 @@ class PrecomputedEmbedder:
     def vectors(self) -> np.ndarray:
         """(D, E) float32, checked."""
         try:
-            vectors = load_array(self.path)
+            vectors: Any = load_array(self.path)
         except (ValueError, EOFError) as fault:
             raise ValueError(
                 f"embedder.path={self.path} is not a whole .npy file of numbers "
                 f"({str(fault).partition('. ')[0]}); write it again with numpy.save"
             ) from fault
         if not isinstance(vectors, np.ndarray):
+            vectors.close()
             raise ValueError(f"embedder.path={self.path} is an .npz archive; save its one array as .npy")
         if vectors.ndim != 2 or 0 in vectors.shape:
             raise ValueError(

@@ -39,7 +39,6 @@ def model_folder(path: str | None, package: str | None, model_id: str | None, re
     return _hub_folder(name, revision)
 
 
-@lru_cache(maxsize=16)
 def folder_revision(folder: Path) -> str:
     """The hub commit of a downloaded model, else a sha256 over the folder's files, links followed.
 
