@@ -68,6 +68,16 @@ def test_settings_of_the_corpus_are_followed(tmp_path):
     assert len(topiclab.fit(texts, num_topics=5, overrides=overrides, folder=tmp_path).result.theta) == 60
 
 
+def test_unseen_texts_are_read_as_the_corpus_was(tmp_path):
+    texts = [f"{text} and 7 more, {row}" for row, text in enumerate(planted.corpus().texts)]
+    overrides = [*SMALL, "trainer.max_epochs=2", "data.vocabulary.size=60", "embed_text=bow"]
+    topics = topiclab.fit(texts, num_topics=5, embedder="random", overrides=overrides, folder=tmp_path)
+    np.testing.assert_allclose(topiclab.load(tmp_path).transform(texts), topics.result.theta, atol=1e-5)
+    known = [" ".join(word for word in text.split() if word in topics.result.vocab) for text in texts]
+    np.testing.assert_array_equal(topics.embed(texts), topics.embedder.encode(known))
+    assert not np.allclose(topics.embed(texts), topics.embedder.encode(texts), atol=0.01)
+
+
 @pytest.mark.parametrize("num_docs", [1, 30])
 def test_predict_task_reads_documents_of_any_number(supervised, num_docs, tmp_path):
     texts = planted.corpus().texts[:num_docs]

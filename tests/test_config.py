@@ -154,6 +154,8 @@ def test_line_that_cannot_be_composed_is_explained(overrides, told):
         ({"mode.name": "unsupervised", "mode.adapt": "simcse"}, ["mode.adapt=simcse", "embedder=minilm"]),
         ({"mode.adapt": "simcse", "embedder.name": "minilm"}, ["mode=zero_shot", "use mode=unsupervised"]),
         ({"mode.name": "unsupervised", "mode.adapt": "supcon"}, ["mode.adapt=supcon needs labels"]),
+        ({"embed_text": "bow", "embedder.name": "precomputed"}, ["embed_text=bow", "use embed_text=raw"]),
+        ({"embed_text": "bow", "data.vocabulary.ngrams": [2, 3]}, ["embed_text=bow", "starts at 2"]),
         ({"task.name": "predict"}, ["task=predict needs a fitted model; add run="]),
         ({"run": "nowhere"}, ["run=nowhere: no result.json there"]),
         ({"objective.name": "dsl"}, ["objective=dsl needs soft labels", "teacher=neighbours"]),

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer
 
-from topiclab.data.sources import lee_path
+from topiclab.data.sources import corpus_from_texts, lee_path
 from topiclab.data.tokenizer import DEFAULT_PATTERNS, stop_words, tokenize
-from topiclab.data.vocabulary import columns, count, count_tokens, fit_vocabulary
+from topiclab.data.vocabulary import columns, count, count_tokens, fit_vocabulary, texts_of_known_words
 
 DEFAULTS = {
     "lowercase": True,
@@ -120,6 +120,21 @@ def test_unseen_documents_are_counted_as_the_corpus_was(lee: list[str]) -> None:
     np.testing.assert_array_equal(count([lee[i] for i in some], vocab, settings).toarray(), bow[some])
     assert count(["zzz qqq", ""], vocab, settings).sum() == 0
     assert count([], vocab, settings).shape == (0, len(vocab))
+
+
+@pytest.mark.parametrize("ngrams", [[1, 1], [1, 2]], ids=str)
+def test_known_words_of_a_corpus_are_those_of_its_texts_as_unseen_ones(
+    lee: list[str], ngrams: list[int]
+) -> None:
+    lines = ["... 42", "the of and", *lee[:40]]
+    corpus = corpus_from_texts(lines, split={"val": 0, "test": 0}, vocabulary={**DEFAULTS, "ngrams": ngrams})
+    reduced = corpus.with_known_words()
+    assert reduced.texts[:2] == ("", "")
+    assert texts_of_known_words(lines, corpus.vocab, {**DEFAULTS, "ngrams": ngrams}) == list(reduced.texts)
+    single = [column for column, word in enumerate(corpus.vocab) if " " not in word]
+    vocab = [corpus.vocab[column] for column in single]
+    counted = count(reduced.texts, vocab, DEFAULTS).toarray()
+    np.testing.assert_array_equal(counted, corpus.bow.toarray()[:, single])
 
 
 def test_both_spellings_of_an_accent_are_one_word() -> None:

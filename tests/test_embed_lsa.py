@@ -10,7 +10,7 @@ from conftest import embedding_corpus
 from sklearn.cluster import KMeans
 from sklearn.metrics import normalized_mutual_info_score
 
-from topiclab.embed.embedder import embed_corpus, embed_words, is_fitted, make_embedder
+from topiclab.embed.embedder import corpus_as_read, embed_corpus, embed_words, is_fitted, make_embedder
 from topiclab.embed.lsa import LsaEmbedder, words
 
 LSA = {"_target_": "topiclab.embed.lsa.LsaEmbedder", "name": "lsa", "dim": 16}
@@ -92,6 +92,18 @@ def test_words_lie_in_the_documents_space(tmp_path: Path) -> None:
         own, other = similarity[labels == topic, topic], similarity[labels != topic, topic]
         assert own.mean() > other.mean() + 0.3
     assert not vectors[2].any()
+
+
+def test_known_words_are_another_key_and_raw_texts_keep_theirs() -> None:
+    texts, _ = planted(60)
+    corpus = embedding_corpus(texts)
+    raw, words_only = corpus_as_read(corpus, "raw"), corpus_as_read(corpus, "bow")
+    assert raw is corpus
+    assert set(words_only.texts) == {""}  # the corpus of this test has no tokens
+    keys = {embed_corpus(RANDOM, read, None, {}).key for read in (corpus, raw, words_only)}
+    assert len(keys) == 2
+    vectors = embed_corpus(RANDOM, words_only, None, {}).vectors
+    np.testing.assert_array_equal(vectors, np.repeat(vectors[:1], 60, axis=0))
 
 
 def test_words_of_any_script() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from topiclab.config import compose
 from topiclab.data.sources import corpus_from_texts
-from topiclab.data.vocabulary import count
+from topiclab.data.vocabulary import count, texts_of_known_words
 from topiclab.embed.embedder import Embedder, is_fitted, make_embedder
 from topiclab.models.base import TopicModel
 from topiclab.models.bundle import ADAPTER, EMBEDDER, MODEL, load_arrays, load_facts
@@ -40,12 +40,19 @@ class FittedTopics:
         """The num words that describe each topic."""
         return self.result.topic_words(num)
 
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors (N, E) of unseen texts, read as the run read its own (`embed_text`)."""
+        if self.config.get("embed_text", "raw") == "bow":  # older runs have no such key and read raw texts
+            vocabulary = self.config["data"]["vocabulary"]
+            texts = texts_of_known_words(texts, self.result.vocab, vocabulary)
+        return self.embedder.encode(texts)
+
     def transform(self, texts: Sequence[str], embeddings: np.ndarray | None = None) -> np.ndarray:
         """Topic proportions (N, K) of unseen texts; embeddings (N, E) stand in for the embedder's when
         given."""
         bow = count(texts, self.result.vocab, self.config["data"]["vocabulary"])
         if embeddings is None:
-            embeddings = self.embedder.encode(texts)
+            embeddings = self.embed(texts)
         return self.model.transform(bow, embeddings)
 
     @property
@@ -58,7 +65,7 @@ class FittedTopics:
             raise ValueError("this run predicts no labels; fit it with mode=supervised")
         bow = count(texts, self.result.vocab, self.config["data"]["vocabulary"])
         if embeddings is None:
-            embeddings = self.embedder.encode(texts)
+            embeddings = self.embed(texts)
         classes = self.model.predict_classes(bow, embeddings)
         return [self.label_names[index] for index in classes.argmax(axis=1)]
 

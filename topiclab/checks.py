@@ -13,9 +13,8 @@ def validate(cfg: Mapping[str, Any]) -> list[str]:
     """Every fault of a plain configuration: the value, the rule, the way out."""
     if faults := refused_values(cfg):
         return faults  # the checks below rely on types
-    return [
-        fault for check in (_check_data, _check_mode, _check_task, _check_objective) for fault in check(cfg)
-    ]
+    checks = (_check_data, _check_mode, _check_embedder, _check_task, _check_objective)
+    return [fault for check in checks for fault in check(cfg)]
 
 
 def _check_data(cfg: Mapping[str, Any]) -> Iterator[str]:
@@ -40,6 +39,15 @@ def _check_mode(cfg: Mapping[str, Any]) -> Iterator[str]:
         yield f"mode.adapt=supcon needs labels, but mode={mode}; use mode=supervised or mode.adapt=simcse"
     if adapt and embedder in ("lsa", "random"):
         yield f"mode.adapt={adapt} needs a model, not {embedder}; add embedder=minilm or mode.adapt=null"
+
+
+def _check_embedder(cfg: Mapping[str, Any]) -> Iterator[str]:
+    if cfg["embed_text"] == "raw":
+        return
+    if cfg["embedder"]["name"] == "precomputed":
+        yield "embed_text=bow: embedder=precomputed reads no text; use embed_text=raw, or another embedder"
+    if (shortest := cfg["data"]["vocabulary"]["ngrams"][0]) > 1:
+        yield f"embed_text=bow reads single words, but data.vocabulary.ngrams starts at {shortest}; use 1"
 
 
 def _check_task(cfg: Mapping[str, Any]) -> Iterator[str]:

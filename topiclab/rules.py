@@ -77,6 +77,7 @@ RULES: dict[str, Rule] = {
     "seed": SEED,
     "name": NAME,
     "run": TEXT.optional(),
+    "embed_text": one_of("raw", "bow"),
     "grid.jobs": COUNT,
     "task.keys": NAMES.optional(),
     "_target_": TEXT,

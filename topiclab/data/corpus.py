@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,13 @@ class Corpus:
         """Row numbers of one split, ascending."""
         return np.flatnonzero(self.split == SPLITS.index(split))
 
+    def with_known_words(self) -> Corpus:
+        """This corpus with every text reduced to its words of the vocabulary, in their order.
+
+        A document without a known word has the empty text.
+        """
+        return replace(self, texts=tuple(known_words(self.vocab, self.token_ids, self.token_offsets)))
+
     @cached_property
     def text_fingerprint(self) -> str:
         """sha256 over the texts in order: what an embedding depends on."""
@@ -67,6 +75,18 @@ class Corpus:
         arrays += [] if self.labels is None else [self.labels]
         digests = [hashlib.sha256(array.tobytes()).hexdigest() for array in arrays]
         return _sha256([self.text_fingerprint, _sha256(self.vocab), _sha256(self.label_names), *digests])
+
+
+def known_words(vocab: Sequence[str], token_ids: np.ndarray, token_offsets: np.ndarray) -> list[str]:
+    """Each document's words of the vocabulary, joined by spaces; D strings.
+
+    token_ids, token_offsets: as in Corpus; tokens of -1 are left out.
+    """
+    tokens: list[int] = token_ids.tolist()
+    bounds: list[int] = token_offsets.tolist()
+    return [
+        " ".join(vocab[token] for token in tokens[start:end] if token >= 0) for start, end in pairwise(bounds)
+    ]
 
 
 def _sha256(parts: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from topiclab.data.corpus import known_words
 from topiclab.data.tokenizer import Tokens, tokenize
 
 
@@ -57,6 +58,14 @@ def count_tokens(tokens: Tokens, vocab: Sequence[str], vocabulary: Mapping[str, 
     bow = sparse.csr_matrix(bow, dtype=np.int32)
     bow.sort_indices()
     return bow
+
+
+def texts_of_known_words(
+    texts: Iterable[str], vocab: Sequence[str], vocabulary: Mapping[str, Any]
+) -> list[str]:
+    """Any texts reduced to the words of a known vocabulary, as `Corpus.with_known_words` reduces its own."""
+    tokens = tokenize(texts, vocabulary)
+    return known_words(vocab, columns(tokens.words, vocab)[tokens.ids], tokens.offsets)
 
 
 def columns(words: Sequence[str], vocab: Sequence[str]) -> np.ndarray:

@@ -97,6 +97,14 @@ def make_embedder(embedder: Mapping[str, Any], trainer: Mapping[str, Any]) -> Em
     return target(**options)
 
 
+def corpus_as_read(corpus: Corpus, embed_text: str) -> Corpus:
+    """The corpus whose texts the embedder reads: the raw ones, or with `bow` their known words alone.
+
+    The vectors of a corpus and of its words are those of the corpus that this returns.
+    """
+    return corpus if embed_text == "raw" else corpus.with_known_words()
+
+
 def embed_corpus(
     embedder_cfg: Mapping[str, Any],
     corpus: Corpus,

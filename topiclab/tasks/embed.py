@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from topiclab.data.sources import load_corpus
-from topiclab.embed.embedder import embed_corpus
+from topiclab.embed.embedder import corpus_as_read, embed_corpus
 
 log = logging.getLogger(__name__)
 
@@ -16,8 +16,9 @@ log = logging.getLogger(__name__)
 def embed(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Embed the corpus, or find its embeddings in the cache; what result.json says of it."""
     corpus = load_corpus(cfg["data"], cfg["paths"]["data"])
+    read = corpus_as_read(corpus, cfg["embed_text"])
     embeddings = embed_corpus(
-        cfg["embedder"], corpus, Path(cfg["paths"]["cache"]), cfg["trainer"], adapt=cfg["mode"]
+        cfg["embedder"], read, Path(cfg["paths"]["cache"]), cfg["trainer"], adapt=cfg["mode"]
     )
     documents_per_second = corpus.num_docs / max(embeddings.seconds, 1e-9)
     log.info(

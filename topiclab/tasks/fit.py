@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from topiclab.data.corpus import Corpus
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.sources import load_corpus
-from topiclab.embed.embedder import Embeddings, embed_corpus, embed_words
+from topiclab.embed.embedder import Embeddings, corpus_as_read, embed_corpus, embed_words
 from topiclab.metrics.evaluate import evaluate
 from topiclab.models.base import TopicModel
 from topiclab.models.bundle import save_bundle
@@ -44,7 +44,8 @@ def fit_corpus(cfg: Mapping[str, Any], folder: Path, corpus: Corpus) -> dict[str
     check_sizes(cfg, corpus)
     cache = Path(cfg["paths"]["cache"])
     with clock("embed"):
-        embeddings = embed_corpus(cfg["embedder"], corpus, cache, cfg["trainer"], adapt=cfg["mode"])
+        read = corpus_as_read(corpus, cfg["embed_text"])
+        embeddings = embed_corpus(cfg["embedder"], read, cache, cfg["trainer"], adapt=cfg["mode"])
         datamodule = make_datamodule(cfg, corpus, embeddings)
     model = make_model(cfg, datamodule)
     with limited_threads(cfg["trainer"]["num_threads"]), wandb_logger(cfg, folder) as wandb_run:
@@ -124,7 +125,8 @@ def make_datamodule(cfg: Mapping[str, Any], corpus: Corpus, embeddings: Embeddin
             f"{'none' if corpus.labels is None else 'fewer'}; name data.label_column or use mode=zero_shot"
         )
     cache = Path(cfg["paths"]["cache"])
-    words = partial(embed_words, cfg["embedder"], corpus, cache, cfg["trainer"], adapt=cfg["mode"])
+    read = corpus_as_read(corpus, cfg["embed_text"])
+    words = partial(embed_words, cfg["embedder"], read, cache, cfg["trainer"], adapt=cfg["mode"])
     return TopicDataModule(
         corpus,
         embeddings.vectors,

@@ -20,7 +20,7 @@ def predict(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Write theta.npy (D, K) and topics.csv (id, main topic, its share and words, predicted label)."""
     fitted = load(Path(cfg["run"]).expanduser(), cfg["trainer"]["device"])
     ids, texts = load_texts(cfg["data"], cfg["paths"]["data"])
-    embeddings = fitted.embedder.encode(texts)
+    embeddings = fitted.embed(texts)
     theta = fitted.transform(texts, embeddings)
     labels = fitted.predict(texts, embeddings) if fitted.predicts_labels else [""] * len(texts)
     words = [" ".join(row) for row in fitted.topic_words(5)]
