@@ -128,7 +128,7 @@ def _adjoint(plan: Tensor, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _solve_laplacian(weights: Tensor, columns: Tensor, target: Tensor) -> Tensor:
-    """y with (diag(W 1) - W) y = target and columns @ y = 0; W (M, M) symmetric, nonnegative, target of sum 0.
+    """y with (diag(W 1) - W) y = target and columns @ y = 0; W (M, M) symmetric, nonnegative, target sum 0.
 
     The diagonal is summed from the off-diagonal weights, so that nothing cancels where plans are nearly
     one-to-one.
