@@ -59,6 +59,16 @@ def _check_task(cfg: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _check_objective(cfg: Mapping[str, Any]) -> Iterator[str]:
-    objective, teacher = cfg["objective"]["name"], cfg.get("teacher", {}).get("name", "none")
-    if objective in ("dsl", "mix") and teacher == "none":
-        yield f"objective={objective} needs soft labels, but teacher=none; add teacher=neighbours or use bow"
+    objective, teacher = cfg["objective"], cfg["teacher"]["name"]
+    needs_labels = objective["name"] in ("dsl", "mix") and cfg["task"]["name"] == "fit"
+    if needs_labels and teacher == "none":
+        yield (
+            f"objective={objective['name']} needs soft labels, but teacher=none; "
+            "add teacher=neighbours or use objective=bow"
+        )
+    if cfg["task"]["name"] == "teach" and teacher == "none":
+        yield "task=teach needs a teacher, but teacher=none; add teacher=neighbours"
+    if cfg["input"] == "teacher" and teacher == "none":
+        yield "input=teacher reads a teacher's state, but teacher=none; add a teacher or use input=embedder"
+    if objective.get("top_k") is not None and objective.get("top_share") is not None:
+        yield "objective.top_k and objective.top_share both cut the labels; give one of the two"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from topiclab.data.batch import Batch, Nonzeros
+from topiclab.data.datamodule import TopicDataModule
+from topiclab.teach.targets import Targets, distributions, raw_logits, softmax_of_counts, with_bow
 
 
 class Decoder(Protocol):
@@ -20,6 +23,10 @@ class Decoder(Protocol):
         """Nats (B,) of counts (n,) at the nonzeros of bow; a decoder knows the cheapest way."""
         ...
 
+    def soft_nll(self, theta: Tensor, targets: Nonzeros | Tensor, temperature: float) -> Tensor:
+        """Cross-entropy (B,) of target distributions with softmax(word logits / temperature)."""
+        ...
+
 
 class Objective(Protocol):
     """Called with the decoder, topic proportions (B, K) and the batch they belong to; nats per document (B,).
@@ -28,6 +35,10 @@ class Objective(Protocol):
     """
 
     def __call__(self, decoder: Decoder, theta: Tensor, batch: Batch) -> Tensor: ...
+
+    def targets(self, datamodule: TopicDataModule) -> Targets | None:
+        """What `batch.targets` shall hold of every document, or None."""
+        ...
 
 
 class BowNLL:
@@ -50,3 +61,88 @@ class BowNLL:
         bow = batch.bow
         per_token = self.weight * bow.lengths.clamp(min=1) ** (self.length_power - 1)
         return decoder.bag_nll(theta, bow, bow.counts * per_token[bow.docs])
+
+    def targets(self, datamodule: TopicDataModule) -> None:
+        return None
+
+
+class SoftLabelDivergence:
+    """weight * KL(target || student), the target made from a teacher's soft labels (DSL, arXiv 2602.17907).
+
+    weight * KL is the likelihood of `weight` pseudo-tokens drawn from the target, so a weight of 1000 nearly
+    switches the prior off beside bags of a few words: compare with `bow_normalized` at the same weight.
+    teacher_temperature, top_k, top_share, masking: see `teach.targets.distributions`.
+    bow_share: share of the target that is the document's own word frequencies.
+    student_temperature: the student is softmax(word logits / student_temperature).
+    loss: `kl`; `ce`, which leaves out the target's entropy and has the same gradient; `raw_logit_ce`,
+    published for ETM and ECRTM, where the teacher's logits themselves are the weights of the cross-entropy.
+    floor: probabilities below it, of target and student, are raised to it; published 1e-9.
+    """
+
+    def __init__(
+        self,
+        *,
+        weight: float,
+        teacher_temperature: float,
+        student_temperature: float,
+        top_k: int | None,
+        top_share: float | None,
+        masking: str,
+        bow_share: float,
+        loss: str,
+        floor: float,
+    ) -> None:
+        self.weight = weight
+        self.teacher_temperature, self.student_temperature = teacher_temperature, student_temperature
+        self.top_k, self.top_share, self.masking = top_k, top_share, masking
+        self.bow_share = bow_share
+        self.loss, self.floor = loss, floor
+
+    def targets(self, datamodule: TopicDataModule) -> Targets:
+        targets = self.teacher_targets(datamodule)
+        return with_bow(targets, datamodule.corpus.bow, self.bow_share) if self.bow_share else targets
+
+    def teacher_targets(self, datamodule: TopicDataModule) -> Targets:
+        labels = datamodule.soft_labels
+        if self.loss == "raw_logit_ce":
+            return raw_logits(labels)
+        return distributions(labels, self.teacher_temperature, self.top_k, self.top_share, self.masking)
+
+    def __call__(self, decoder: Decoder, theta: Tensor, batch: Batch) -> Tensor:
+        targets, entropy = batch.targets, batch.target_entropy
+        assert targets is not None
+        assert entropy is not None
+        if self.floor:
+            return self.weight * floored_divergence(
+                dense(targets), decoder.decode(theta) / self.student_temperature, self.floor
+            )
+        if self.loss == "raw_logit_ce":
+            log_probs = (decoder.decode(theta) / self.student_temperature).log_softmax(dim=1)
+            return -self.weight * (dense(targets) * log_probs).sum(dim=1)
+        cross_entropy = decoder.soft_nll(theta, targets, self.student_temperature)
+        return self.weight * (cross_entropy - entropy if self.loss == "kl" else cross_entropy)
+
+
+class BowSoftmaxDivergence(SoftLabelDivergence):
+    """The same with softmax(counts / teacher_temperature) as target, the published ablation.
+
+    Absent words keep a mass close to that of words that occur, so it says little of what an honest BoW target
+    does.
+    """
+
+    def teacher_targets(self, datamodule: TopicDataModule) -> Targets:
+        return softmax_of_counts(datamodule.corpus.bow, self.teacher_temperature)
+
+
+def floored_divergence(targets: Tensor, word_logits: Tensor, floor: float) -> Tensor:
+    """KL (B,) of probabilities raised to the floor, not scaled to sum 1 again."""
+    student, target = word_logits.softmax(dim=1).clamp(min=floor), targets.clamp(min=floor)
+    return (target * (target.log() - student.log())).sum(dim=1)
+
+
+def dense(targets: Nonzeros | Tensor) -> Tensor:
+    """(B, V)."""
+    if isinstance(targets, Tensor):
+        return targets
+    filled = torch.zeros(len(targets.lengths), targets.num_words, device=targets.counts.device)
+    return filled.index_put((targets.docs, targets.words), targets.counts, accumulate=True)

@@ -73,12 +73,16 @@ class Batch:
 
     rows: (B,) rows of the corpus.  bow: their counts.  embeddings: (B, E) float32 or None.
     labels: (B,) int64, -1 without label; None unless the mode shows labels to the model.
+    targets: word distributions to match, as nonzeros or (B, V) float32; None unless the objective has some.
+    target_entropy: (B,) nats of the targets, with them.
     """
 
     rows: Tensor
     bow: Nonzeros
     embeddings: Tensor | None = None
     labels: Tensor | None = None
+    targets: Nonzeros | Tensor | None = None
+    target_entropy: Tensor | None = None
 
 
 @dataclass
@@ -88,6 +92,8 @@ class DocumentTensors:
     bow: SparseCounts
     embeddings: Tensor | None = None
     labels: Tensor | None = None
+    targets: SparseCounts | Tensor | None = None
+    target_entropy: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.bow.lengths)
@@ -95,17 +101,33 @@ class DocumentTensors:
     def to(self, device: torch.device) -> DocumentTensors:
         move = lambda tensor: None if tensor is None else tensor.to(device)  # noqa: E731
         return replace(
-            self, bow=self.bow.to(device), embeddings=move(self.embeddings), labels=move(self.labels)
+            self,
+            bow=self.bow.to(device),
+            embeddings=move(self.embeddings),
+            labels=move(self.labels),
+            targets=move(self.targets),
+            target_entropy=move(self.target_entropy),
         )
 
     def batches(self, rows: Tensor, count: int) -> Iterator[Batch]:
         """The given documents in count parts of nearly equal size; their counts are gathered once for all."""
         parts = rows.tensor_split(count)
+        sizes = [len(part) for part in parts]
         pick = lambda tensor, part: None if tensor is None else tensor[part]  # noqa: E731
-        for part, bow in zip(
-            parts, self.bow.permuted(rows).split([len(part) for part in parts]), strict=True
-        ):
-            yield Batch(part, bow, pick(self.embeddings, part), pick(self.labels, part))
+        targets: Iterator[Nonzeros | Tensor | None] = (
+            self.targets.permuted(rows).split(sizes)
+            if isinstance(self.targets, SparseCounts)
+            else (None if self.targets is None else self.targets[part].float() for part in parts)
+        )
+        for part, bow, target in zip(parts, self.bow.permuted(rows).split(sizes), targets, strict=True):
+            yield Batch(
+                part,
+                bow,
+                pick(self.embeddings, part),
+                pick(self.labels, part),
+                target,
+                pick(self.target_entropy, part),
+            )
 
 
 def tensors_of(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import lightning as L
 import numpy as np
@@ -15,6 +16,11 @@ from topiclab.data.cache import cached_arrays, key_hash
 from topiclab.data.corpus import SPLITS, Corpus
 from topiclab.data.neighbours import nearest_neighbours
 
+if TYPE_CHECKING:
+    from topiclab.teach.soft_labels import SoftLabels
+
+SEARCHED_NEIGHBOURS = 32  # found in one search, from which smaller numbers are taken
+
 
 class TopicDataModule(L.LightningDataModule):
     """Documents of one corpus; one Lightning batch is one epoch, which the model cuts into mini-batches
@@ -22,7 +28,9 @@ class TopicDataModule(L.LightningDataModule):
 
     embeddings: (D, E) float32 or None.  shows_labels: only then do labels reach a model.
     embedding_key names the embeddings in caches; cache_root is where derived arrays (neighbours) are kept.
-    word_vectors: makes (V, E') word vectors on first use, for decoders that start from them.
+    word_vectors: makes (V, E') word vectors on first use, for decoders that start from them; of the words in a
+    template, if one is given.
+    teach: makes the soft labels of this data module on first use; None without a teacher.
     """
 
     def __init__(
@@ -33,7 +41,8 @@ class TopicDataModule(L.LightningDataModule):
         shows_labels: bool = False,
         embedding_key: str | None = None,
         cache_root: Path | None = None,
-        word_vectors: Callable[[], np.ndarray] | None = None,
+        word_vectors: Callable[..., np.ndarray] | None = None,
+        teach: Callable[[TopicDataModule], SoftLabels] | None = None,
     ) -> None:
         super().__init__()
         if embeddings is not None and len(embeddings) != corpus.num_docs:
@@ -48,13 +57,24 @@ class TopicDataModule(L.LightningDataModule):
         self.embedding_key = embedding_key
         self.cache_root = cache_root
         self.word_vectors = word_vectors
+        self.teach = teach
         self.train_rows = corpus.rows("train")
         self.val_rows = corpus.rows("val")
 
     @property
     def fingerprint(self) -> str:
-        """sha256 over corpus and embeddings: what a checkpoint can be gone on from with."""
-        return key_hash({"corpus": self.corpus.fingerprint, "embedding": self.embedding_key})
+        """sha256 over corpus, embeddings and the soft labels in use: what a checkpoint can be gone on from
+        with."""
+        labels = vars(self).get("soft_labels")
+        key = {"corpus": self.corpus.fingerprint, "embedding": self.embedding_key}
+        return key_hash(key if labels is None else {**key, "soft_labels": labels.key})
+
+    @cached_property
+    def soft_labels(self) -> SoftLabels:
+        """What the teacher says of every document; ValueError without a teacher."""
+        if self.teach is None:
+            raise ValueError("this objective needs soft labels; add teacher=neighbours, or use objective=bow")
+        return self.teach(self)
 
     @property
     def embedding_dim(self) -> int:
@@ -85,15 +105,36 @@ class TopicDataModule(L.LightningDataModule):
         return np.asarray(self.embeddings)[self.train_rows]
 
     def train_neighbours(self, num_neighbours: int) -> np.ndarray:
-        """Nearest training documents of each training document, computed once per embedding; (N, k) int32."""
+        """Nearest training documents of each training document, itself excluded; (N, k) int32 places among
+        the training rows, nearest first."""
+        return self._neighbours("train", num_neighbours)
+
+    def all_neighbours(self, num_neighbours: int) -> np.ndarray:
+        """Nearest training documents of every document, itself excluded; (D, k) int32 places as above."""
+        train = self.train_neighbours(num_neighbours)
+        found = np.empty((self.corpus.num_docs, train.shape[1]), np.int32)
+        found[self.train_rows] = train
+        others = np.setdiff1d(np.arange(self.corpus.num_docs), self.train_rows)
+        found[others] = self._neighbours("others", train.shape[1])
+        return found
+
+    def _neighbours(self, of: str, num_neighbours: int) -> np.ndarray:
+        """Searched once per embedding and split, for at least SEARCHED_NEIGHBOURS."""
+        searched = max(num_neighbours, SEARCHED_NEIGHBOURS)
         key = {
             "embedding": self.embedding_key,
             "rows": key_hash({"rows": self.train_rows.tolist()}),
-            "k": num_neighbours,
+            "of": of,
+            "k": searched,
         }
+
+        def search() -> dict[str, np.ndarray]:
+            others = np.setdiff1d(np.arange(self.corpus.num_docs), self.train_rows)
+            queries = None if of == "train" else np.asarray(self.embeddings)[others]
+            return {"rows": nearest_neighbours(self.train_embeddings, searched, queries)}
+
         root = self.cache_root if self.embedding_key else None
-        compute = partial(nearest_neighbours, self.train_embeddings, num_neighbours)
-        return np.asarray(cached_arrays(root, "neighbours", key, lambda: {"rows": compute()})["rows"])
+        return np.asarray(cached_arrays(root, "neighbours", key, search)["rows"])[:, :num_neighbours]
 
     def train_dataloader(self) -> list[int]:
         return [0]

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch.nn.functional import normalize
 
 
-def nearest_neighbours(vectors: np.ndarray, num_neighbours: int, block: int = 1024) -> np.ndarray:
-    """The rows with the highest cosine to each row, itself excluded; exact, by blocks of one matrix product.
+def nearest_neighbours(
+    vectors: np.ndarray, num_neighbours: int, queries: np.ndarray | None = None, block: int = 1024
+) -> np.ndarray:
+    """The rows with the highest cosine to each query; exact, by blocks of one matrix product.
 
-    vectors: (N, E).  Returns (N, min(num_neighbours, N - 1)) int32, nearest first.
+    vectors: (N, E).  queries: (M, E); without them each row asks for the others, itself excluded.
+    Returns (M, num_neighbours) int32, nearest first; fewer columns where there are fewer rows.
     """
-    unit = torch.nn.functional.normalize(
-        torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float32)), dim=1
-    )
-    num_neighbours = min(num_neighbours, len(unit) - 1)
+    index = _unit(vectors)
+    asking = index if queries is None else _unit(queries)
+    num_neighbours = min(num_neighbours, len(index) - (queries is None))
     found = []
-    for start in range(0, len(unit), block):
-        cosine = unit[start : start + block] @ unit.T
-        rows = torch.arange(len(cosine))
-        cosine[rows, rows + start] = -2.0
+    for start in range(0, len(asking), block):
+        cosine = asking[start : start + block] @ index.T
+        if queries is None:
+            rows = torch.arange(len(cosine))
+            cosine[rows, rows + start] = -2.0
         found.append(cosine.topk(num_neighbours, dim=1).indices.int())
-    return torch.cat(found).numpy()
+    return torch.cat(found).numpy() if found else np.empty((0, num_neighbours), np.int32)
+
+
+def _unit(vectors: np.ndarray) -> torch.Tensor:
+    return normalize(torch.from_numpy(np.array(vectors, dtype=np.float32)), dim=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,9 +14,9 @@ from lightning.pytorch.loggers import Logger
 from scipy import sparse
 from torch import Tensor, nn
 
-from topiclab.data.batch import Batch, DocumentTensors, Nonzeros, tensors_of
+from topiclab.data.batch import Batch, DocumentTensors, Nonzeros, SparseCounts, tensors_of
 from topiclab.data.datamodule import TopicDataModule
-from topiclab.nn.likelihood import softmax_nll
+from topiclab.nn.likelihood import softmax_nll, tempered_nll
 from topiclab.objectives import Objective
 from topiclab.result import TopicResult, rank_words
 
@@ -94,6 +95,12 @@ class TopicModel(L.LightningModule):
         """Nats (B,) of counts (n,) at the nonzeros of bow; overridden where there is a cheaper way."""
         return softmax_nll(self.decode(theta), bow, counts)
 
+    def soft_nll(self, theta: Tensor, targets: Nonzeros | Tensor, temperature: float) -> Tensor:
+        """Cross-entropy (B,) of targets with softmax(word logits / temperature); overridden like `bag_nll`."""
+        if temperature == 1 and isinstance(targets, Nonzeros):
+            return self.bag_nll(theta, targets, targets.counts)
+        return tempered_nll(self.decode(theta), targets, temperature)
+
     def beta(self) -> Tensor:
         """Word distributions of the topics (K, V)."""
         raise NotImplementedError
@@ -113,8 +120,16 @@ class TopicModel(L.LightningModule):
         )
 
     def attach(self, datamodule: TopicDataModule) -> None:
-        """Take the documents as tensors onto this module's device."""
-        self._documents = datamodule.documents.to(self.device)
+        """Take the documents, and the objective's targets, as tensors onto this module's device."""
+        documents = datamodule.documents
+        if (targets := self.objective.targets(datamodule)) is not None:
+            values = targets.values
+            documents = replace(
+                documents,
+                targets=SparseCounts(values) if sparse.issparse(values) else torch.from_numpy(values),
+                target_entropy=torch.from_numpy(targets.entropy),
+            )
+        self._documents = documents.to(self.device)
         self._train_rows = torch.from_numpy(datamodule.train_rows).to(self.device)
         self._val_rows = torch.from_numpy(datamodule.val_rows).to(self.device)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from topiclab.data.batch import Nonzeros
+from topiclab.nn.sampled_product import sampled_product
 
 SAFE_EXPONENT = 60.0  # exp of a row's largest logit is then far from overflow and underflow in float32
 
@@ -22,12 +23,23 @@ def softmax_nll(word_logits: Tensor, bow: Nonzeros, counts: Tensor) -> Tensor:
     return -_sum_by_document(bow, counts * (word_logits[bow.docs, bow.words] - log_total[bow.docs]))
 
 
+def tempered_nll(word_logits: Tensor, targets: Nonzeros | Tensor, temperature: float) -> Tensor:
+    """Cross-entropy (B,) of targets with softmax(word_logits / temperature).
+
+    word_logits: (B, V).  targets: distributions, as (B, V) or as the nonzeros of such.
+    """
+    logits = word_logits.float() / temperature
+    if not isinstance(targets, Tensor):
+        return softmax_nll(logits, targets, targets.counts)
+    return targets.sum(dim=1) * logits.logsumexp(dim=1) - (targets * logits).sum(dim=1)
+
+
 def mixture_nll(theta: Tensor, beta: Tensor, bow: Nonzeros, counts: Tensor) -> Tensor:
     """Nats per document (B,) of counts under theta @ beta, whose B x V product is never formed.
 
     theta: (B, K).  beta: (K, V) word distributions.  counts: (n,), one for each nonzero of bow.
     """
-    probs = (theta[bow.docs] * beta.T[bow.words]).sum(dim=1)
+    probs = sampled_product(theta, beta, bow)
     return -_sum_by_document(bow, counts * (probs + 1e-10).log())
 
 

@@ -28,6 +28,7 @@ from topiclab.models.base import TopicModel
 from topiclab.models.bundle import save_bundle
 from topiclab.models.estimator import Estimator
 from topiclab.result import TopicResult
+from topiclab.teach.soft_labels import soft_labels
 from topiclab.wandb_log import log_results, wandb_logger
 
 log = logging.getLogger(__name__)
@@ -127,6 +128,7 @@ def make_datamodule(cfg: Mapping[str, Any], corpus: Corpus, embeddings: Embeddin
     cache = Path(cfg["paths"]["cache"])
     read = corpus_as_read(corpus, cfg["embed_text"])
     words = partial(embed_words, cfg["embedder"], read, cache, cfg["trainer"], adapt=cfg["mode"])
+    has_teacher = cfg["teacher"]["name"] != "none"
     return TopicDataModule(
         corpus,
         embeddings.vectors,
@@ -134,6 +136,7 @@ def make_datamodule(cfg: Mapping[str, Any], corpus: Corpus, embeddings: Embeddin
         embedding_key=embeddings.key,
         cache_root=cache,
         word_vectors=words,
+        teach=partial(soft_labels, cfg["teacher"], trainer=cfg["trainer"]) if has_teacher else None,
     )
 
 

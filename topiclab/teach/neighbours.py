@@ -1,0 +1,63 @@
+"""Neighbours as teacher: a document's soft label is the mean TF-IDF bag of its nearest neighbours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.preprocessing import normalize
+
+if TYPE_CHECKING:
+    from topiclab.data.datamodule import TopicDataModule
+
+
+class NeighbourTeacher:
+    """Retrieval in embedding space: what the nearest training documents say, a document would say.
+
+    Z_dv = (share of word v in document d) * ln(1 + N / df_v); the label is the mean of Z over the document
+    and its num_neighbours nearest training documents by cosine, scaled to sum 1. It needs no language model,
+    and a document without known words gets its neighbours' words. Held-out documents are no one's neighbours.
+    """
+
+    def __init__(self, num_neighbours: int) -> None:
+        self.num_neighbours = num_neighbours
+
+    def fingerprint(self, datamodule: TopicDataModule) -> dict[str, Any]:
+        return {
+            "teacher": "neighbours",
+            "version": 1,
+            "num_neighbours": self.num_neighbours,
+            "corpus": datamodule.corpus.fingerprint,
+            "embedding": datamodule.embedding_key,
+        }
+
+    def prepare(self, datamodule: TopicDataModule) -> dict[str, Any]:
+        self.bags = tfidf_bags(datamodule.corpus.bow, datamodule.train_rows)
+        self.train_rows = datamodule.train_rows
+        self.neighbours = datamodule.all_neighbours(self.num_neighbours)
+        mean = np.asarray(self.bags[self.train_rows].sum(axis=0)).ravel()
+        self.background = mean / mean.sum()
+        return {"num_neighbours": int(self.neighbours.shape[1])}
+
+    def label(self, rows: np.ndarray) -> tuple[np.ndarray, None]:
+        """Log-probabilities (n, V), -inf at words that no neighbour uses."""
+        near = self.train_rows[self.neighbours[rows]]
+        graph = sparse.csr_matrix(
+            (np.ones(near.size, np.float32), near.ravel(), np.arange(0, near.size + 1, near.shape[1])),
+            (len(rows), self.bags.shape[0]),  # type: ignore[misc]
+        )
+        said = np.asarray((graph @ self.bags + self.bags[rows]).todense(), np.float32)
+        mass = said.sum(axis=1, keepdims=True)
+        said = np.where(mass > 0, said / np.where(mass > 0, mass, 1), self.background)
+        with np.errstate(divide="ignore"):
+            return np.log(said).astype(np.float32), None
+
+
+def tfidf_bags(bow: sparse.csr_matrix, train_rows: np.ndarray) -> sparse.csr_matrix:
+    """Word shares of each document times ln(1 + N / df), counted over the training documents; (D, V) float32."""
+    train = bow[train_rows]
+    frequency = np.bincount(train.indices, minlength=bow.get_shape()[1])
+    weights = np.log1p(len(train_rows) / np.maximum(frequency, 1))
+    shares: Any = normalize(bow.astype(np.float32), norm="l1")
+    return sparse.csr_matrix(shares @ sparse.diags(weights), dtype=np.float32)

@@ -1,0 +1,59 @@
+"""Soft labels that were made elsewhere: a folder of the cache, or a copy of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from topiclab.data.cache import MANIFEST, load_array
+from topiclab.teach.soft_labels import text_key
+
+if TYPE_CHECKING:
+    from topiclab.data.datamodule import TopicDataModule
+
+
+class PrecomputedTeacher:
+    """Reads the labels that `task=teach` wrote, for instance on another machine, if they are of this corpus.
+
+    path: the folder that task=teach named; its manifest says of which texts and vocabulary its labels are.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.folder = Path(path).expanduser()
+
+    def fingerprint(self, datamodule: TopicDataModule) -> dict[str, Any]:
+        manifest = self._manifest()
+        for name, digest in text_key(datamodule).items():
+            if manifest["inputs"].get(name) != digest:
+                raise ValueError(
+                    f"teacher.path={self.folder} holds soft labels of other {name} than those of "
+                    f"{datamodule.corpus.name}; use the same data settings as its task=teach, or teach again"
+                )
+        return {"teacher": "precomputed", "inputs": manifest["inputs"]}
+
+    def _manifest(self) -> dict[str, Any]:
+        try:
+            return json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"teacher.path={self.folder} holds no soft labels ({error}); give the folder that "
+                "task=teach named"
+            ) from error
+
+    def prepare(self, datamodule: TopicDataModule) -> dict[str, Any]:
+        self.arrays = {path.stem: load_array(path) for path in self.folder.glob("*.npy")}
+        self.num_words = datamodule.corpus.num_words
+        return {"copied_from": str(self.folder)}
+
+    def label(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """The stored logits (n, V), -inf at words that were not stored, and the stored vectors."""
+        values = self.arrays["logits"][rows].astype(np.float32) + self.arrays["peaks"][rows, None]
+        if "words" in self.arrays:
+            logits = np.full((len(rows), self.num_words), -np.inf, np.float32)
+            np.put_along_axis(logits, self.arrays["words"][rows].astype(np.int64), values, axis=1)
+            values = logits
+        vectors = self.arrays.get("vectors")
+        return values, None if vectors is None else vectors[rows]

@@ -1,0 +1,226 @@
+"""Soft labels of a corpus: what a teacher says of every document, through the cache."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from hydra.utils import get_class
+from tqdm import tqdm
+
+from topiclab.data.cache import Cache, atomic_file, key_hash
+
+if TYPE_CHECKING:
+    from topiclab.data.datamodule import TopicDataModule
+
+log = logging.getLogger(__name__)
+
+SHARD_DOCS = 1024
+LOWEST = -65504.0  # the least finite float16
+OPTIONAL_ARRAYS = ("words", "residual", "vectors")
+DRIVER_OPTIONS = ("_target_", "name", "temperature", "top_k")
+
+
+class Teacher(Protocol):
+    """Says for each document how likely it finds every word of the vocabulary."""
+
+    def fingerprint(self, datamodule: TopicDataModule) -> dict[str, Any]:
+        """Plain JSON: all that the labels depend on besides the texts and the vocabulary."""
+        ...
+
+    def prepare(self, datamodule: TopicDataModule) -> dict[str, Any]:
+        """Load or search what `label` needs; facts for the manifest. ValueError for what it cannot teach."""
+        ...
+
+    def label(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Logits (n, V) float32, -inf for an impossible word, and input vectors (n, E) or None, of rows."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class SoftLabels:
+    """Logits of D documents over V words, all of them or each document's top k.
+
+    logits: float16, each row shifted so that its largest is 0; (D, V), or (D, k) at `words`.
+    words: (D, k) int32 by descending logit, or None where all words are stored.
+    peaks: (D,) float32, what was taken off each row.
+    residual: (D,) float32, at temperature 1 the share of the words left out; None where none is.
+    vectors: (D, E) the teacher's state of each document, or None.
+    key: sha256 of all they depend on.  seconds: of this call, near 0 when is_cached.
+    """
+
+    logits: np.ndarray
+    words: np.ndarray | None
+    peaks: np.ndarray
+    residual: np.ndarray | None
+    vectors: np.ndarray | None
+    num_words: int
+    key: str
+    manifest: dict[str, Any]
+    is_cached: bool
+    seconds: float
+
+    @property
+    def num_docs(self) -> int:
+        return len(self.logits)
+
+    def most_likely(self, rows: np.ndarray, num: int) -> np.ndarray:
+        """Ids (n, num) of the words that the teacher finds likeliest, in order."""
+        if self.words is not None:
+            return self.words[rows, :num]
+        return np.argsort(-self.logits[rows].astype(np.float32), axis=1, kind="stable")[:, :num]
+
+    def raw_logits(self, rows: slice) -> np.ndarray:
+        """(n, V) float32 as the teacher gave them, -inf at words that are not stored."""
+        values = self.logits[rows].astype(np.float32) + self.peaks[rows, None]
+        if self.words is None:
+            return values
+        dense = np.full((len(values), self.num_words), -np.inf, np.float32)
+        np.put_along_axis(dense, self.words[rows].astype(np.int64), values, axis=1)
+        return dense
+
+
+def make_teacher(teacher: Mapping[str, Any], trainer: Mapping[str, Any]) -> Teacher:
+    """The object of a `conf/teacher` group; `trainer` gives device and precision where they matter."""
+    options = {name: value for name, value in teacher.items() if name not in DRIVER_OPTIONS}
+    target: Any = get_class(teacher["_target_"])
+    if "device" in inspect.signature(target).parameters:
+        options |= {"device": trainer.get("device", "auto"), "precision": trainer.get("precision", "auto")}
+    return target(**options)
+
+
+def soft_labels(
+    teacher_cfg: Mapping[str, Any], datamodule: TopicDataModule, trainer: Mapping[str, Any]
+) -> SoftLabels:
+    """What the teacher of the `teacher` group says of every document, from the cache where it has it.
+
+    Filled in shards of documents, so an interrupted pass goes on where it stopped.
+    """
+    started = time.perf_counter()
+    teacher = make_teacher(teacher_cfg, trainer)
+    key = {
+        **text_key(datamodule),
+        "teacher": teacher.fingerprint(datamodule),
+        "top_k": teacher_cfg["top_k"],
+    }
+
+    def fill(folder: Path) -> dict[str, Any]:
+        shards = list(range(0, datamodule.corpus.num_docs, SHARD_DOCS))
+        missing = [start for start in shards if not _shard(folder, start).exists()]
+        if len(missing) < len(shards):
+            log.info("resuming: %d of %d shards are there", len(shards) - len(missing), len(shards))
+        facts = teacher.prepare(datamodule)
+        bar = tqdm(missing, unit_scale=SHARD_DOCS, unit="docs", desc="teaching", disable=None)
+        for start in bar:
+            rows = np.arange(start, min(start + SHARD_DOCS, datamodule.corpus.num_docs))
+            arrays = pack(*teacher.label(rows), teacher_cfg["top_k"], rows)
+            with atomic_file(_shard(folder, start)) as stream:
+                np.savez(stream, **arrays)  # type: ignore[arg-type]
+        silent = _join(folder, [_shard(folder, start) for start in shards])
+        if silent:
+            _tell_silent(silent, datamodule.corpus.num_docs)
+        return {**facts, "num_uninformative": silent}
+
+    if datamodule.cache_root is None:
+        with TemporaryDirectory() as folder:
+            manifest, is_cached = fill(Path(folder)), False
+            arrays = {path.stem: np.load(path, allow_pickle=False) for path in Path(folder).glob("*.npy")}
+    else:
+        entry = Cache(datamodule.cache_root).entry("soft_labels", key, fill, is_resumable=True)
+        arrays, manifest, is_cached = entry.arrays(), entry.manifest, entry.is_cached
+    return SoftLabels(
+        **(dict.fromkeys(OPTIONAL_ARRAYS) | arrays),
+        num_words=datamodule.corpus.num_words,
+        key=key_hash(key),
+        manifest=manifest,
+        is_cached=is_cached,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def text_key(datamodule: TopicDataModule) -> dict[str, str]:
+    """What soft labels are of: texts and vocabulary, in order."""
+    corpus = datamodule.corpus
+    return {"texts": corpus.text_fingerprint, "vocabulary": key_hash({"words": list(corpus.vocab)})}
+
+
+def pack(
+    logits: np.ndarray, vectors: np.ndarray | None, top_k: int | None, rows: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The arrays of one shard, see SoftLabels; ValueError names the documents whose logits are no numbers."""
+    if (bad := np.isnan(logits).any(axis=1) | np.isposinf(logits).any(axis=1)).any():
+        shown = ", ".join(map(str, rows[bad][:5]))
+        raise ValueError(
+            f"the teacher gave logits that are not numbers for {int(bad.sum())} documents (rows {shown}); "
+            "use trainer.precision=fp32, or leave these documents out"
+        )
+    peaks = logits.max(axis=1)
+    if (empty := np.isneginf(peaks)).any():
+        raise ValueError(
+            f"the teacher finds every word impossible for {int(empty.sum())} documents (rows "
+            f"{', '.join(map(str, rows[empty][:5]))}); use another teacher, or leave these documents out"
+        )
+    shifted = logits - peaks[:, None]
+    arrays = {"peaks": peaks.astype(np.float32)}
+    if top_k is not None and top_k < logits.shape[1]:
+        kept = np.argpartition(-shifted, top_k, axis=1)[:, :top_k]
+        values = np.take_along_axis(shifted, kept, axis=1)
+        order = np.lexsort((kept, -values), axis=1)
+        kept, values = np.take_along_axis(kept, order, axis=1), np.take_along_axis(values, order, axis=1)
+        mass = np.exp(shifted).sum(axis=1)
+        arrays["residual"] = (1 - np.exp(values).sum(axis=1) / mass).clip(0, 1).astype(np.float32)
+        arrays["words"] = kept.astype(np.int32)
+        shifted = values
+    finite = np.isfinite(shifted)
+    arrays["logits"] = np.where(finite, shifted.clip(LOWEST, 0), -np.inf).astype(np.float16)
+    arrays["is_silent"] = (logits.min(axis=1) == peaks) if logits.shape[1] > 1 else np.zeros(len(rows), bool)
+    return arrays if vectors is None else {**arrays, "vectors": vectors.astype(np.float32)}
+
+
+def _shard(folder: Path, start: int) -> Path:
+    return folder / f"shard-{start:09d}.npz"
+
+
+def _join(folder: Path, shards: list[Path]) -> int:
+    """One file per array, one shard in memory at a time; how many documents have equal logits."""
+    silent = 0
+    with np.load(shards[0], allow_pickle=False) as first:
+        facts = {name: (first[name].shape[1:], first[name].dtype) for name in first.files}
+    facts.pop("is_silent")
+    num_docs = 0
+    for path in shards:
+        with np.load(path, allow_pickle=False) as arrays:
+            silent += int(arrays["is_silent"].sum())
+            num_docs += len(arrays["peaks"])
+    joined = {
+        name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, (num_docs, *shape))
+        for name, (shape, dtype) in facts.items()
+    }
+    start = 0
+    for path in shards:
+        with np.load(path, allow_pickle=False) as arrays:
+            stop = start + len(arrays["peaks"])
+            for name, target in joined.items():
+                target[start:stop] = arrays[name]
+            start = stop
+    for target in joined.values():
+        target.flush()
+    for path in shards:
+        path.unlink()
+    return silent
+
+
+def _tell_silent(silent: int, num_docs: int) -> None:
+    if silent == num_docs:
+        raise ValueError(
+            "the teacher finds all words equally likely for every document, so it teaches nothing; "
+            "use another teacher"
+        )
+    log.warning("the teacher finds all words equally likely for %d of %d documents", silent, num_docs)

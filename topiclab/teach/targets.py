@@ -1,0 +1,140 @@
+"""Targets: the word distributions that a student is asked to match, made from soft labels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from topiclab.teach.soft_labels import SoftLabels
+
+BLOCK_DOCS = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """One distribution over the words for each of D documents.
+
+    values: CSR (D, V) float32 where most words have none, else (D, V) float16.
+    entropy: (D,) float32, nats: cross-entropy minus this is the divergence.
+    """
+
+    values: sparse.csr_matrix | np.ndarray
+    entropy: np.ndarray
+
+
+def distributions(
+    labels: SoftLabels,
+    temperature: float,
+    top_k: int | None = None,
+    top_share: float | None = None,
+    masking: str = "drop",
+) -> Targets:
+    """softmax(logits / temperature), sharper below 1 and flatter above.
+
+    top_k: only each document's k likeliest words; top_share: ceil(top_share * V) of them.
+    masking: what becomes of the others: `drop` gives them no mass, so that the kept words sum to 1;
+    `zero_logit` sets their logit to 0, as published for ETM and ECRTM, which gives them mass whenever kept
+    logits are low.
+    """
+    if top_share is not None:
+        top_k = math.ceil(top_share * labels.num_words)
+    if masking == "zero_logit" and top_k is not None:
+        return _in_blocks(
+            labels, lambda rows: _softmax(_zeroed(labels.raw_logits(rows), top_k) / temperature)
+        )
+    if labels.words is None and (top_k is None or top_k >= labels.num_words):
+        return _in_blocks(labels, lambda rows: _softmax(labels.logits[rows].astype(np.float32) / temperature))
+    return _sparse(labels, temperature, top_k)
+
+
+def _sparse(labels: SoftLabels, temperature: float, top_k: int | None) -> Targets:
+    stored = labels.logits.shape[1]
+    num_kept = stored if top_k is None else top_k
+    if num_kept > stored:
+        raise ValueError(
+            f"objective.top_k={num_kept}, but only the {stored} likeliest words of each document are stored; "
+            "raise teacher.top_k"
+        )
+    if labels.words is None:
+        words = np.argpartition(-labels.logits.astype(np.float32), num_kept - 1, axis=1)[:, :num_kept]
+        logits = np.take_along_axis(labels.logits, words, axis=1)
+    else:
+        words, logits = np.array(labels.words[:, :num_kept]), labels.logits[:, :num_kept]
+    probs = _softmax(logits.astype(np.float32) / temperature)
+    offsets = np.arange(0, probs.size + 1, num_kept)
+    values = sparse.csr_matrix((probs.ravel(), words.ravel(), offsets), (labels.num_docs, labels.num_words))
+    values.eliminate_zeros()
+    values.sort_indices()
+    return Targets(values, _entropy(probs))
+
+
+def _in_blocks(labels: SoftLabels, compute) -> Targets:
+    """Dense targets, a block of documents at a time."""
+    values = np.empty((labels.num_docs, labels.num_words), np.float16)
+    entropy = np.empty(labels.num_docs, np.float32)
+    for start in range(0, labels.num_docs, BLOCK_DOCS):
+        rows = slice(start, min(start + BLOCK_DOCS, labels.num_docs))
+        probs = compute(rows)
+        values[rows], entropy[rows] = probs, _entropy(probs)
+    return Targets(values, entropy)
+
+
+def _zeroed(logits: np.ndarray, top_k: int) -> np.ndarray:
+    threshold = -np.partition(-logits, top_k - 1, axis=1)[:, top_k - 1 : top_k]
+    return np.where(logits >= threshold, logits, 0)
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def _entropy(probs: np.ndarray) -> np.ndarray:
+    return -(probs * np.log(np.where(probs > 0, probs, 1))).sum(axis=1).astype(np.float32)
+
+
+def raw_logits(labels: SoftLabels) -> Targets:
+    """The teacher's logits as they are, which are no distributions: the published weights of ETM and ECRTM.
+
+    ValueError where the stored labels hold only each document's likeliest words.
+    """
+    if labels.words is not None:
+        raise ValueError("objective.loss=raw_logit_ce weighs all words; store them with teacher.top_k=null")
+    values = (labels.logits.astype(np.float32) + labels.peaks[:, None]).astype(np.float16)
+    return Targets(values, np.zeros(labels.num_docs, np.float32))
+
+
+def with_bow(targets: Targets, bow: sparse.csr_matrix, share: float) -> Targets:
+    """share of each target replaced by the document's own words; an empty document keeps its target."""
+    lengths = np.asarray(bow.sum(axis=1)).ravel()
+    weights = np.where(lengths > 0, share / np.maximum(lengths, 1), 0)
+    kept = np.where(lengths > 0, 1 - share, 1).astype(np.float32)
+    own = sparse.csr_matrix(sparse.diags(weights) @ bow, dtype=np.float32)
+    if sparse.issparse(targets.values):
+        values = sparse.csr_matrix(sparse.diags(kept) @ targets.values + own, dtype=np.float32)
+        values.sort_indices()
+        logs = values.data * np.log(values.data)
+        docs = np.repeat(np.arange(len(lengths)), np.diff(values.indptr))
+        return Targets(values, -np.bincount(docs, logs, len(lengths)).astype(np.float32))
+    mixed = np.empty_like(targets.values)
+    entropy = np.empty(len(lengths), np.float32)
+    for start in range(0, len(lengths), BLOCK_DOCS):
+        rows = slice(start, start + BLOCK_DOCS)
+        probs = targets.values[rows].astype(np.float32) * kept[rows, None] + own[rows].toarray()
+        mixed[rows], entropy[rows] = probs, _entropy(probs)
+    return Targets(mixed, entropy)
+
+
+def softmax_of_counts(bow: sparse.csr_matrix, temperature: float) -> Targets:
+    """softmax(counts / temperature) over all words: published as BoW target; nearly uniform for short texts."""
+    num_docs, num_words = bow.get_shape()
+    values = np.empty((num_docs, num_words), np.float16)
+    entropy = np.empty(num_docs, np.float32)
+    for start in range(0, num_docs, BLOCK_DOCS):
+        rows = slice(start, start + BLOCK_DOCS)
+        probs = _softmax(bow[rows].toarray().astype(np.float32) / temperature)
+        values[rows], entropy[rows] = probs, _entropy(probs)
+    return Targets(values, entropy)
