@@ -96,7 +96,7 @@ class TopicModel(L.LightningModule):
         return softmax_nll(self.decode(theta), bow, counts)
 
     def soft_nll(self, theta: Tensor, targets: Nonzeros | Tensor, temperature: float) -> Tensor:
-        """Cross-entropy (B,) of targets with softmax(word logits / temperature); overridden like `bag_nll`."""
+        """Cross-entropy (B,) of targets with softmax(word logits / temperature); like `bag_nll`."""
         if temperature == 1 and isinstance(targets, Nonzeros):
             return self.bag_nll(theta, targets, targets.counts)
         return tempered_nll(self.decode(theta), targets, temperature)
@@ -126,7 +126,7 @@ class TopicModel(L.LightningModule):
             values = targets.values
             documents = replace(
                 documents,
-                targets=SparseCounts(values) if sparse.issparse(values) else torch.from_numpy(values),
+                targets=torch.from_numpy(values) if isinstance(values, np.ndarray) else SparseCounts(values),
                 target_entropy=torch.from_numpy(targets.entropy),
             )
         self._documents = documents.to(self.device)

@@ -55,7 +55,7 @@ class NeighbourTeacher:
 
 
 def tfidf_bags(bow: sparse.csr_matrix, train_rows: np.ndarray) -> sparse.csr_matrix:
-    """Word shares of each document times ln(1 + N / df), counted over the training documents; (D, V) float32."""
+    """Word shares of each document times ln(1 + N / df) of the training documents; (D, V) float32."""
     train = bow[train_rows]
     frequency = np.bincount(train.indices, minlength=bow.get_shape()[1])
     weights = np.log1p(len(train_rows) / np.maximum(frequency, 1))

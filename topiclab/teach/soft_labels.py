@@ -24,7 +24,6 @@ log = logging.getLogger(__name__)
 
 SHARD_DOCS = 1024
 LOWEST = -65504.0  # the least finite float16
-OPTIONAL_ARRAYS = ("words", "residual", "vectors")
 DRIVER_OPTIONS = ("_target_", "name", "temperature", "top_k")
 
 
@@ -136,7 +135,11 @@ def soft_labels(
         entry = Cache(datamodule.cache_root).entry("soft_labels", key, fill, is_resumable=True)
         arrays, manifest, is_cached = entry.arrays(), entry.manifest, entry.is_cached
     return SoftLabels(
-        **(dict.fromkeys(OPTIONAL_ARRAYS) | arrays),
+        logits=arrays["logits"],
+        words=arrays.get("words"),
+        peaks=arrays["peaks"],
+        residual=arrays.get("residual"),
+        vectors=arrays.get("vectors"),
         num_words=datamodule.corpus.num_words,
         key=key_hash(key),
         manifest=manifest,

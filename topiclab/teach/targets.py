@@ -129,7 +129,7 @@ def with_bow(targets: Targets, bow: sparse.csr_matrix, share: float) -> Targets:
 
 
 def softmax_of_counts(bow: sparse.csr_matrix, temperature: float) -> Targets:
-    """softmax(counts / temperature) over all words: published as BoW target; nearly uniform for short texts."""
+    """softmax(counts / temperature) over all words: the published BoW target, nearly uniform on titles."""
     num_docs, num_words = bow.get_shape()
     values = np.empty((num_docs, num_words), np.float16)
     entropy = np.empty(num_docs, np.float32)
