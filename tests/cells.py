@@ -31,7 +31,12 @@ def fit(cfg, folder: Path):
         "metrics": {"npmi": np.float32(0.25), "td": math.nan},
         "reasons": {},
         "seconds": {"fit": 0.1},
-        "manifest": {"threads": os.environ.get("OMP_NUM_THREADS"), "worst": -math.inf, "folder": folder},
+        "manifest": {
+            "threads": os.environ.get("OMP_NUM_THREADS"),
+            "cwd": str(Path.cwd()),
+            "worst": -math.inf,
+            "folder": folder,
+        },
     }
 
 

@@ -77,6 +77,7 @@ def test_cells_of_a_pool_have_processes_of_their_own(sweep, tmp_path):
     assert len({pid for (pid,) in pids(tmp_path)}) == 5
     assert "[5/5]" in out
     assert "Segmentation fault" in (tmp_path / BASE / "K11/seed0/run.log").read_text()
+    assert result(tmp_path, 5)["manifest"]["cwd"] == str(tmp_path)
     threads = int(result(tmp_path, 5)["manifest"]["threads"])
     assert threads <= max(1, len(os.sched_getaffinity(0)) // 2)
 

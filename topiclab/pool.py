@@ -20,6 +20,7 @@ from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from hydra import version
 from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
@@ -167,6 +168,7 @@ def _cell_process(
     faulthandler.enable()
     with open_dict(config):
         config.hydra.job_logging.root.handlers = ["file"]
+    version.setbase("1.3")  # before it Hydra worked in the run folder, where relative paths mean others
     setup_globals()
     try:
         job = _run_here(context, task_function, config)
