@@ -88,7 +88,7 @@ def unit_batch_norm(size: int, eps: float, momentum: float) -> nn.BatchNorm1d:
 class Encoder(nn.Module):
     """Hidden layers (linear, batch norm, activation, dropout), then linear heads for mean and log-variance.
 
-    reads: `embeddings` (B, E), standardised, or `bow`, raw counts.
+    reads: `embeddings` (B, E), standardised; `bow`, raw counts; or `both`, whose first layers are summed.
     dropout follows the last hidden layer, inner_dropout the ones before it.
     """
 
@@ -110,13 +110,13 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         self.reads = reads
-        first = (
+        self.standardize = None if reads == "bow" else Standardize(embedding_dim)
+        self.first = (
             BowLinear(num_words, hidden_dims[0])
-            if reads == "bow"
+            if self.standardize is None
             else nn.Linear(embedding_dim, hidden_dims[0])
         )
-        self.standardize = Standardize(embedding_dim) if reads == "embeddings" else None
-        self.first = first
+        self.bow_first = BowLinear(num_words, hidden_dims[0]) if reads == "both" else None
         layers: list[nn.Module] = []
         for index, size in enumerate(hidden_dims):
             if index:
@@ -140,8 +140,12 @@ class Encoder(nn.Module):
         if self.standardize is None:
             return self.trunk(self.first(batch.bow))
         if batch.embeddings is None:
-            raise ValueError("model.encoder_input=embeddings, but the documents come without embeddings")
-        return self.trunk(self.first(self.standardize(batch.embeddings)))
+            raise ValueError(
+                f"model.encoder.reads={self.reads}, but the documents come without embeddings; choose an "
+                "embedder, e.g. embedder=lsa"
+            )
+        first = self.first(self.standardize(batch.embeddings))
+        return self.trunk(first if self.bow_first is None else first + self.bow_first(batch.bow))
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Posterior mean and log-variance (B, K)."""

@@ -3,77 +3,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-import torch
-from torch import Tensor, nn
-
-from topiclab.data.batch import Nonzeros
-from topiclab.data.datamodule import TopicDataModule
-from topiclab.models.vae import LogisticNormalVAE
-from topiclab.nn.likelihood import mixture_nll
+from topiclab.models.etm import ETM
 
 
-class Theta(LogisticNormalVAE):
-    """p(w|d) = theta @ beta with beta = softmax(alpha rho^T): topics and words live in one space (Dieng et
-    al. 2020).
+class Theta(ETM):
+    """ETM's generative story, the posterior of a document inferred from its embedding.
 
-    word_init: `random`, or `embedder` for the embedder's own word vectors, centred and standardised per
-    dimension: raw unit vectors are so alike that beta starts, and stays, nearly uniform.
-    word_dim: of random word vectors; the embedder's decide otherwise.
-    is_word_frozen: keep rho as it starts.
     Differs from the authors' code, which trains no decoder in any of its modes (its loss drops the
     reconstruction).
     """
-
-    def __init__(self, *, word_init: str, word_dim: int, is_word_frozen: bool, **vae: Any) -> None:
-        super().__init__(**vae)
-        self.word_init, self.is_word_frozen = word_init, is_word_frozen
-        self.set_word_vectors(torch.randn(self.num_words, word_dim))
-
-    def set_word_vectors(self, rho: Tensor) -> None:
-        """rho: (V, E'); makes topic vectors alpha (K, E') of matching size."""
-        self.rho = nn.Parameter(rho / rho.shape[1] ** 0.5, requires_grad=not self.is_word_frozen)
-        self.alpha = nn.Parameter(0.02 * torch.randn(self.num_topics, rho.shape[1]))
-
-    def beta(self) -> Tensor:
-        return (self.alpha @ self.rho.T).softmax(dim=1)
-
-    def decode(self, theta: Tensor) -> Tensor:
-        with torch.autocast(theta.device.type, enabled=False):
-            return (theta.float() @ self.beta() + 1e-10).log()
-
-    def bag_nll(self, theta: Tensor, bow: Nonzeros, counts: Tensor) -> Tensor:
-        with torch.autocast(theta.device.type, enabled=False):
-            return mixture_nll(theta.float(), self.beta(), bow, counts)
-
-    def load_state_dict(self, state_dict: Any, *args: Any, **kwargs: Any) -> Any:
-        if "rho" in state_dict and state_dict["rho"].shape != self.rho.shape:
-            self.set_word_vectors(torch.empty(state_dict["rho"].shape))
-        return super().load_state_dict(state_dict, *args, **kwargs)
-
-    def initialize(self, datamodule: TopicDataModule) -> None:
-        if self.word_init == "embedder":
-            if datamodule.word_vectors is None:
-                raise ValueError(
-                    "model.word_init=embedder, but the embedder gives no word vectors; use word_init=random"
-                )
-            rho = torch.from_numpy(np.array(datamodule.word_vectors(), dtype=np.float32))
-            self.set_word_vectors((rho - rho.mean(dim=0)) / rho.std(dim=0).clamp(min=1e-8))
-        super().initialize(datamodule)
-
-    @torch.no_grad()
-    def start_decoder(self, words: np.ndarray) -> None:
-        """Topic vectors by ridge regression on the clusters' log word probabilities.
-
-        Trainable word vectors then take the smallest change that makes the fit exact.
-        """
-        target = torch.from_numpy(np.log(words + 1 / self.num_words))
-        target -= target.mean(dim=1, keepdim=True)
-        rho = self.rho.double()
-        ridge = 1e-2 * torch.eye(rho.shape[1], dtype=rho.dtype)
-        alpha = torch.linalg.solve(rho.T @ rho + ridge, rho.T @ target.T).T
-        self.alpha.copy_(alpha)
-        if not self.is_word_frozen:
-            self.rho += (torch.linalg.pinv(alpha) @ (target - alpha @ rho.T)).T

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from topiclab.data.batch import Batch
@@ -24,6 +24,9 @@ class LogisticNormalVAE(TopicModel):
 
     encoder: arguments of `Encoder`.  theta_dropout: on the proportions, while training.
     prior_variance: of every topic logit; None is 1 - 1/K, the Laplace approximation of a flat Dirichlet.
+    is_prior_learned: the prior's mean and log-variance are parameters that start from 0 and prior_variance.
+    theta_samples: outside training theta is the mean of so many draws instead of softmax(mu); published 10
+    for ProdLDA, whose proportions then change from call to call.
     free_bits: nats of KL per document that cost nothing.
     init: `kmeans` starts from clusters of neighbour-smoothed embeddings, because short texts hold too few
     words to find topics before the KL closes the posterior; `random` starts from noise, as published.
@@ -36,6 +39,8 @@ class LogisticNormalVAE(TopicModel):
         encoder: Mapping[str, Any],
         theta_dropout: float,
         prior_variance: float | None,
+        is_prior_learned: bool,
+        theta_samples: int,
         free_bits: float,
         init: str,
         init_neighbours: int,
@@ -60,6 +65,10 @@ class LogisticNormalVAE(TopicModel):
         )
         self.theta_dropout = theta_dropout
         self.prior_variance = prior_variance or 1 - 1 / self.num_topics
+        variance = torch.full((self.num_topics,), float(self.prior_variance))
+        self.prior_mean = nn.Parameter(torch.zeros(self.num_topics), requires_grad=is_prior_learned)
+        self.prior_logvar = nn.Parameter(variance.log(), requires_grad=is_prior_learned)
+        self.theta_samples = theta_samples
         self.free_bits = free_bits
         self.init, self.init_neighbours = init, init_neighbours
         self.init_epochs, self.init_lr, self.init_logvar = init_epochs, init_lr, init_logvar
@@ -70,6 +79,9 @@ class LogisticNormalVAE(TopicModel):
 
     def theta(self, posterior: tuple[Tensor, Tensor]) -> Tensor:
         mu, logvar = posterior
+        if not self.training and self.theta_samples:
+            draws = mu + (0.5 * logvar).exp() * torch.randn(self.theta_samples, *mu.shape, device=mu.device)
+            return draws.softmax(dim=2).mean(dim=0)
         z = mu + (0.5 * logvar).exp() * torch.randn_like(mu) if self.training else mu
         return z.softmax(dim=1)
 
@@ -77,7 +89,7 @@ class LogisticNormalVAE(TopicModel):
         posterior = self.encode(batch)
         theta = self.theta(posterior)
         recon = self.objective(self, dropout(theta, self.theta_dropout, self.training), batch)
-        kl = gaussian_kl(*posterior, self.prior_variance)
+        kl = gaussian_kl(*posterior, self.prior_mean, self.prior_logvar)
         losses = {"recon": recon, "kl": kl.clamp(min=self.free_bits) if self.free_bits else kl}
         if self.classifier is not None:
             losses["classification"] = labelled_cross_entropy(self.classify(theta), batch.labels)
@@ -119,11 +131,13 @@ class LogisticNormalVAE(TopicModel):
         return rank_by_usage(theta, bow, self.readout_smoothing) if self.readout == "usage" else beta
 
 
-def gaussian_kl(mu: Tensor, logvar: Tensor, prior_variance: float) -> Tensor:
-    """KL(N(mu, diag exp(logvar)) || N(0, prior_variance I)) per document, in nats; inputs (B, K), returns
-    (B,)."""
-    ratio = (logvar.exp() + mu.square()) / prior_variance
-    return 0.5 * (ratio - 1 - logvar + np.log(prior_variance)).sum(dim=1)
+def gaussian_kl(mu: Tensor, logvar: Tensor, prior_mean: Tensor, prior_logvar: Tensor) -> Tensor:
+    """KL(N(mu, diag exp(logvar)) || N(prior_mean, diag exp(prior_logvar))) per document (B,), in nats.
+
+    mu, logvar: (B, K).  prior_mean, prior_logvar: (K,).
+    """
+    ratio = (logvar.exp() + (mu - prior_mean).square()) / prior_logvar.exp()
+    return 0.5 * (ratio - 1 - logvar + prior_logvar).sum(dim=1)
 
 
 def labelled_cross_entropy(class_logits: Tensor, labels: Tensor | None) -> Tensor:
