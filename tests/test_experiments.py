@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from topiclab.config import compose
-from topiclab.report.collect import planned_cells
+from topiclab.report.plan import planned_cells
 
 REPO = Path(__file__).resolve().parents[1]
 EXPERIMENTS = sorted((REPO / "experiments").glob("*.yaml"))

@@ -12,7 +12,8 @@ import pytest
 
 from topiclab.report.__main__ import main
 from topiclab.report.collect import collect_cells
-from topiclab.report.tables import render, summarise
+from topiclab.report.scores import summarise
+from topiclab.report.tables import render
 
 
 def write_cell(
@@ -152,5 +153,155 @@ def test_out_writes_the_file(outputs: Path, tmp_path: Path) -> None:
     path = tmp_path / "results" / "grid.csv"
     assert main(["grid", "--outputs", str(outputs), "--format", "csv", "--out", str(path)]) == 0
     assert path.read_text().startswith(
-        "data,model,embedder,mode,objective,num_topics,variant,seeds,npmi,npmi_std"
+        "experiment,data,model,embedder,mode,objective,teacher,num_topics,variant,seeds,npmi,npmi_std"
     )
+
+
+def write_grid(
+    tmp_path: Path, name: str, *, sweep: dict[str, str], scores: dict[tuple, float], **config
+) -> None:
+    """A grid that is planned and run; scores: train/purity by (model, objective, num_topics, seed)."""
+    params = "".join(f"      {key}: {values}\n" for key, values in sweep.items())
+    head = "defaults: [config, override embedder: minilm, _self_]\n"
+    (tmp_path / f"{name}.yaml").write_text(f"{head}hydra:\n  sweeper:\n    params:\n{params}")
+    for (model, objective, num_topics, seed), purity in scores.items():
+        folder = (
+            tmp_path / f"outputs/{name}/lee/{model}/minilm-zero_shot/{objective}/K{num_topics}/seed{seed}"
+        )
+        folder.mkdir(parents=True)
+        result = {
+            "status": "done",
+            "metrics": {"train/purity": purity},
+            "reasons": {},
+            "seconds_total": 1.0,
+            "config": config,
+        }
+        (folder / "result.json").write_text(json.dumps(result))
+
+
+def arguments(tmp_path: Path, name: str, *more: str) -> list[str]:
+    return [name, "--outputs", str(tmp_path / "outputs"), "--experiments", str(tmp_path), *more]
+
+
+def two_by_three(offset: float = 0.0) -> dict[tuple, float]:
+    """K = 20 and 40, three seeds: the mean over K is .5 + offset + seed / 100, whatever K adds and takes."""
+    return {
+        ("prodlda", "dsl", num_topics, seed): 0.5 + offset + seed / 100 + sign
+        for num_topics, sign in ((20, 0.1), (40, -0.1))
+        for seed in (0, 1, 2)
+    }
+
+
+SWEEP = {"data": "lee", "model": "prodlda", "objective": "dsl", "num_topics": "20,40", "seed": "0,1,2"}
+
+
+def test_the_spread_of_an_average_over_topics_is_of_the_seeds(tmp_path: Path, capsys) -> None:
+    write_grid(tmp_path, "grid", sweep=SWEEP, scores=two_by_three())
+    over = ("--over", "num_topics", "seed", "--metrics", "train/purity")
+    assert main(arguments(tmp_path, "grid", *over)) == 0
+    out = capsys.readouterr().out
+    assert "| lee | prodlda | 3 | 0.510 ± 0.010 |" in out
+    assert "num_topics=20 40" in out
+
+
+def test_a_seed_that_lacks_a_number_of_topics_is_no_part_of_the_average(tmp_path: Path, capsys) -> None:
+    scores = two_by_three()
+    del scores["prodlda", "dsl", 40, 2]
+    write_grid(tmp_path, "grid", sweep=SWEEP, scores=scores)
+    assert main(arguments(tmp_path, "grid", "--over", "num_topics", "--metrics", "train/purity")) == 1
+    captured = capsys.readouterr()
+    assert "| lee | prodlda | 2 | 0.505 ± 0.007 |" in captured.out
+    assert "5 of 6 cells done" in captured.err
+    assert "no run folder for data=lee model=prodlda objective=dsl num_topics=40 seed=2" in captured.err
+
+
+def write_reference(tmp_path: Path, *rows: str) -> None:
+    folder = tmp_path / "reference"
+    folder.mkdir()
+    header = "data,model,objective,teacher,num_topics,metric,value,read_in"
+    (folder / "paper.csv").write_text("\n".join([header, *rows]) + "\n")
+    (folder / "paper.yaml").write_text(
+        "title: A paper\nsources: {table: its table 1}\nnotes: [other documents]\n"
+        "settings: {all: {data.deduplicate: false}, dsl: {objective.weight: 1000}}\n"
+    )
+
+
+def test_published_numbers_stand_beside_ours(tmp_path: Path, capsys) -> None:
+    deduplicated = {
+        "data": {"deduplicate": True},
+        "objective": {"weight": 1000},
+        "teacher": {"name": "neighbours"},
+    }
+    write_grid(tmp_path, "grid", sweep=SWEEP, scores=two_by_three(), **deduplicated)
+    write_reference(
+        tmp_path,
+        "lee,prodlda,dsl,llama1b,20 40,train/purity,.4,table",
+        "lee,prodlda,dsl,llama1b,20,train/purity,.9,table",
+        "lee,lda,bow,,20 40,train/purity,.1,table",
+    )
+    asked = arguments(tmp_path, "grid", "--metrics", "train/purity", "--reference", "paper")
+    assert main([*asked, "--over", "num_topics"]) == 0
+    out = capsys.readouterr().out
+    assert "| train/purity | published | difference |" in out
+    assert "| 0.510 ± 0.010 | 0.400 (llama1b) | +0.110 |" in out
+    assert "- data.deduplicate: true, published false" in out
+    assert "objective.weight" not in out
+    assert "- its table 1" in out
+    assert main(asked) == 0  # at one number of topics
+    out = capsys.readouterr().out
+    assert "| 20 | 3 | 0.610 ± 0.010 | 0.900 (llama1b) | -0.290 |" in out
+    assert "| 40 | 3 | 0.410 ± 0.010 |  |  |" in out
+
+
+def test_a_number_without_a_source_is_refused(tmp_path: Path, capsys) -> None:
+    write_grid(tmp_path, "grid", sweep=SWEEP, scores=two_by_three())
+    write_reference(tmp_path, "lee,prodlda,dsl,llama1b,20 40,train/purity,.4,memory")
+    assert main(arguments(tmp_path, "grid", "--reference", "paper")) == 1
+    assert "was read in memory; say in paper.yaml" in capsys.readouterr().err
+
+
+CONTROLS = """
+grids: [warm, others]
+metrics: [train/purity]
+controls: {target: dsl, objectives: [bow], models: [kmeans], starts: {warm: k-means}}
+"""
+
+
+@pytest.mark.parametrize(("kmeans", "gain"), [(0.45, "+0.020"), (0.70, "**-0.190**"), (0.49, "+0.020")])
+def test_a_row_stands_beside_what_it_has_to_beat(kmeans: float, gain: str, tmp_path: Path, capsys) -> None:
+    bow = {("prodlda", "bow", *rest): value - 0.02 for (_, _, *rest), value in two_by_three().items()}
+    others = {("kmeans", "bow", *rest): kmeans for (_, _, *rest) in two_by_three()}
+    write_grid(tmp_path, "warm", sweep=SWEEP | {"objective": "dsl,bow"}, scores=two_by_three() | bow)
+    write_grid(tmp_path, "others", sweep=SWEEP | {"objective": "bow", "model": "kmeans"}, scores=others)
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables/both.yaml").write_text(CONTROLS)
+    assert main(arguments(tmp_path, "both")) == 0
+    out = capsys.readouterr().out
+    assert "| start | model | kmeans | bow | dsl | gain | K=20 | K=40 |" in out
+    row = f"| k-means | prodlda | {kmeans:.3f} ± 0.000 | 0.490 ± 0.010 | 0.510 ± 0.010 | {gain} |"
+    assert row in out
+    behind = int(gain.startswith("**-"))
+    assert f"Start k-means, dsl against its best control: train/purity 0 ahead, {behind} behind of 1." in out
+
+
+def test_a_table_says_its_grids(tmp_path: Path, capsys) -> None:
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables/both.yaml").write_text(CONTROLS)
+    (tmp_path / "tables/all.yaml").write_text("title: All\nparts: [both, more]\n")
+    assert main(arguments(tmp_path, "all", "--grids")) == 0
+    assert capsys.readouterr().out.split() == ["warm", "others", "more"]
+    (tmp_path / "tables/bad.yaml").write_text("columns: [npmi]\n")
+    assert main(arguments(tmp_path, "bad")) == 1
+    assert "no such key: columns; there are: controls grids metrics" in capsys.readouterr().err
+
+
+def test_a_swept_option_tells_cells_apart(tmp_path: Path, capsys) -> None:
+    sweep = {"data": "lee", "teacher": "neighbours,corpus", "teacher.temperature": "1.0,2.0"}
+    write_grid(tmp_path, "grid", sweep=sweep, scores={})
+    place = tmp_path / "outputs/grid/lee/theta/minilm-zero_shot/bow/K50"
+    (place / "teacher.temperature=2.0,teacher=corpus/seed0").mkdir(parents=True)
+    assert main(arguments(tmp_path, "grid")) == 1
+    errors = capsys.readouterr().err
+    assert "no run folder for data=lee teacher=corpus teacher.temperature=1.0" in errors
+    assert "no run folder for data=lee teacher=corpus teacher.temperature=2.0" not in errors
+    assert "0 of 4 cells done" in errors

@@ -1,48 +1,53 @@
-"""`python -m topiclab.report NAME`: one table over an experiment's cells, and what is missing."""
+"""`python -m topiclab.report NAME`: one table over the cells of experiments, and what is missing."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from topiclab.report.collect import Cell, collect_cells
-from topiclab.report.tables import DEFAULT_METRICS, metric_names, render, summarise
+from topiclab.report.controls import render_controls
+from topiclab.report.plan import AXES, Table, read_table
+from topiclab.report.reference import Reference, read_reference
+from topiclab.report.scores import metric_names, summarise
+from topiclab.report.tables import DEFAULT_METRICS, render
+
+MOST_NOTES = 20
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print or write the table; 1 when a cell is missing, failed or unreadable, so that `make` stops."""
     args = parser_of_arguments().parse_args(argv)
     try:
-        experiment = args.experiments / f"{args.name}.yaml"
-        cells = collect_cells(args.outputs / args.name, experiment if experiment.exists() else None)
-    except FileNotFoundError as error:
+        table = _as_asked(read_table(args.experiments, args.name), args)
+        if args.grids:
+            print(*table.grids, sep="\n")
+            return 0
+        cells = _collect(table, args)
+        text = _text(table, cells, args)
+    except (FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
-    known = metric_names(cells)
-    default = known if args.format == "csv" else [name for name in DEFAULT_METRICS if name in known]
-    metrics = args.metrics or default
-    if unknown := [name for name in metrics if name not in known]:
-        print(f"no cell has {', '.join(unknown)}; there are: {' '.join(known)}", file=sys.stderr)
-        return 1
-    if lines := summarise(cells, metrics):
-        table = render(lines, metrics, args.format)
-        if args.out:
-            args.out.parent.mkdir(parents=True, exist_ok=True)
-            args.out.write_text(table, encoding="utf-8")
-        else:
-            print(table)
+    if text and args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_text(text, encoding="utf-8")
+    elif text:
+        print(text)
     if args.figures:
         draw_figures([cell.folder for cell in cells if cell.is_done])
-    _print_notes(cells, metrics)
+    _print_notes(cells, _metrics(table, cells, args.format))
     return int(any(not cell.is_done for cell in cells))
 
 
 def parser_of_arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m topiclab.report", description=__doc__)
-    parser.add_argument("name", help="the experiment: the name= of its runs")
+    parser.add_argument(
+        "name", help="the experiment: the name= of its runs; or a table in experiments/tables"
+    )
     parser.add_argument(
         "--outputs", type=Path, default=Path("outputs"), help="where the run folders lie (outputs)"
     )
@@ -52,6 +57,14 @@ def parser_of_arguments() -> argparse.ArgumentParser:
     parser.add_argument("--format", choices=("md", "latex", "csv"), default="md")
     parser.add_argument("--out", type=Path, help="file to write instead of printing")
     parser.add_argument("--metrics", nargs="+", help="columns; by default all in csv, else the usual ones")
+    parser.add_argument(
+        "--over",
+        nargs="+",
+        choices=("seed", *AXES),
+        help="what is averaged over; spreads are always over seeds (seed)",
+    )
+    parser.add_argument("--reference", help="experiments/reference/ file whose numbers stand beside ours")
+    parser.add_argument("--grids", action="store_true", help="only print which experiments the table is of")
     parser.add_argument(
         "--figures", action="store_true", help="also draw the figures of every finished run folder"
     )
@@ -69,21 +82,93 @@ def draw_figures(folders: Sequence[Path]) -> None:
             print(f"  no figures: {error}", file=sys.stderr)
 
 
+def _as_asked(table: Table, args: argparse.Namespace) -> Table:
+    """The table with what the line sets; csv keeps every configuration, apart from averages asked for."""
+    if args.format == "csv":
+        table = replace(table, parts=(), controls=None, where={}, over=("seed",), metrics=())
+    if args.metrics:
+        table = replace(table, metrics=tuple(args.metrics), parts=(), controls=None)
+    if args.over:
+        table = replace(table, over=tuple(args.over))
+    return replace(table, reference=args.reference) if args.reference else table
+
+
+def _collect(table: Table, args: argparse.Namespace) -> list[Cell]:
+    """The cells of all grids of the table, planned ones included."""
+    cells: list[Cell] = []
+    for grid in table.grids:
+        experiment = args.experiments / f"{grid}.yaml"
+        cells += collect_cells(args.outputs / grid, experiment if experiment.exists() else None)
+    if args.metrics:
+        known = metric_names(cells)
+        if unknown := [name for name in args.metrics if name not in known]:
+            raise ValueError(f"no cell has {', '.join(unknown)}; there are: {' '.join(known)}")
+    return cells
+
+
+def _metrics(table: Table, cells: Sequence[Cell], style: str) -> list[str]:
+    """The columns; a table may ask for some that no cell has, which show as dashes."""
+    asked = [*table.metrics, *(name for part in table.parts for name in part.metrics)]
+    if asked:
+        return list(dict.fromkeys(asked))
+    known = metric_names(cells)
+    return known if style == "csv" else [name for name in DEFAULT_METRICS if name in known]
+
+
+def _text(table: Table, cells: Sequence[Cell], args: argparse.Namespace) -> str:
+    """The table, or its parts one after the other; '' where nothing is done yet."""
+    if table.parts:
+        texts = [
+            _text(part, [c for c in cells if c.axes["experiment"] in part.grids], args)
+            for part in table.parts
+        ]
+        return "\n".join([f"# {table.title}\n", *filter(None, texts)])
+    cells = [
+        cell for cell in cells if all(str(cell.axes[axis]) in values for axis, values in table.where.items())
+    ]
+    reference = read_reference(args.experiments / "reference", table.reference) if table.reference else None
+    if table.controls and args.format == "md":
+        body = render_controls(cells, table) if any(cell.is_done for cell in cells) else ""
+    else:
+        metrics = _metrics(table, cells, args.format)
+        lines = summarise(cells, metrics, table.over, reference)
+        body = render(lines, metrics, args.format) if lines else ""
+    if not body or args.format != "md":
+        return body
+    heading = [f"## {table.title}"] if table.title else []
+    return "\n\n".join([*heading, body.rstrip("\n"), *_remarks(table, cells, reference)]) + "\n"
+
+
+def _remarks(table: Table, cells: Sequence[Cell], reference: Reference | None) -> Iterator[str]:
+    """What stands under a table: its own notes, and how the published numbers were got otherwise."""
+    yield from table.notes
+    if reference is not None:
+        told = [f"- {text}" for text in (*reference.differences(cells), *reference.notes)]
+        read_in = [f"- {text}" for text in reference.sources.values()]
+        yield "\n".join([f"Published: {reference.title}. What differs there:", *told])
+        yield "\n".join(["Read in:", *read_in])
+
+
 def _print_notes(cells: Sequence[Cell], metrics: Sequence[str]) -> None:
     """To stderr: how many cells are done, each that is not, and why numbers are absent."""
     is_done = [cell.is_done for cell in cells]
     print(f"{sum(is_done)} of {len(cells)} cells done", file=sys.stderr)
-    for cell in cells:
-        if not cell.is_done:
-            print(f"  {cell.status}: {cell.folder}: {cell.reason or 'no reason given'}", file=sys.stderr)
+    told = [
+        f"  {cell.status}: {cell.folder}: {cell.reason or 'no reason given'}"
+        for cell in cells
+        if not cell.is_done
+    ]
     absent = Counter(
         f"{name} of {cell.axes['model']} on {cell.axes['data']}: {cell.reasons[name]}"
         for cell in cells
         for name in metrics
         if cell.is_done and name in cell.reasons
     )
-    for text, count in absent.items():
-        print(f"  - {text} ({count} cells)", file=sys.stderr)
+    reasons = [f"  - {text} ({count} cells)" for text, count in absent.items()]
+    for lines in (told, reasons):
+        print(*lines[:MOST_NOTES], sep="\n", end="\n" if lines else "", file=sys.stderr)
+        if len(lines) > MOST_NOTES:
+            print(f"  and {len(lines) - MOST_NOTES} more", file=sys.stderr)
 
 
 if __name__ == "__main__":

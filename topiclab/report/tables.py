@@ -1,68 +1,24 @@
-"""Tables over cells: mean and standard deviation over seeds, as Markdown, LaTeX or CSV."""
+"""Tables of scores as Markdown, LaTeX or CSV, published numbers beside ours."""
 
 from __future__ import annotations
 
 import csv
 import io
 import math
-import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from topiclab.report.collect import AXES, Cell, group_cells
+from topiclab.report.plan import AXES
+from topiclab.report.scores import Line, Score
 
 DEFAULT_METRICS = ("npmi", "c_v", "td", "test/purity", "test/nmi", "test/perplexity", "seconds")
 LOWER_IS_BETTER = ("perplexity", "seconds")
 UNRANKED = ("topics_used",)
 
 
-@dataclass(frozen=True)
-class Score:
-    """One metric over the seeds of one configuration; std is the sample's (n - 1), nan for one seed."""
-
-    mean: float
-    std: float
-    num: int
-
-
-@dataclass(frozen=True)
-class Line:
-    """One configuration: its values of AXES, how many seeds are done, and a Score per metric."""
-
-    axes: dict[str, Any]
-    num_seeds: int
-    scores: dict[str, Score]
-
-
-def metric_names(cells: Sequence[Cell]) -> list[str]:
-    """Every metric that some cell has a number for, in the order of the run folders, then `seconds`."""
-    names = [name for cell in cells for name, value in cell.metrics.items() if math.isfinite(value)]
-    return [*dict.fromkeys(names), "seconds"]
-
-
-def summarise(cells: Sequence[Cell], metrics: Sequence[str]) -> list[Line]:
-    """One line per configuration with at least one finished cell, in the order of `cells`."""
-    lines = []
-    for values, group in group_cells([cell for cell in cells if cell.is_done]).items():
-        scores = {name: _score([_value(cell, name) for cell in group]) for name in metrics}
-        lines.append(Line(dict(zip(AXES, values, strict=True)), len(group), scores))
-    return lines
-
-
 def render(lines: Sequence[Line], metrics: Sequence[str], style: str) -> str:
     """The table as text; style is md, latex or csv."""
     return {"md": _markdown, "latex": _latex, "csv": _csv}[style](lines, metrics)
-
-
-def _value(cell: Cell, name: str) -> float:
-    return cell.seconds if name == "seconds" else cell.metrics.get(name, math.nan)
-
-
-def _score(values: Sequence[float]) -> Score:
-    finite = [value for value in values if math.isfinite(value)]
-    mean = statistics.fmean(finite) if finite else math.nan
-    return Score(mean, statistics.stdev(finite) if len(finite) > 1 else math.nan, len(finite))
 
 
 def _best(lines: Sequence[Line], name: str) -> dict[tuple[Any, Any], float]:
@@ -103,41 +59,74 @@ def _grid(
     for line in lines:
         row = [str(line.axes[axis]) for axis in axes] + [str(line.num_seeds)]
         for name in metrics:
-            score, digits = line.scores[name], _digits(line.scores[name].mean)
-            text = f"{score.mean:.{digits}f}" if score.num else "-"
+            score = line.scores[name]
             is_best = _rounded(score.mean) == best[name].get(_contest(line))
-            text = bold.format(text) if is_best else text
-            text += f" {plus_minus} {score.std:.{digits}f}" if score.num > 1 else ""
-            text += f" (n={score.num})" if 0 < score.num < line.num_seeds else ""
-            row.append(text)
+            text = score_text(score, plus_minus, bold if is_best else "{}")
+            row.append(text + (f" (n={score.num})" if 0 < score.num < line.num_seeds else ""))
+            if _has_published(lines, name):
+                row += _published_texts(line, name)
         rows.append(row)
-    return [*axes, "seeds", *metrics], rows
+    columns = [
+        column
+        for name in metrics
+        for column in ((name, "published", "difference") if _has_published(lines, name) else (name,))
+    ]
+    return [*axes, "seeds", *columns], rows
+
+
+def score_text(score: Score, plus_minus: str = "±", frame: str = "{}") -> str:
+    """mean ± std, a dash where there is no number."""
+    if not score.num:
+        return "-"
+    digits = _digits(score.mean)
+    spread = f" {plus_minus} {score.std:.{digits}f}" if score.num > 1 else ""
+    return frame.format(f"{score.mean:.{digits}f}") + spread
+
+
+def _has_published(lines: Sequence[Line], name: str) -> bool:
+    return any(name in line.published for line in lines)
+
+
+def _published_texts(line: Line, name: str) -> list[str]:
+    """The published number, with its teacher where that is another, and ours minus it."""
+    if name not in line.published:
+        return ["", ""]
+    published, mean = line.published[name], line.scores[name].mean
+    teacher = f" ({published.teacher})" if published.teacher not in ("", line.axes["teacher"]) else ""
+    difference = f"{mean - published.value:+.3f}" if math.isfinite(mean) else "-"
+    return [f"{published.value:.3f}{teacher}", difference]
 
 
 def caption(lines: Sequence[Line]) -> str:
     """What the table leaves out of its rows: the axes with one value, and what the numbers are."""
-    fixed = [axis for axis in AXES[2:] if len({line.axes[axis] for line in lines}) == 1]
+    fixed = [axis for axis in AXES if len({line.axes[axis] for line in lines}) == 1]
     same = ", ".join(
-        f"{axis}={lines[0].axes[axis]}" for axis in fixed if lines[0].axes[axis] not in ("", None)
+        f"{axis}={lines[0].axes[axis]}"
+        for axis in fixed
+        if axis not in ("data", "model") and lines[0].axes[axis] not in ("", None)
     )
     return f"Mean ± standard deviation over seeds, best per data set and num_topics in bold. {same}".strip()
 
 
 def _markdown(lines: Sequence[Line], metrics: Sequence[str]) -> str:
     header, rows = _grid(lines, metrics, "±", "**{}**")
+    return f"{markdown_table(header, rows)}\n\n{caption(lines)}\n"
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     table = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(row) + " |" for row in table) + f"\n\n{caption(lines)}\n"
+    return "\n".join("| " + " | ".join(row) + " |" for row in table)
 
 
 def _latex(lines: Sequence[Line], metrics: Sequence[str]) -> str:
     """A booktabs tabular, for \\input between \\begin{table} and \\end{table}."""
     header, rows = _grid(lines, metrics, "$\\pm$", "\\textbf{{{}}}")
-    num_texts = len(header) - len(metrics)
+    num_texts = header.index("seeds") + 1
     body = [" & ".join(cell.replace("_", "\\_") for cell in row) + r" \\" for row in (header, *rows)]
     return "\n".join(
         [
             "% " + caption(lines),
-            rf"\begin{{tabular}}{{{'l' * (num_texts - 1)}r{'r' * len(metrics)}}}",
+            rf"\begin{{tabular}}{{{'l' * (num_texts - 1)}r{'r' * (len(header) - num_texts)}}}",
             r"\toprule",
             body[0],
             r"\midrule",
@@ -150,12 +139,15 @@ def _latex(lines: Sequence[Line], metrics: Sequence[str]) -> str:
 
 
 def _csv(lines: Sequence[Line], metrics: Sequence[str]) -> str:
-    """Axes, seeds, then <metric> and <metric>_std at six digits; empty where there is no number."""
+    """Axes, seeds, then <metric>, <metric>_std and, where there is one, <metric>_published at six digits."""
+    published = [name for name in metrics if _has_published(lines, name)]
+    columns = [column for name in metrics for column in (name, f"{name}_std")]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*AXES, "seeds", *(column for name in metrics for column in (name, f"{name}_std"))])
+    writer.writerow([*AXES, "seeds", *columns, *(f"{name}_published" for name in published)])
     for line in lines:
         numbers = [number for name in metrics for number in (line.scores[name].mean, line.scores[name].std)]
+        numbers += [line.published[name].value if name in line.published else math.nan for name in published]
         texts = [f"{number:.6g}" if math.isfinite(number) else "" for number in numbers]
         writer.writerow([*line.axes.values(), line.num_seeds, *texts])
     return stream.getvalue()
