@@ -181,7 +181,7 @@ def _callbacks(
         watched = {"first_epoch": first_epoch, "monitor": "val/loss"}
         callbacks += [
             EarlyStoppingAfterWarmup(**watched, patience=trainer["patience"], check_on_train_epoch_end=False),
-            BestAfterWarmup(**watched, filename="best", save_top_k=1, **checkpoints),
+            BestAfterWarmup(**watched, filename="best", save_on_train_epoch_end=False, **checkpoints),
         ]
     return callbacks
 
