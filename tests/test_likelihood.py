@@ -107,9 +107,34 @@ def test_fused_nll_of_the_experts_equals_batch_norm_and_log_softmax(bags, traini
     torch.testing.assert_close(experts.running_var, plain.running_var)
 
 
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_fused_cross_entropy_of_soft_targets_equals_the_plain_one(training, temperature):
+    torch.manual_seed(0)
+    targets = torch.rand(7, 11, dtype=torch.double).softmax(1)
+    experts = ProductOfExperts(4, 11, eps=1e-3, momentum=0.1).double().train(training)
+    experts.bias.data.normal_()
+    plain = torch.nn.BatchNorm1d(11, eps=1e-3, momentum=0.1).double().train(training)
+    theta, weights = torch.rand(7, 4, dtype=torch.double, requires_grad=True), torch.rand(7).double()
+    inputs = (theta, experts.weight, experts.bias)
+    logits = plain(theta @ experts.weight) + experts.bias
+    expected = -(targets * (logits / temperature).log_softmax(1)).sum(1)
+    ours = experts.soft_nll(theta, targets, temperature)
+    torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-5)
+    for one, other in zip(
+        torch.autograd.grad((ours * weights).sum(), inputs),
+        torch.autograd.grad((expected * weights).sum(), inputs),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(experts.running_var, plain.running_var)
+
+
 def test_kl_equals_torch_distributions():
-    mu, logvar = torch.randn(6, 3), torch.randn(6, 3)
+    mu, logvar, prior_mean, prior_logvar = (torch.randn(*shape) for shape in ((6, 3), (6, 3), (3,), (3,)))
     posterior = torch.distributions.Normal(mu, (0.5 * logvar).exp())
-    prior = torch.distributions.Normal(0, torch.tensor(0.7).sqrt())
+    prior = torch.distributions.Normal(prior_mean, (0.5 * prior_logvar).exp())
     expected = torch.distributions.kl_divergence(posterior, prior).sum(1)
-    torch.testing.assert_close(gaussian_kl(mu, logvar, 0.7), expected)
+    torch.testing.assert_close(gaussian_kl(mu, logvar, prior_mean, prior_logvar), expected)
+    same = prior_mean.expand(6, 3), prior_logvar.expand(6, 3)
+    torch.testing.assert_close(gaussian_kl(*same, prior_mean, prior_logvar), torch.zeros(6))

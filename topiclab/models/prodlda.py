@@ -32,6 +32,12 @@ class ProdLDA(LogisticNormalVAE):
         with torch.autocast(theta.device.type, enabled=False):
             return self.decoder.nll(theta.float(), bow, counts)
 
+    def soft_nll(self, theta: Tensor, targets: Nonzeros | Tensor, temperature: float) -> Tensor:
+        if not isinstance(targets, Tensor):
+            return super().soft_nll(theta, targets, temperature)
+        with torch.autocast(theta.device.type, enabled=False):
+            return self.decoder.soft_nll(theta.float(), targets, temperature)
+
     def beta(self) -> Tensor:
         """What the decoder draws for a document of one topic alone, running statistics included."""
         training = self.decoder.training

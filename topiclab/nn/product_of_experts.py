@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from topiclab.data.batch import Nonzeros
-from topiclab.nn.likelihood import linear_softmax_nll
+from topiclab.nn.likelihood import linear_softmax_nll, tempered_nll
 
 MOST_FUSED_DOCS = 2048  # a batch-normalised value is at most sqrt(B - 1), whose exponential float32 holds
 
@@ -40,8 +40,18 @@ class ProductOfExperts(nn.Module):
         """Nats per document (B,) of counts (n,) at the nonzeros of bow."""
         if not self.training or len(theta) > MOST_FUSED_DOCS:
             return linear_softmax_nll(theta, *self.fold(theta), bow, counts)
-        nonzeros = (counts, bow.docs, bow.words)
-        nll, mean, var = _BatchNormedNLL.apply(theta, self.weight, self.bias, *nonzeros, self.eps)  # type: ignore[misc]
+        places = bow.docs * bow.num_words + bow.words
+        return self._normed_nll(theta, (counts, bow.docs, places), 1.0)
+
+    def soft_nll(self, theta: Tensor, targets: Tensor, temperature: float) -> Tensor:
+        """Cross-entropy (B,) of target distributions (B, V) with softmax(logits / temperature)."""
+        if not self.training or len(theta) > MOST_FUSED_DOCS:
+            return tempered_nll(self(theta), targets, temperature)
+        return self._normed_nll(theta, (targets, None, None), temperature)
+
+    def _normed_nll(self, theta: Tensor, targets: tuple[Tensor, Any, Any], temperature: float) -> Tensor:
+        fixed = (*targets, self.eps, temperature)
+        nll, mean, var = _BatchNormedNLL.apply(theta, self.weight, self.bias, *fixed)  # type: ignore[misc]
         self.update_running(mean, var, len(theta))
         return nll
 
@@ -65,28 +75,35 @@ class ProductOfExperts(nn.Module):
 
 
 class _BatchNormedNLL(torch.autograd.Function):
-    """Multinomial NLL under softmax(BatchNorm(theta @ weight) + bias) with the batch's statistics.
+    """Cross-entropy of targets with softmax((BatchNorm(theta @ weight) + bias) / temperature).
+
+    targets: (B, V), or counts (n,) with their documents and places in the flattened (B, V).
 
     As in likelihood.py the counts are subtracted from the exponentials in place and row factors stay on the
     (B, K) side, so the backward pass costs two products over B x V; the statistics add K x K and K x V ones.
     """
 
     @staticmethod
-    def forward(ctx: Any, theta, weight, bias, counts, docs, words, eps):  # type: ignore[override]
+    def forward(ctx: Any, theta, weight, bias, targets, docs, places, eps, temperature):  # type: ignore[override]
         num_docs = len(theta)
         mean_theta = theta.mean(dim=0)
         centred = theta - mean_theta
         cov_weight = (centred.T @ centred / num_docs) @ weight
         var = (weight * cov_weight).sum(dim=0)
-        scale = (var + eps).rsqrt()
+        scale = (var + eps).rsqrt() / temperature
         scaled = weight * scale
-        logits = torch.addmm(bias, centred, scaled)
-        places = docs * weight.shape[1] + words
-        at_words = logits.view(-1)[places]
-        total = logits.exp_().sum(dim=1)
-        mass = total.new_zeros(num_docs).index_add_(0, docs, counts)
-        nll = (mass * total.log()).index_add_(0, docs, counts * at_words, alpha=-1)
-        logits.view(-1).index_add_(0, places, counts * (total / mass.clamp(min=1e-30))[docs], alpha=-1)
+        logits = torch.addmm(bias / temperature, centred, scaled)
+        if docs is None:
+            mass, said = targets.sum(dim=1), torch.linalg.vecdot(targets, logits)
+            total = logits.exp_().sum(dim=1)
+            logits.addcmul_(targets, (total / mass.clamp(min=1e-30)).unsqueeze(1), value=-1)
+        else:
+            mass = logits.new_zeros(num_docs).index_add_(0, docs, targets)
+            said = torch.zeros_like(mass).index_add_(0, docs, targets * logits.view(-1)[places])
+            total = logits.exp_().sum(dim=1)
+            logits.view(-1).index_add_(0, places, targets * (total / mass.clamp(min=1e-30))[docs], alpha=-1)
+        nll = mass * total.log() - said
+        ctx.temperature = temperature
         ctx.save_for_backward(centred, weight, cov_weight, scale, scaled, logits, mass / total)
         mean = mean_theta @ weight
         ctx.mark_non_differentiable(mean, var)
@@ -97,10 +114,10 @@ class _BatchNormedNLL(torch.autograd.Function):
         centred, weight, cov_weight, scale, scaled, residual, factor = ctx.saved_tensors
         rows = (grad * factor).unsqueeze(1)
         grad_scaled_and_bias = torch.cat([centred * rows, rows], dim=1).T @ residual
-        grad_scaled, grad_bias = grad_scaled_and_bias[:-1], grad_scaled_and_bias[-1]
-        grad_var = (grad_scaled * weight).sum(dim=0) * scale.pow(3) * -0.5
+        grad_scaled, grad_bias = grad_scaled_and_bias[:-1], grad_scaled_and_bias[-1] / ctx.temperature
+        grad_var = (grad_scaled * weight).sum(dim=0) * scale.pow(3) * (-0.5 * ctx.temperature**2)
         grad_weight = torch.addcmul(grad_scaled * scale, cov_weight, grad_var, value=2)
         grad_cov = (weight * grad_var) @ weight.T
         grad_centred = (residual @ scaled.T) * rows
         grad_centred = torch.addmm(grad_centred, centred, grad_cov, alpha=2 / len(centred))
-        return grad_centred - grad_centred.mean(dim=0), grad_weight, grad_bias, None, None, None, None
+        return (grad_centred - grad_centred.mean(dim=0), grad_weight, grad_bias, *(None,) * 5)
