@@ -21,11 +21,17 @@ NUM_SAMPLES = 16
 SAMPLE_BYTES = 1 << 20
 
 
-def model_folder(path: str | None, package: str | None, model_id: str | None, revision: str | None) -> Path:
+def model_folder(
+    path: str | None,
+    package: str | None,
+    model_id: str | None,
+    revision: str | None,
+    option: str = "embedder.path",
+) -> Path:
     """The folder of a model: `path` (a folder or a hub id), else an installed package's, else the hub's.
 
-    package: `<import name>/<folder in it>`. The hub is asked only where its local cache has no such model,
-    and never under HF_HUB_OFFLINE=1.
+    package: `<import name>/<folder in it>`.  option: what `path` is called in the configuration. The hub is
+    asked only where its local cache has no such model, and never under HF_HUB_OFFLINE=1.
     """
     if path is None and package is not None and (folder := _package_folder(package)) is not None:
         return folder
@@ -34,9 +40,9 @@ def model_folder(path: str | None, package: str | None, model_id: str | None, re
     name = path or model_id
     if name is None or not HUB_ID.fullmatch(name):
         raise FileNotFoundError(
-            f"embedder.path={path} is neither a folder nor a hub id (owner/name); give one of the two"
+            f"{option}={path} is neither a folder nor a hub id (owner/name); give one of the two"
         )
-    return _hub_folder(name, revision)
+    return _hub_folder(name, revision, option)
 
 
 def folder_revision(folder: Path) -> str:
@@ -82,7 +88,7 @@ def _package_folder(package: str) -> Path | None:
     return Path(spec.submodule_search_locations[0]) / inner
 
 
-def _hub_folder(model_id: str, revision: str | None) -> Path:
+def _hub_folder(model_id: str, revision: str | None, option: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -96,5 +102,5 @@ def _hub_folder(model_id: str, revision: str | None) -> Path:
     except LocalEntryNotFoundError as fault:
         raise FileNotFoundError(
             f"{model_id} is not in the local Hugging Face cache and the hub cannot be reached; run "
-            f"`hf download {model_id}` where there is a network, or give a folder as embedder.path"
+            f"`hf download {model_id}` where there is a network, or give a folder as {option}"
         ) from fault
