@@ -143,6 +143,9 @@ RULES: dict[str, Rule] = {
     "embedder.devices": COUNT.optional(),
     "dim": COUNT,
     # teacher
+    "teacher.prompt": TEXT,
+    "chat_template": FLAG,
+    "multi_token": one_of("drop", "first_subtoken", "exact"),
     "teacher.words": one_of("alone", "template", "centroid"),
     "teacher.template": Rule(Annotated[str, Field(pattern=r"\{word\}")], "a text with {word} in it"),
     "centring": one_of("raw", "centred", "zscore"),
