@@ -136,13 +136,15 @@ def embed_words(
     cache_root: Path | None,
     trainer: Mapping[str, Any],
     adapt: Mapping[str, Any] | None = None,
+    template: str = "{word}",
 ) -> np.ndarray:
-    """(V, E) float32: every vocabulary word embedded as a document of one word, in the documents' space."""
+    """(V, E) float32: every vocabulary word in the template embedded as a document, in the documents' space."""
+    texts = [template.replace("{word}", word) for word in corpus.vocab]
     embedder = _prepared_embedder(embedder_cfg, corpus, cache_root, trainer, adapt)
     if is_fitted(embedder):
-        return embed_corpus(embedder_cfg, corpus, cache_root, trainer, adapt).embedder.encode(corpus.vocab)
-    key = {"texts": key_hash({"texts": corpus.vocab}), "embedder": embedder.fingerprint()}
-    return _encode(embedder, corpus.vocab, cache_root, key)[0]
+        return embed_corpus(embedder_cfg, corpus, cache_root, trainer, adapt).embedder.encode(texts)
+    key = {"texts": key_hash({"texts": texts}), "embedder": embedder.fingerprint()}
+    return _encode(embedder, texts, cache_root, key)[0]
 
 
 def _prepared_embedder(

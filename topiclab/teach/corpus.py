@@ -1,0 +1,88 @@
+"""The corpus itself as teacher: neighbours or similar words in a space made of its own counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from topiclab.data.cache import key_hash
+from topiclab.data.datamodule import TopicDataModule
+from topiclab.embed.embedder import embed_corpus
+from topiclab.teach.encoder import word_shares
+from topiclab.teach.neighbours import NeighbourTeacher
+from topiclab.teach.ppmi import ppmi_vectors
+from topiclab.teach.similarity import Similarity
+
+
+class CorpusTeacher:
+    """Soft labels without pretrained weights, in any language: the control where others read a model.
+
+    space: `ppmi`, see `ppmi_vectors`; `lsa`, the vectors of `LsaEmbedder` of the raw texts. Both are learnt
+    from the training documents, have dim dimensions, and are the models' input with input=teacher.
+    label: `neighbours` labels as teacher=neighbours does, in this space; `similarity` as teacher=encoder
+    does, with its centring and prior, where a word's vector is that of a document of this word alone.
+    A document without a vector gets the label of the average document.
+    """
+
+    def __init__(
+        self, space: str, label: str, dim: int, num_neighbours: int, centring: str, prior: str, seed: int
+    ) -> None:
+        self.space, self.source, self.dim, self.seed = space, label, dim, seed
+        self.num_neighbours = num_neighbours
+        self.centring, self.prior = centring, prior
+
+    def fingerprint(self, datamodule: TopicDataModule) -> dict[str, Any]:
+        ways = {
+            "neighbours": {"num_neighbours": self.num_neighbours},
+            "similarity": {"centring": self.centring, "prior": self.prior},
+        }
+        return {"teacher": "corpus", "label": self.source, **ways[self.source], **self._place(datamodule)}
+
+    def prepare(self, datamodule: TopicDataModule) -> dict[str, Any]:
+        self.vectors, words = self._vectors(datamodule)
+        self.has_vector = np.any(self.vectors, axis=1)
+        if self.source == "similarity":
+            shares = word_shares(datamodule) if self.prior == "frequency" else None
+            similarity = Similarity(self.vectors, words, datamodule.train_rows, self.centring, shares)
+            self.logits = similarity.logits
+            return similarity.facts()
+        placed = TopicDataModule(
+            datamodule.corpus,
+            self.vectors,
+            embedding_key=key_hash(self._place(datamodule)),
+            cache_root=datamodule.cache_root,
+        )
+        teacher = NeighbourTeacher(self.num_neighbours)
+        facts = teacher.prepare(placed)
+        self.logits = lambda rows: self._neighbours_say(teacher, rows)
+        return {**facts, "documents_without_vector": int((~self.has_vector).sum())}
+
+    def label(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Logits (n, V), -inf at impossible words, and the documents' vectors (n, E)."""
+        return self.logits(rows), np.asarray(self.vectors[rows], np.float32)
+
+    def _neighbours_say(self, teacher: NeighbourTeacher, rows: np.ndarray) -> np.ndarray:
+        logits = teacher.label(rows)[0]
+        with np.errstate(divide="ignore"):
+            logits[~self.has_vector[rows]] = np.log(teacher.background)
+        return logits
+
+    def _place(self, datamodule: TopicDataModule) -> dict[str, Any]:
+        """Names the space."""
+        return {
+            "space": self.space,
+            "version": 1,
+            "dim": self.dim,
+            "seed": self.seed,
+            "corpus": datamodule.corpus.fingerprint,
+        }
+
+    def _vectors(self, datamodule: TopicDataModule) -> tuple[np.ndarray, np.ndarray]:
+        """Of the documents (D, E) and the words (V, E)."""
+        corpus = datamodule.corpus
+        if self.space == "ppmi":
+            return ppmi_vectors(corpus.bow, datamodule.train_rows, self.dim, self.seed)
+        lsa = {"_target_": "topiclab.embed.lsa.LsaEmbedder", "dim": self.dim, "seed": self.seed}
+        embeddings = embed_corpus(lsa, corpus, datamodule.cache_root, {})
+        return embeddings.vectors, embeddings.embedder.encode(corpus.vocab)
