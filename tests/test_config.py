@@ -154,6 +154,10 @@ def test_line_that_cannot_be_composed_is_explained(overrides, told):
         ({"mode.name": "unsupervised", "mode.adapt": "simcse"}, ["mode.adapt=simcse", "embedder=minilm"]),
         ({"mode.adapt": "simcse", "embedder.name": "minilm"}, ["mode=zero_shot", "use mode=unsupervised"]),
         ({"mode.name": "unsupervised", "mode.adapt": "supcon"}, ["mode.adapt=supcon needs labels"]),
+        (
+            {"teacher": {"name": "encoder", "words": "alone"}, "embedder.name": "precomputed"},
+            ["teacher.words=alone", "use teacher.words=centroid"],
+        ),
         ({"embed_text": "bow", "embedder.name": "precomputed"}, ["embed_text=bow", "use embed_text=raw"]),
         ({"embed_text": "bow", "data.vocabulary.ngrams": [2, 3]}, ["embed_text=bow", "starts at 2"]),
         ({"task.name": "predict"}, ["task=predict needs a fitted model; add run="]),

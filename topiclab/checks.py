@@ -42,9 +42,15 @@ def _check_mode(cfg: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _check_embedder(cfg: Mapping[str, Any]) -> Iterator[str]:
+    teacher, embedder = cfg["teacher"], cfg["embedder"]["name"]
+    if teacher["name"] == "encoder" and embedder == "precomputed" and teacher["words"] != "centroid":
+        yield (
+            f"teacher.words={teacher['words']} reads words, which embedder=precomputed cannot; "
+            "use teacher.words=centroid, or another embedder"
+        )
     if cfg["embed_text"] == "raw":
         return
-    if cfg["embedder"]["name"] == "precomputed":
+    if embedder == "precomputed":
         yield "embed_text=bow: embedder=precomputed reads no text; use embed_text=raw, or another embedder"
     if (shortest := cfg["data"]["vocabulary"]["ngrams"][0]) > 1:
         yield f"embed_text=bow reads single words, but data.vocabulary.ngrams starts at {shortest}; use 1"

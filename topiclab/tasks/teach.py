@@ -11,7 +11,7 @@ import numpy as np
 
 from topiclab.data.corpus import Corpus
 from topiclab.data.sources import load_corpus
-from topiclab.embed.embedder import embed_corpus
+from topiclab.embed.embedder import corpus_as_read, embed_corpus
 from topiclab.tasks.fit import make_datamodule
 from topiclab.teach.soft_labels import SoftLabels
 from topiclab.teach.targets import distributions
@@ -25,8 +25,9 @@ SHOWN_WORDS = 8
 def teach(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Label the corpus, or find its labels in the cache; what result.json says of them."""
     corpus = load_corpus(cfg["data"], cfg["paths"]["data"])
+    read = corpus_as_read(corpus, cfg["embed_text"])
     embeddings = embed_corpus(
-        cfg["embedder"], corpus, Path(cfg["paths"]["cache"]), cfg["trainer"], adapt=cfg["mode"]
+        cfg["embedder"], read, Path(cfg["paths"]["cache"]), cfg["trainer"], adapt=cfg["mode"]
     )
     labels = make_datamodule(cfg, corpus, embeddings).soft_labels
     targets = distributions(labels, cfg["teacher"]["temperature"])
