@@ -100,6 +100,9 @@ def test_frex_counts_equal_scores_as_no_higher():
 def test_clustering_by_hand():
     labels, topics = np.array([0, 0, 1, 1, 1, -1]), np.array([5, 5, 5, 2, 2, 2])
     assert clustering.purity(labels, topics) == 4 / 5
+    assert clustering.inverse_purity(labels, topics) == 4 / 5
+    assert clustering.inverse_purity(np.array([0, 0, 0, 1]), np.array([0, 1, 2, 2])) == 2 / 4
+    assert clustering.purity_f(np.array([0, 0, 0, 1]), np.array([0, 1, 2, 2])) == pytest.approx(3 / 5)
     assert clustering.topics_used(topics) == 2
     predictions = np.array([0, 1, 1, 1, 1, 0])
     assert clustering.accuracy(labels, predictions) == 4 / 5

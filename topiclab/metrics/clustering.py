@@ -15,6 +15,18 @@ def purity(labels: np.ndarray, topics: np.ndarray) -> float:
     return float(contingency_matrix(labels, topics).max(axis=0).sum() / len(labels))
 
 
+def inverse_purity(labels: np.ndarray, topics: np.ndarray) -> float:
+    """Share of labelled documents whose topic is the most frequent one of their label, in (0, 1]."""
+    labels, topics = _labelled(labels, topics)
+    return float(contingency_matrix(labels, topics).max(axis=1).sum() / len(labels))
+
+
+def purity_f(labels: np.ndarray, topics: np.ndarray) -> float:
+    """Harmonic mean of purity, which more topics raise, and inverse purity, which fewer raise."""
+    pure, inverse = purity(labels, topics), inverse_purity(labels, topics)
+    return 2 * pure * inverse / (pure + inverse)
+
+
 def normalized_mutual_information(labels: np.ndarray, topics: np.ndarray) -> float:
     """Mutual information over the mean of both entropies, in [0, 1], over the labelled documents."""
     return float(metrics.normalized_mutual_info_score(*_labelled(labels, topics)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from topiclab.metrics import clustering, coherence, diversity
 from topiclab.metrics.cooccurrence import EXACT, GENSIM, Cooccurrence, cooccurrence
 from topiclab.metrics.perplexity import perplexity
+from topiclab.metrics.retrieval import precision_at
 from topiclab.metrics.undefined import UndefinedMetric
 from topiclab.result import TopicResult
 
@@ -26,7 +27,11 @@ COHERENCES: dict[str, tuple[str, str]] = {  # name: formula and variant of the c
     "c_v_gensim": ("c_v", GENSIM),
 }
 TOPIC_METRICS = (*COHERENCES, "td", "td25", "irbo", "frex", "exclusivity")
-DOCUMENT_METRICS = ("purity", "nmi", "ari", "perplexity", "accuracy", "macro_f1", "topics_used")
+DEPTHS = {"p@1": 1, "p@5": 5, "p@10": 10}
+DOCUMENT_METRICS = (
+    *("purity", "inverse_purity", "purity_f", "nmi", "ari", *DEPTHS),
+    *("perplexity", "accuracy", "macro_f1", "topics_used"),
+)
 SPLITS = ("train", "test")
 Measure = Callable[[], float | np.ndarray]
 METRICS = (*TOPIC_METRICS, *(f"{split}/{name}" for split in SPLITS for name in DOCUMENT_METRICS))
@@ -121,6 +126,19 @@ def _document_measures(
             raise UndefinedMetric("the model predicts no labels")
         return measure(corpus.labels[rows], guesses)
 
+    @cache
+    def precisions() -> dict[str, float]:
+        if corpus.labels is None:
+            raise UndefinedMetric("the corpus has no labels")
+        candidates = corpus.rows("train")
+        values = precision_at(result.theta, corpus.labels, rows, candidates, tuple(DEPTHS.values()))
+        return dict(zip(DEPTHS, values.tolist(), strict=True))
+
+    def precision(name: str) -> float:
+        if np.isnan(value := precisions()[name]):
+            raise UndefinedMetric(f"there are fewer than {DEPTHS[name]} other training documents with labels")
+        return value
+
     def nats_per_token() -> float:
         if result.word_nll is None:
             raise UndefinedMetric("the model defines no likelihood of words")
@@ -129,8 +147,11 @@ def _document_measures(
     predicted = None if predictions is None else predictions[rows]
     measures: tuple[Measure, ...] = (
         partial(against_labels, clustering.purity, topics),
+        partial(against_labels, clustering.inverse_purity, topics),
+        partial(against_labels, clustering.purity_f, topics),
         partial(against_labels, clustering.normalized_mutual_information, topics),
         partial(against_labels, clustering.adjusted_rand_index, topics),
+        *(partial(precision, name) for name in DEPTHS),
         nats_per_token,
         partial(against_labels, clustering.accuracy, predicted),
         partial(against_labels, clustering.macro_f1, predicted),
