@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timezone
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,12 @@ def facts_of(cfg: Mapping[str, Any], seconds: float) -> dict[str, Any]:
 
 def git_revision() -> str | None:
     """The commit of topiclab's own source, '-dirty' when it was changed since; None outside a checkout."""
-    checkout = Path(__file__).resolve().parents[1]
+    return _revision(Path(__file__).resolve().parents[1])
+
+
+@cache
+def _revision(checkout: Path) -> str | None:
+    """Asked once: what a process has imported does not change with the checkout."""
     if not (checkout / ".git").exists():
         return None
     command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
@@ -53,6 +59,7 @@ def git_revision() -> str | None:
         return None
 
 
+@cache
 def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for library in LIBRARIES:
