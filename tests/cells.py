@@ -17,6 +17,7 @@ def fit(cfg, folder: Path):
     num_topics = cfg["num_topics"]
     with (folder / "attempts").open("a") as stream:
         stream.write(f"{os.getpid()}\n")
+    print(f"cell {num_topics} speaks")
     if num_topics == RAISES:
         raise ValueError(f"num_topics={num_topics} brings bad luck")
     if num_topics == IS_KILLED:

@@ -52,8 +52,9 @@ def table(out):
     return {row[0].split("=")[1]: row[1] for row in rows}
 
 
-def pids(tmp_path):
-    return [path.read_text().split() for path in tmp_path.rglob("attempts")]
+def pids(tmp_path, *cells):
+    """The process of each of the cells."""
+    return [(tmp_path / BASE / f"K{num_topics}/seed0/attempts").read_text().strip() for num_topics in cells]
 
 
 def test_failing_cell_stops_no_other_and_is_told(sweep, tmp_path):
@@ -67,16 +68,30 @@ def test_failing_cell_stops_no_other_and_is_told(sweep, tmp_path):
     assert table(out) == {"5": "reused", "6": "reused", "7": "done"}
 
 
-def test_cells_of_a_pool_have_processes_of_their_own(sweep, tmp_path):
+def test_failing_and_dying_cells_of_a_pool_take_no_other_along(sweep, tmp_path):
     code, out, _err = sweep("num_topics=5,9,11,13,6", "grid.jobs=2")
     assert code == 1
     assert table(out) == {"5": "done", "9": "failed", "11": "failed", "13": "failed", "6": "done"}
     for num_topics, reason in ((9, "killed by signal 9"), (11, "killed by signal 11"), (13, "ValueError")):
         assert result(tmp_path, num_topics)["reason"].startswith(reason)
         assert reason in out
-    assert len({pid for (pid,) in pids(tmp_path)}) == 5
-    assert "[5/5]" in out
+    assert len(set(pids(tmp_path, 9, 11, 13))) == 3
     assert "Segmentation fault" in (tmp_path / BASE / "K11/seed0/run.log").read_text()
+    (last,) = [line for line in out.splitlines() if line.startswith("[5/5]")]
+    assert last.endswith(" elapsed, 3 failed)")
+
+
+def test_workers_take_cell_after_cell_and_write_to_the_run_log_of_each(sweep, tmp_path):
+    cells = (5, 6, 7, 8)
+    code, out, err = sweep("num_topics=5,6,7,8", "grid.jobs=2")
+    assert (code, err) == (0, "")
+    assert len(set(pids(tmp_path, *cells))) <= 2 < len(cells)
+    assert len([line for line in out.splitlines() if "about 0:00:0" in line and " left)" in line]) == 3
+    for num_topics in cells:
+        said = (tmp_path / BASE / f"K{num_topics}/seed0/run.log").read_text()
+        assert said.count("speaks") == said.count(f"cell {num_topics} speaks") == 1
+        assert said.count("done in") == 1
+    assert "speaks" not in out
     assert result(tmp_path, 5)["manifest"]["cwd"] == str(tmp_path)
     threads = int(result(tmp_path, 5)["manifest"]["threads"])
     assert threads <= max(1, len(os.sched_getaffinity(0)) // 2)

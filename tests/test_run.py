@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 import subprocess
+from pathlib import Path
 
 import cells
 import pytest
@@ -38,6 +39,7 @@ def test_values_that_are_no_numbers_become_null_with_a_reason(cfg, tmp_path):
     assert result["reasons"] == {"td": "the value is nan"}
     assert result["manifest"] == {
         "threads": result["manifest"]["threads"],
+        "cwd": str(Path.cwd()),
         "worst": None,
         "folder": str(tmp_path),
     }

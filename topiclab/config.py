@@ -7,13 +7,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import CompactHydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from topiclab.checks import validate
 from topiclab.rules import flatten
@@ -23,6 +23,7 @@ UNHASHED_KEYS = (
     *("paths", "logger", "grid", "name", "task", "trainer.device", "trainer.num_threads"),
     *("trainer.checkpoint_seconds", "embedder.devices", "embedder.batch_tokens"),
 )
+UNHASHED_PREFIXES = tuple(f"{key}." for key in UNHASHED_KEYS)
 
 
 class ConfigError(ValueError):
@@ -68,14 +69,25 @@ def compose_unchecked(overrides: Sequence[str] = ()) -> DictConfig:
 
 def to_plain(composed: DictConfig) -> dict[str, Any]:
     """The resolved configuration without Hydra's own node; ConfigError names what is still missing."""
-    cfg = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     try:
-        if missing := sorted(OmegaConf.missing_keys(cfg)):
-            raise ConfigError([f"{key} has no value here; add {key}=<value>" for key in missing])
-        plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+        return _containers(composed)
     except OmegaConfBaseException as error:
         raise ConfigError([f"{error.full_key}: {str(error).splitlines()[0]}"]) from error
-    return cast("dict[str, Any]", plain)
+
+
+def _containers(composed: DictConfig) -> dict[str, Any]:
+    """to_plain, but for errors of interpolation."""
+    keys = [str(key) for key in composed if key != "hydra"]
+    try:
+        return {
+            key: OmegaConf.to_container(composed[key], resolve=True, throw_on_missing=True)
+            if OmegaConf.is_config(composed[key])
+            else composed[key]
+            for key in keys
+        }
+    except MissingMandatoryValue as error:
+        missing = sorted(OmegaConf.missing_keys(OmegaConf.masked_copy(composed, keys)))
+        raise ConfigError([f"{key} has no value here; add {key}=<value>" for key in missing]) from error
 
 
 def scientific(cfg: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,8 +96,7 @@ def scientific(cfg: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: value
         for key, value in flatten(cfg)
-        if not any(key == name or key.startswith(f"{name}.") for name in UNHASHED_KEYS)
-        and (wanted is None or key.split(".")[0] in wanted)
+        if not f"{key}.".startswith(UNHASHED_PREFIXES) and (wanted is None or key.split(".")[0] in wanted)
     }
 
 

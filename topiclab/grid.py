@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +15,14 @@ from hydra.errors import CompactHydraException
 from hydra.experimental.callback import Callback
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
+from topiclab.cell import Cell, cell_of, labels_of
 from topiclab.checks import validate
+from topiclab.composer import SweepComposer
 from topiclab.config import ConfigError, explain, to_plain
-from topiclab.pool import GridLauncher, labels_of
+from topiclab.pool import GridLauncher
 from topiclab.run import finished_result, read_result
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One configuration of a sweep, and the folder it runs in."""
-
-    overrides: tuple[str, ...]
-    composed: DictConfig
-    folder: Path
-    is_reused: bool
 
 
 class CheckRun(Callback):
@@ -38,7 +30,7 @@ class CheckRun(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         try:
-            check(config, Path(config.hydra.run.dir))
+            check(to_plain(config), Path(config.hydra.run.dir))
         except ConfigError as error:  # Hydra swallows what a callback raises, but for an exit
             print(error, file=sys.stderr)
             sys.exit(2)
@@ -55,6 +47,7 @@ class GridSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self._context, self._task, self._config = hydra_context, task_function, config
+        self._composer = SweepComposer(hydra_context.config_loader, config)
 
     def sweep(self, arguments: list[str]) -> None:
         cells = self._compose_cells(arguments)
@@ -71,7 +64,7 @@ class GridSweeper(Sweeper):
     def _launch(self, cells: Sequence[Cell]) -> None:
         launcher = Plugins.instance().instantiate_launcher(self._context, self._task, self._config)
         if isinstance(launcher, GridLauncher):
-            launcher.composed = {cell.overrides: cell.composed for cell in cells}
+            launcher.cells, launcher.composer = {cell.overrides: cell for cell in cells}, self._composer
         launcher.launch([cell.overrides for cell in cells], initial_job_idx=0)
 
     def _compose_cells(self, arguments: list[str]) -> list[Cell]:
@@ -104,19 +97,16 @@ class GridSweeper(Sweeper):
         return cells
 
     def _compose_cell(self, overrides: Sequence[str], number: int) -> Cell:
-        composed = self._context.config_loader.load_sweep_config(self._config, list(overrides))
-        with open_dict(composed):
-            composed.hydra.job.id = composed.hydra.job.num = number
-        folder = Path(composed.hydra.sweep.dir, composed.hydra.sweep.subdir)
-        if composed.trainer.devices != 1:
-            fault = f"trainer.devices={composed.trainer.devices} in a sweep: each process would begin it anew"
+        cell = cell_of(overrides, self._composer.compose(overrides, number))
+        devices = cell.cfg["trainer"]["devices"]
+        if devices != 1:
+            fault = f"trainer.devices={devices} in a sweep: each process would begin it anew"
             raise ConfigError([f"{fault}; run such cells one by one without -m"])
-        return Cell(tuple(overrides), composed, folder, check(composed, folder))
+        return replace(cell, is_reused=check(cell.cfg, cell.folder))
 
 
-def check(composed: DictConfig, folder: Path) -> bool:
+def check(cfg: Mapping[str, Any], folder: Path) -> bool:
     """Whether the cell stands finished in folder; ConfigError where its values or that folder forbid it."""
-    cfg = to_plain(composed)
     if faults := validate(cfg):
         raise ConfigError(faults)
     return finished_result(cfg, folder) is not None

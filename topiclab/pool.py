@@ -1,46 +1,38 @@
-"""The cells of a sweep in this process, or each in one of its own, several at a time."""
+"""The cells of a sweep: one after another in this process, or several at a time in workers of their own."""
 
 from __future__ import annotations
 
-import faulthandler
+import copy
 import logging
-import multiprocessing
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import threading
 import time
-import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass
-from multiprocessing.connection import wait
-from multiprocessing.context import ForkServerContext, SpawnContext
-from multiprocessing.process import BaseProcess
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 
-from hydra import version
-from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
+from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
-from topiclab.config import to_plain
+from topiclab.cell import Cell, cell_of, labels_of
+from topiclab.composer import SweepComposer
+from topiclab.machine import gpu_bytes, memory_bytes, num_cores, visible_gpus
+from topiclab.progress import Progress
 from topiclab.run import CellFailed, read_result, write_failure
+from topiclab.schedule import Schedule
+from topiclab.worker import DONE, STOPPED, TOLD, Worker, first_ended, run_here, start_method, stop
 
 log = logging.getLogger("topiclab.grid")
 
-SECONDS_TO_STOP = 10  # for a cell to close its files after Ctrl-C
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+CELL_BYTES = 2 * 2**30  # of memory, and of GPU memory, that grid.jobs=auto reckons for one process
+SHARE_FOR_CELLS = 0.8  # of the memory, split among the workers: one that has outgrown its part is replaced
 
 
 class GridLauncher(Launcher):
     """Hydra's launcher behind grid.jobs; returns for every cell and raises for none but an interrupt."""
 
     def __init__(self) -> None:
-        # by overrides, where the sweeper has composed already
-        self.composed: dict[tuple[str, ...], DictConfig] = {}
+        # what the sweeper has composed already
+        self.cells: Mapping[tuple[str, ...], Cell] = {}
+        self.composer: SweepComposer | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
@@ -48,169 +40,108 @@ class GridLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-        configs = [self._compose(overrides, initial_job_idx + i) for i, overrides in enumerate(job_overrides)]
-        if self.config.grid.jobs > 1:
-            return run_processes(
-                self.hydra_context,
-                self.task_function,
-                configs,
-                labels_of(job_overrides),
-                self.config.grid.jobs,
-            )
+        composer = self.composer or SweepComposer(self.hydra_context.config_loader, self.config)
+        cells = [
+            self.cells.get(tuple(overrides)) or cell_of(overrides, composer.compose(overrides, number))
+            for number, overrides in enumerate(job_overrides, initial_job_idx)
+        ]
+
+        def compose(number: int) -> DictConfig:
+            return composer.compose(cells[number].overrides, initial_job_idx + number)
+
+        jobs = jobs_for(self.config.grid.jobs, cells)
+        progress = Progress(labels_of(job_overrides), [cell.kind for cell in cells], jobs)
+        if jobs > 1:
+            return run_pool(self.hydra_context, self.task_function, cells, compose, jobs, progress)
+        return self._run_in_turn(cells, compose, progress)
+
+    def _run_in_turn(
+        self, cells: Sequence[Cell], compose: Callable[[int], DictConfig], progress: Progress
+    ) -> list[JobReturn]:
         returns = []
-        for number, (config, label) in enumerate(zip(configs, labels_of(job_overrides), strict=True), 1):
-            log.info("[%d/%d] %s", number, len(configs), label)
-            returns.append(_run_here(self.hydra_context, self.task_function, config))
+        for number in range(len(cells)):
+            start = time.monotonic()
+            returns.append(run_here(self.hydra_context, self.task_function, copy.deepcopy(compose(number))))
             configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+            is_done = returns[-1].status == JobStatus.COMPLETED
+            log.info(progress.ended(number, is_done, time.monotonic() - start))
         return returns
 
-    def _compose(self, overrides: Sequence[str], number: int) -> DictConfig:
-        config = self.composed.get(tuple(overrides))
-        if config is None:
-            config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
-        with open_dict(config):
-            config.hydra.job.id = config.hydra.job.num = number
-        return config
+
+def jobs_for(jobs: int | str, cells: Sequence[Cell]) -> int:
+    """grid.jobs, where `auto` is a process for trainer.num_threads cores while memory lasts."""
+    if jobs != "auto":
+        return int(jobs)
+    trainers = [cell.cfg["trainer"] for cell in cells]
+    most = [
+        len(cells),
+        num_cores() // max(trainer["num_threads"] for trainer in trainers),
+        memory_bytes() // CELL_BYTES,
+    ]
+    gpus = visible_gpus()
+    if gpus and any(trainer["device"] != "cpu" for trainer in trainers):
+        most.append(len(gpus) * gpu_bytes() // CELL_BYTES)
+    return max(1, min(most))
 
 
-def labels_of(cells: Sequence[Sequence[str]]) -> list[str]:
-    """What tells each cell's overrides from the others'."""
-    shared = set.intersection(*(set(overrides) for overrides in cells)) if len(cells) > 1 else set()
-    return [" ".join(part for part in overrides if part not in shared) or "-" for overrides in cells]
-
-
-def _run_here(context: HydraContext, task_function: TaskFunction, config: DictConfig) -> JobReturn:
-    return run_job(task_function, config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
-
-
-@dataclass
-class _Running:
-    process: BaseProcess
-    number: int  # of the cell
-    slot: int  # of the jobs places, for the choice of a GPU
-    start: float
-
-
-def run_processes(
+def run_pool(
     context: HydraContext,
     task_function: TaskFunction,
-    configs: Sequence[DictConfig],
-    labels: Sequence[str],
+    cells: Sequence[Cell],
+    compose: Callable[[int], DictConfig],
     jobs: int,
+    progress: Progress,
 ) -> list[JobReturn]:
-    """A process for each cell, `jobs` at a time; one that dies takes no other with it."""
-    starter = _start_processes(configs[0].task._target_.rpartition(".")[0], jobs)
-    gpus = _visible_gpus()
+    """`jobs` workers, each with cells that share what it has loaded; one that dies loses its cell only."""
+    task_module = cells[0].cfg["task"]["_target_"].rpartition(".")[0]
+    starter = start_method(task_module, max(1, num_cores() // jobs))
+    gpus = _gpus_of(cells)
+    most_bytes = int(SHARE_FOR_CELLS * memory_bytes() / jobs)
+    schedule = Schedule([cell.group for cell in cells])
     returns: dict[int, JobReturn] = {}
-    waiting = list(range(len(configs)))[::-1]
-    running: list[_Running] = []
+    workers: dict[int, Worker] = {}  # by slot
     try:
-        while waiting or running:
-            while waiting and len(running) < jobs:
-                number = waiting.pop()
-                slot = min(set(range(jobs)) - {cell.slot for cell in running})
-                gpu = gpus[slot % len(gpus)] if gpus else None
-                process = starter.Process(
-                    target=_cell_process, args=(context, task_function, configs[number], gpu)
-                )
-                process.start()
-                running.append(_Running(process, number, slot, time.monotonic()))
-            ended = wait([cell.process.sentinel for cell in running])
-            for cell in [cell for cell in running if cell.process.sentinel in ended]:
-                cell.process.join()
-                running.remove(cell)
-                job = returns[cell.number] = _collect(cell, configs[cell.number])
-                progress = f"[{len(returns)}/{len(configs)}] {labels[cell.number]}"
-                status = "done" if job.status == JobStatus.COMPLETED else "failed"
-                log.info("%s  %s  %.1f s", progress, status, time.monotonic() - cell.start)
+        while len(returns) < len(cells):
+            for slot in range(jobs):
+                if slot not in workers and schedule:
+                    gpu = gpus[slot % len(gpus)] if gpus else None
+                    workers[slot] = Worker(starter, slot, (context, task_function), gpu, most_bytes)
+                if schedule and workers[slot].number is None:
+                    number = schedule.take(slot)
+                    workers[slot].begin(number, compose(number))
+                elif slot in workers and workers[slot].number is None:
+                    stop([workers.pop(slot)])
+            for worker in first_ended([worker for worker in workers.values() if worker.number is not None]):
+                number, seconds = worker.number, time.monotonic() - worker.start
+                assert number is not None
+                code, goes_on = worker.end()
+                worker.number = None
+                returns[number] = _job_return(cells[number], code, seconds)
+                log.info(progress.ended(number, code == DONE, seconds))
+                if not goes_on:
+                    schedule.leave(worker.slot)
+                    stop([workers.pop(worker.slot)])
     finally:
-        _stop([cell.process for cell in running])
-    return [returns[number] for number in range(len(configs))]
+        stop(list(workers.values()))
+    return [returns[number] for number in range(len(cells))]
 
 
-def _start_processes(task_module: str, jobs: int) -> SpawnContext | ForkServerContext:
-    """Processes forked from a server that has imported the task once, where the system can."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    for variable in THREAD_VARIABLES:  # before the server imports torch
-        os.environ.setdefault(variable, str(max(1, cores // jobs)))
-    if sys.platform != "linux":
-        return multiprocessing.get_context("spawn")
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["topiclab.__main__", task_module])
-    return server
+def _gpus_of(cells: Sequence[Cell]) -> list[str]:
+    """The GPUs to share among the workers; none where the cells use none or name theirs."""
+    devices = {cell.cfg["trainer"]["device"] for cell in cells}
+    return visible_gpus() if devices & {"auto", "cuda"} and devices <= {"auto", "cuda", "cpu"} else []
 
 
-def _visible_gpus() -> list[str]:
-    """CUDA devices as CUDA_VISIBLE_DEVICES names them, asked without starting CUDA."""
-    if (given := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return [name for name in given.split(",") if name]
-    if shutil.which("nvidia-smi") is None:
-        return []
-    command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
-    answer = subprocess.run(command, capture_output=True, text=True).stdout.split()
-    return [name for name in answer if name.isdigit()]  # a broken driver answers in prose
-
-
-def _cell_process(
-    context: HydraContext, task_function: TaskFunction, config: DictConfig, gpu: str | None
-) -> None:
-    """In the cell's process: exit code 0 done, 1 failed with a result.json, 130 interrupted."""
-    os.setsid()  # Ctrl-C reaches the parent only, which then interrupts its cells one by one
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    if gpu is not None and config.trainer.device in ("auto", "cuda"):
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-    folder = Path(config.hydra.sweep.dir, config.hydra.sweep.subdir)
-    folder.mkdir(parents=True, exist_ok=True)
-    output = os.open(folder / "run.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    faulthandler.enable()
-    with open_dict(config):
-        config.hydra.job_logging.root.handlers = ["file"]
-    version.setbase("1.3")  # before it Hydra worked in the run folder, where relative paths mean others
-    setup_globals()
-    try:
-        job = _run_here(context, task_function, config)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    if job.status == JobStatus.COMPLETED:
-        sys.exit(0)
-    if isinstance(job._return_value, CellFailed):  # told in result.json and run.log already
-        sys.exit(1)
-    traceback.print_exception(job._return_value)
-    sys.exit(70)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(130)
-
-
-def _collect(cell: _Running, config: DictConfig) -> JobReturn:
-    """What Hydra wants of an ended process; one that was killed gets the result.json it could not write."""
-    folder, code = Path(config.hydra.sweep.dir, config.hydra.sweep.subdir), cell.process.exitcode or 0
-    job = JobReturn(overrides=list(config.hydra.overrides.task), status=JobStatus.FAILED)
-    if code == 0:
-        job.status, job.return_value = JobStatus.COMPLETED, read_result(folder / "result.json")
-    elif code in (1, 130):
-        job.return_value = CellFailed(f"exit code {code}, see {folder / 'run.log'}")
+def _job_return(cell: Cell, code: int, seconds: float) -> JobReturn:
+    """What Hydra wants of a cell that ended; one that was killed gets the result.json it could not write."""
+    log_file = cell.folder / "run.log"
+    job = JobReturn(overrides=list(cell.overrides), status=JobStatus.FAILED)
+    if code == DONE:
+        job.status, job.return_value = JobStatus.COMPLETED, read_result(cell.folder / "result.json")
+    elif code in (TOLD, STOPPED):
+        job.return_value = CellFailed(f"exit code {code}, see {log_file}")
     else:
-        reason = f"killed by signal {-code}" if code < 0 else f"exit code {code}, see {folder / 'run.log'}"
-        write_failure(to_plain(config), folder, reason, time.monotonic() - cell.start)
+        reason = f"killed by signal {-code}" if code < 0 else f"exit code {code}, see {log_file}"
+        write_failure(cell.cfg, cell.folder, reason, seconds)
         job.return_value = CellFailed(reason)
     return job
-
-
-def _stop(processes: Sequence[BaseProcess]) -> None:
-    """Interrupt what still runs, and kill what has not ended some seconds later."""
-    for process in processes:
-        if process.pid is not None and process.is_alive():
-            os.kill(process.pid, signal.SIGINT)
-    deadline = time.monotonic() + SECONDS_TO_STOP
-    for process in processes:
-        process.join(max(0.0, deadline - time.monotonic()))
-        if process.is_alive():
-            process.kill()

@@ -66,6 +66,7 @@ DOCUMENTS = Rule(
     "a whole number of documents, or a share of them such as 0.5",
 )
 SIZES = Rule(Annotated[list[_Count], Field(min_length=1)], "a list such as [800,800]")
+JOBS = Rule(_Count | Literal["auto"], "a whole number from 1 on, or auto")
 PAIR = Rule(Annotated[list[_Count], Field(min_length=2, max_length=2)], "a pair such as [1,2]")
 DEVICE = Rule(
     Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")], "auto, cpu, cuda, cuda:<n> or mps"
@@ -79,7 +80,7 @@ RULES: dict[str, Rule] = {
     "run": TEXT.optional(),
     "input": one_of("embedder", "teacher"),
     "embed_text": one_of("raw", "bow"),
-    "grid.jobs": COUNT,
+    "grid.jobs": JOBS,
     "task.keys": NAMES.optional(),
     "_target_": TEXT,
     "_partial_": FLAG,

@@ -1,0 +1,50 @@
+"""What this machine has for the processes of a grid; imports nothing heavy and starts no CUDA."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+LIMIT_FILES = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def num_cores() -> int:
+    """Cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory_bytes() -> int:
+    """Memory of the machine, or of the container that this process is in."""
+    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for path in map(Path, LIMIT_FILES):
+        if path.is_file() and (limit := path.read_text().strip()).isdigit():
+            limits.append(int(limit))
+    return min(limits)
+
+
+def own_bytes() -> int:
+    """Memory that this process shares with no other and no file holds; 0 where the system does not say."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.is_file() else []
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:")), 0)
+
+
+def visible_gpus() -> list[str]:
+    """CUDA devices as CUDA_VISIBLE_DEVICES names them."""
+    if (given := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [name for name in given.split(",") if name]
+    return [name for name in _ask_driver("index") if name.isdigit()]  # a broken driver answers in prose
+
+
+def gpu_bytes() -> int:
+    """Memory of the smallest CUDA device; 0 without one."""
+    return min((int(size) * 2**20 for size in _ask_driver("memory.total") if size.isdigit()), default=0)
+
+
+def _ask_driver(field: str) -> list[str]:
+    if shutil.which("nvidia-smi") is None:
+        return []
+    command = ["nvidia-smi", f"--query-gpu={field}", "--format=csv,noheader,nounits"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.split()
