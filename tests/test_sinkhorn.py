@@ -117,7 +117,7 @@ def test_the_potential_gives_each_row_and_starts_the_next_solve():
     closed = plan_rows(cost, potential)
     torch.testing.assert_close(plan, closed * rows.softmax(0).unsqueeze(1), rtol=1e-4, atol=1e-8)
     torch.testing.assert_close(plan_rows(cost[:3], potential), closed[:3])
-    again, same = sinkhorn_plan(cost, *marginals, potential, 0.005, max_iterations=0)
+    again, same = sinkhorn_plan(cost, *marginals, potential, 0.005, iterations=0)
     torch.testing.assert_close(again, plan, rtol=1e-4, atol=1e-8)
     torch.testing.assert_close(same, potential)
     assert not potential.requires_grad

@@ -55,7 +55,7 @@ class TopicModel(L.LightningModule):
         betas: tuple[float, float],
         weight_decay: float,
         gradient_clip: float | None,
-        kl_warmup: float,
+        kl_warmup: float = 0.0,
         class_weight: float = 0.0,
     ) -> None:
         super().__init__()
@@ -111,6 +111,9 @@ class TopicModel(L.LightningModule):
 
     def initialize(self, datamodule: TopicDataModule) -> None:
         """Set statistics of the input and the starting point from the training documents."""
+
+    def settle(self, datamodule: TopicDataModule) -> None:
+        """Set what the fitted weights imply over the training documents; called after the last epoch."""
 
     # The loop.
 
@@ -262,6 +265,7 @@ class TopicModel(L.LightningModule):
         from topiclab.models.training import train
 
         train(self, datamodule, folder, trainer, loggers)
+        self.settle(datamodule)
         theta, nll, _ = self.infer(datamodule.documents)
         with torch.inference_mode():
             beta = self.beta().double().cpu().numpy()

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-TOLERANCE, MAX_ITERATIONS = 0.005, 1000
+TOLERANCE, ITERATIONS = 0.005, 1000
 MOST_SCALING = 1e6  # beyond, entries that underflowed in the plan could matter: fold the scaling into g
 CHECKS_EVERY = 10  # iterations between two looks at the error on a GPU, where a look waits for the device
 RIDGE = 1e-10  # of the adjoint system, for topics that share no row with any other
@@ -25,7 +25,7 @@ def sinkhorn_plan(
     log_columns: Tensor,
     potential: Tensor,
     tolerance: float = TOLERANCE,
-    max_iterations: int = MAX_ITERATIONS,
+    iterations: int = ITERATIONS,
 ) -> tuple[Tensor, Tensor]:
     """The plan (N, M) and its column potential (M,), which carries no gradient.
 
@@ -37,7 +37,7 @@ def sinkhorn_plan(
     with torch.autocast(cost.device.type, enabled=False):
         dtype = torch.promote_types(cost.dtype, torch.float32)
         arrays = (tensor.to(dtype) for tensor in (cost, log_rows, log_columns, potential.detach()))
-        return _Plan.apply(*arrays, tolerance, max_iterations)  # type: ignore[return-value]
+        return _Plan.apply(*arrays, tolerance, iterations)  # type: ignore[return-value]
 
 
 def plan_rows(cost: Tensor, potential: Tensor) -> Tensor:
@@ -98,9 +98,9 @@ class _Plan(torch.autograd.Function):
 
     @staticmethod
     def forward(  # type: ignore[override]
-        ctx: Any, cost, log_rows, log_columns, potential, tolerance, max_iterations
+        ctx: Any, cost, log_rows, log_columns, potential, tolerance, iterations
     ):
-        plan, potential = solve(cost, log_rows, log_columns, potential, tolerance, max_iterations)
+        plan, potential = solve(cost, log_rows, log_columns, potential, tolerance, iterations)
         ctx.save_for_backward(plan)
         ctx.mark_non_differentiable(potential)
         return plan, potential
@@ -138,3 +138,9 @@ def _solve_laplacian(weights: Tensor, columns: Tensor, target: Tensor) -> Tensor
     mass = columns.double()
     laplacian.diagonal().copy_(RIDGE * mass - laplacian.sum(dim=1))
     return torch.linalg.solve(laplacian + mass.outer(mass), target.double()).to(weights.dtype)
+
+
+def squared_distances(left: Tensor, right: Tensor) -> Tensor:
+    """Squared Euclidean distances (N, M) between rows of left (N, E) and right (M, E)."""
+    lengths = left.square().sum(dim=1, keepdim=True) + right.square().sum(dim=1)
+    return torch.addmm(lengths, left, right.T, alpha=-2)

@@ -1,0 +1,113 @@
+"""Models that lie on transport plans, against plain iterations and the papers' formulas."""
+
+import math
+
+import numpy as np
+import planted
+import pytest
+import torch
+
+from topiclab.tasks.fit import make_model
+
+PUBLISHED = ["model.init=random", "objective.weight=1", "objective.length_power=1"]
+
+
+def attached(*overrides):
+    """An unfitted model that holds the planted corpus, and its first batch."""
+    datamodule = planted.datamodule()
+    model = make_model(planted.configuration(*overrides), datamodule)
+    model.attach(datamodule)
+    batch = next(iter(model.batches(model._train_rows, model.batch_size)))
+    return model.train(), batch
+
+
+def fitted(folder, *overrides):
+    cfg = planted.configuration(*overrides)
+    datamodule = planted.datamodule()
+    model = make_model(cfg, datamodule)
+    return model, model.fit(datamodule, folder, cfg["trainer"])
+
+
+def unrolled_plan(left, right, sharpness, column_weights):
+    """The plan and squared distances by iterations that autograd follows."""
+    distances = torch.cdist(left, right).square()
+    rows, columns = torch.full((len(left),), -math.log(len(left))), column_weights.log_softmax(0)
+    f, g = torch.zeros(len(left)), torch.zeros(len(right))
+    for _ in range(300):
+        g = columns - torch.logsumexp(f.unsqueeze(1) - sharpness * distances, 0)
+        f = rows - torch.logsumexp(g - sharpness * distances, 1)
+    return (f.unsqueeze(1) + g - sharpness * distances).exp(), distances
+
+
+def test_a_step_of_fastopic_is_the_published_one():
+    model, batch = attached("model=fastopic", *PUBLISHED, "model.sinkhorn.tolerance=1e-7")
+    means = {name: values.mean() for name, values in model.losses(batch).items()}
+    parameters = dict(model.named_parameters())
+    found = torch.autograd.grad(sum(means.values()), list(parameters.values()))
+    documents = torch.nn.functional.normalize(torch.from_numpy(planted.datamodule().train_embeddings), dim=1)
+    topic_plan, topic_cost = unrolled_plan(documents, model.topics, 3.0, model.topic_weights)
+    word_plan, word_cost = unrolled_plan(model.topics, model.words, 2.0, model.word_weights)
+    counts = torch.from_numpy(planted.datamodule().train_bow.toarray())
+    words = len(documents) * topic_plan @ word_plan * len(word_plan)
+    expected = {
+        "recon": -(counts * words.log()).sum(1).mean(),
+        "topic_transport": (topic_plan * topic_cost).sum(),
+        "word_transport": (word_plan * word_cost).sum(),
+    }
+    assert means.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(means[name], value, rtol=1e-4, atol=1e-5)
+    wanted = torch.autograd.grad(sum(expected.values()), list(parameters.values()))
+    for name, ours, theirs in zip(parameters, found, wanted, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=2e-3 * theirs.abs().max().item(), msg=name)
+
+
+@pytest.mark.parametrize("start", ["kmeans", "random"])
+def test_plans_of_a_fitted_fastopic_have_their_marginals(start, tmp_path):
+    model, result = fitted(tmp_path, "model=fastopic", f"model.init={start}")
+    train = result.theta[planted.datamodule().train_rows]
+    shares = model.topic_weights.softmax(0).detach().numpy()
+    assert np.abs(train.mean(0) - shares).sum() <= 0.0051
+    np.testing.assert_allclose(result.beta.sum(1), 1, atol=1e-5)
+    word_shares = model.word_weights.softmax(0).detach().numpy()
+    assert np.abs(result.beta.mean(0) - word_shares).sum() <= 0.0051
+
+
+def test_proportions_of_fastopic_are_its_plans_rows_and_need_no_batch_mates(tmp_path):
+    model, result = fitted(tmp_path, "model=fastopic")
+    rows = planted.datamodule().train_rows
+    model.train()
+    batch = next(iter(model.batches(model._train_rows, model.batch_size)))
+    with torch.no_grad():
+        plan = model.theta(model.encode(batch)).numpy()
+    np.testing.assert_allclose(result.theta[rows], plan, atol=2e-3)
+    bow, vectors = planted.corpus().bow, planted.vectors()
+    for part in (slice(0, 1), slice(100, 103)):
+        np.testing.assert_allclose(model.transform(bow[part], vectors[part]), result.theta[part], atol=1e-5)
+
+
+def test_published_proportions_of_fastopic(tmp_path):
+    overrides = ["model=fastopic", *PUBLISHED, "trainer.max_epochs=3"]
+    model, result = fitted(tmp_path, *overrides, "model.theta_from=column_sums")
+    unit = planted.vectors() / np.linalg.norm(planted.vectors(), axis=1, keepdims=True)
+    near = np.exp(-((unit[:, None] - model.topics.detach().numpy()) ** 2).sum(2))
+    near /= near[planted.datamodule().train_rows].sum(0)
+    np.testing.assert_allclose(result.theta, near / near.sum(1, keepdims=True), atol=1e-5)
+    model.theta_from, model.plan_batch = "batch_plan", 50
+    bow, vectors = planted.corpus().bow, planted.vectors()
+    theta = model.transform(bow[:100], vectors[:100])
+    shares = model.topic_weights.softmax(0).detach().numpy()
+    assert np.abs(theta[:50].mean(0) - shares).sum() <= 0.0051
+    assert np.abs(theta[50:].mean(0) - shares).sum() <= 0.0051
+
+
+def test_fastopic_in_mini_batches_finds_the_topics(tmp_path):
+    _, result = fitted(tmp_path, "model=fastopic", "model.batch_size=100")
+    assert planted.recovery(result) >= 0.7
+
+
+def test_fastopic_without_embeddings_is_refused():
+    datamodule = planted.datamodule()
+    datamodule.embeddings = None
+    with pytest.raises(ValueError, match="choose an embedder"):
+        make_model(planted.configuration("model=fastopic"), datamodule)
