@@ -12,7 +12,7 @@ from sklearn import metrics as sklearn_metrics
 from topiclab.data.corpus import Corpus
 from topiclab.metrics import clustering, diversity
 from topiclab.metrics.cooccurrence import cooccurrence
-from topiclab.metrics.evaluate import METRICS, evaluate
+from topiclab.metrics.evaluate import COHERENCES, EXTERNAL, METRICS, evaluate
 from topiclab.metrics.perplexity import perplexity
 from topiclab.metrics.undefined import UndefinedMetric
 from topiclab.result import TopicResult
@@ -135,12 +135,14 @@ def test_perplexity_of_the_uniform_model_is_the_size_of_the_vocabulary():
 def test_evaluate_gives_every_metric_with_a_value():
     corpus = make_corpus()
     nll = np.full(80, 12 * math.log(NUM_WORDS))
-    found = evaluate(make_result(word_nll=nll), corpus, predictions=np.arange(80) % 4 - 1)
+    external = {window: cooccurrence(corpus, window) for window in (10, 110)}
+    result, predictions = make_result(word_nll=nll), np.arange(80) % 4 - 1
+    found = evaluate(result, corpus, predictions=predictions, external=external)
     assert tuple(found["metrics"]) == METRICS
     assert found["reasons"] == {}
     assert all(type(value) is float and math.isfinite(value) for value in found["metrics"].values())
     assert {name: len(values) for name, values in found["per_topic"].items()} == dict.fromkeys(
-        ("npmi", "c_v", "umass", "npmi_gensim", "c_v_gensim", "frex", "exclusivity"), NUM_TOPICS
+        (*COHERENCES, *EXTERNAL, "frex", "exclusivity"), NUM_TOPICS
     )
     assert found["metrics"]["npmi"] == pytest.approx(np.mean(found["per_topic"]["npmi"]))
     assert found["metrics"]["train/perplexity"] == pytest.approx(NUM_WORDS)

@@ -13,7 +13,7 @@ def validate(cfg: Mapping[str, Any]) -> list[str]:
     """Every fault of a plain configuration: the value, the rule, the way out."""
     if faults := refused_values(cfg):
         return faults  # the checks below rely on types
-    checks = (_check_data, _check_mode, _check_embedder, _check_task, _check_objective)
+    checks = (_check_data, _check_mode, _check_embedder, _check_reference, _check_task, _check_objective)
     return [fault for check in checks for fault in check(cfg)]
 
 
@@ -54,6 +54,15 @@ def _check_embedder(cfg: Mapping[str, Any]) -> Iterator[str]:
         yield "embed_text=bow: embedder=precomputed reads no text; use embed_text=raw, or another embedder"
     if (shortest := cfg["data"]["vocabulary"]["ngrams"][0]) > 1:
         yield f"embed_text=bow reads single words, but data.vocabulary.ngrams starts at {shortest}; use 1"
+
+
+def _check_reference(cfg: Mapping[str, Any]) -> Iterator[str]:
+    reference = cfg["reference"]
+    for name in ("path", "words"):
+        if (given := reference[name]) and not Path(given).expanduser().exists():
+            yield f"reference.{name}={given}: nothing there, seen from {Path.cwd()}; give what exists"
+    if cfg["task"]["name"] == "count" and (not reference["path"] or reference["path"].endswith(".npz")):
+        yield f"task=count counts texts, but reference.path={reference['path']}; give a folder or file"
 
 
 def _check_task(cfg: Mapping[str, Any]) -> Iterator[str]:

@@ -100,6 +100,9 @@ RULES: dict[str, Rule] = {
     "patience": COUNT.optional(),
     "checkpoint_seconds": WEIGHT,
     "deterministic": FLAG,
+    # reference
+    "reference.text_column": TEXT,
+    "reference.words": TEXT.optional(),
     # logger
     "logger.name": one_of("csv", "wandb", "none"),
     "logger.mode": one_of("online", "offline"),
@@ -189,6 +192,8 @@ RULES: dict[str, Rule] = {
     "plan_batch": COUNT,
     "tolerance": POSITIVE,
     "init_length": POSITIVE,
+    "neighbours": NATURAL,
+    "outliers": one_of("own_topic", "reassign", "soft"),
     # patterns: the first that fits
     "*_column": TEXT.optional(),
     "*dropout": SHARE,
@@ -200,6 +205,7 @@ RULES: dict[str, Rule] = {
     "*_eps": POSITIVE,
     "*_momentum": UNIT,
     "*_logvar": REAL,
+    "*_concentration": POSITIVE,
     "word_init": one_of("random", "embedder"),
     "*_norm": FLAG,
     "is_*": FLAG,

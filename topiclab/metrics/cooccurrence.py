@@ -120,7 +120,11 @@ def _named(
 
 def _count(corpus: Corpus, window: int | None, variant: str, is_wanted: np.ndarray) -> dict[str, np.ndarray]:
     """word_counts, pair_counts and num_windows (1,) over the wanted words, in vocabulary order."""
-    from topiclab.metrics.sightings import count_pairs, sight_words  # numba takes half a second to import
+    from topiclab.metrics.sightings import (
+        add_pairs,
+        join_halves,
+        sight_words,
+    )  # numba takes half a second to import
 
     if len(corpus.token_ids) + corpus.num_docs >= 2**31:
         raise ValueError(
@@ -139,11 +143,16 @@ def _count(corpus: Corpus, window: int | None, variant: str, is_wanted: np.ndarr
         tokens, offsets = places[corpus.token_ids], np.array(corpus.token_offsets, dtype=np.int64)
         is_gensim = variant == GENSIM
         words, firsts, lasts, num_windows = sight_words(tokens, offsets, num_wanted, window, is_gensim)
-    order = np.argsort(words.astype(np.min_scalar_type(num_wanted)), kind="stable")  # 16 bits: a radix sort
     pair_counts = np.zeros((num_wanted, num_wanted), dtype=np.int32)
-    count_pairs(words, firsts, lasts, order, pair_counts)
+    add_pairs(words, firsts, lasts, grouped(words, num_wanted), pair_counts)
+    join_halves(pair_counts)
     return {
         "word_counts": pair_counts.diagonal().copy(),
         "pair_counts": pair_counts,
         "num_windows": np.array([num_windows]),
     }
+
+
+def grouped(words: np.ndarray, num_words: int) -> np.ndarray:
+    """Places of the sightings (n,) sorted by their word, those of one word in order."""
+    return np.argsort(words.astype(np.min_scalar_type(num_words)), kind="stable")  # 16 bits: a radix sort

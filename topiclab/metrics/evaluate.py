@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,8 @@ COHERENCES: dict[str, tuple[str, str]] = {  # name: formula and variant of the c
     "npmi_gensim": ("npmi", GENSIM),
     "c_v_gensim": ("c_v", GENSIM),
 }
-TOPIC_METRICS = (*COHERENCES, "td", "td25", "irbo", "frex", "exclusivity")
+EXTERNAL = {"npmi_ref": "npmi", "c_v_ref": "c_v"}  # exact counts of an external reference
+TOPIC_METRICS = (*COHERENCES, *EXTERNAL, "td", "td25", "irbo", "frex", "exclusivity")
 DEPTHS = {"p@1": 1, "p@5": 5, "p@10": 10}
 DOCUMENT_METRICS = (
     *("purity", "inverse_purity", "purity_f", "nmi", "ari", *DEPTHS),
@@ -44,6 +45,7 @@ def evaluate(
     cache_root: Path | None = None,
     predictions: np.ndarray | None = None,
     reference: Corpus | Cooccurrence | None = None,
+    external: Mapping[int, Cooccurrence] | None = None,
     top_n: int = 10,
 ) -> dict[str, dict[str, Any]]:
     """{"metrics": {name: float}, "reasons": {name: why nan}, "per_topic": {name: K floats}} for all METRICS.
@@ -52,6 +54,7 @@ def evaluate(
     cache_root: folder that keeps the window counts between processes; None counts in memory.
     predictions: (D,) label ids of a supervised model.
     reference: what coherence is counted on; by default all documents of corpus.
+    external: counts of an external reference by window, for c_v_ref and npmi_ref.
     top_n: words a topic in coherence, irbo, frex and exclusivity; td and td25 keep their 10 and 25.
     Raises ValueError when result or predictions are not over the documents of corpus.
     """
@@ -61,11 +64,13 @@ def evaluate(
                 f"{name} has {len(rows)} rows, but the corpus {corpus.name!r} has {corpus.num_docs} documents"
             )
     measures = _topic_measures(result, corpus if reference is None else reference, cache_root, top_n)
+    for name, formula in EXTERNAL.items():
+        measures[name] = partial(_external_coherence, formula, result, external or {}, top_n)
     for split in SPLITS:
         rows = corpus.rows(split)
         for name, measure in _document_measures(result, corpus, rows, predictions).items():
             measures[f"{split}/{name}"] = measure
-    return _take(measures)
+    return _take({name: measures[name] for name in METRICS})
 
 
 def _topic_measures(
@@ -104,6 +109,25 @@ def _coherence(
     else:
         words = {word for topic in topics for word in topic}
         counts = cooccurrence(reference, window, variant, words=words, cache_root=cache_root)
+    return _over(formula, topics, counts)
+
+
+def _external_coherence(
+    formula: str, result: TopicResult, external: Mapping[int, Cooccurrence], top_n: int
+) -> np.ndarray:
+    if not external:
+        raise UndefinedMetric("no external reference is given; reference.path names one")
+    counts = external.get(coherence.WINDOWS[formula] or 0)
+    if counts is None:
+        raise UndefinedMetric(
+            f"the external reference holds counts over windows of {', '.join(map(str, external))}, not of "
+            f"{coherence.WINDOWS[formula]}"
+        )
+    return _over(formula, _topics(result, top_n), counts)
+
+
+def _over(formula: str, topics: list[list[str]], counts: Cooccurrence) -> np.ndarray:
+    """The coherence of every topic; UndefinedMetric, with those of the others, where a word is absent."""
     values = getattr(coherence, formula)(topics, counts)
     if absent := counts.absent(topics):
         named = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")

@@ -64,10 +64,10 @@ def sight_words(
 
 
 @njit(cache=True)
-def count_pairs(
+def add_pairs(
     words: np.ndarray, firsts: np.ndarray, lasts: np.ndarray, order: np.ndarray, pair_counts: np.ndarray
 ) -> None:
-    """Fill pair_counts (V, V), given as zeros, with the windows that hold both words, or on the diagonal one.
+    """Add the windows that hold both words, or on the diagonal one, to either half of pair_counts (V, V).
 
     firsts ascend, so the sightings that meet one end at the first that begins after it has ended.
     order: the sightings grouped by word, so that one row of pair_counts stays in the processor's cache.
@@ -80,6 +80,11 @@ def count_pairs(
             if firsts[there] > last:
                 break
             row[words[there]] += min(last, lasts[there]) - firsts[there] + 1
+
+
+@njit(cache=True)
+def join_halves(pair_counts: np.ndarray) -> None:
+    """Make pair_counts (V, V) symmetric after the last add_pairs: the sum of both halves."""
     num_words = len(pair_counts)
     for top in range(0, num_words, TILE):
         for left in range(top, num_words, TILE):

@@ -24,6 +24,7 @@ from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.sources import load_corpus
 from topiclab.embed.embedder import Embeddings, corpus_as_read, embed_corpus, embed_words
 from topiclab.metrics.evaluate import evaluate
+from topiclab.metrics.reference import reference_counts
 from topiclab.models.base import TopicModel
 from topiclab.models.bundle import save_bundle
 from topiclab.models.estimator import Estimator
@@ -48,6 +49,8 @@ def fit_corpus(cfg: Mapping[str, Any], folder: Path, corpus: Corpus) -> dict[str
         read = corpus_as_read(corpus, cfg["embed_text"])
         embeddings = embed_corpus(cfg["embedder"], read, cache, cfg["trainer"], adapt=cfg["mode"])
         datamodule = make_datamodule(cfg, corpus, embeddings)
+    with clock("reference"):
+        external = reference_counts(cfg["reference"], corpus.vocab, cfg["data"]["vocabulary"], cache)
     model = make_model(cfg, datamodule)
     with limited_threads(cfg["trainer"]["num_threads"]), wandb_logger(cfg, folder) as wandb_run:
         with clock("fit"):
@@ -55,7 +58,9 @@ def fit_corpus(cfg: Mapping[str, Any], folder: Path, corpus: Corpus) -> dict[str
             result = replace(model.fit(datamodule, folder, cfg["trainer"], loggers), ids=corpus.ids)
         with clock("evaluate"):
             predictions = predict_labels(model, datamodule)
-            evaluation = evaluate(result, corpus, cache_root=cache, predictions=predictions)
+            evaluation = evaluate(
+                result, corpus, cache_root=cache, predictions=predictions, external=external
+            )
         with clock("write"):
             write_topics(result, evaluation, folder)
             if isinstance(model, TopicModel) and cfg["logger"]["name"] != "none":

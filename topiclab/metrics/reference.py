@@ -1,0 +1,203 @@
+"""Window counts of an external reference, such as Wikipedia: of its texts, or read from a file of counts.
+
+Every run of letters, digits and underscores takes a place in the windows, stop words and short ones too, as
+in Röder, Both & Hinneburg 2015; the corpus' own coherence is counted after stop words, as gensim does.
+"""
+
+from __future__ import annotations
+
+import logging
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.npyio import NpzFile
+
+from topiclab.data.cache import atomic_file, cached_arrays, key_hash
+from topiclab.data.file import read_documents
+from topiclab.data.tokenizer import tokenize
+from topiclab.data.vocabulary import columns
+from topiclab.metrics.coherence import WINDOWS
+from topiclab.metrics.cooccurrence import EXACT, MAX_DENSE_WORDS, Cooccurrence, grouped
+
+log = logging.getLogger(__name__)
+
+BLOCK_LETTERS = 1 << 24  # of text tokenised and counted at a time: some 200 MB
+REFERENCE_WINDOWS = tuple(window for window in WINDOWS.values() if window is not None)
+PLACE_PATTERN = r"\w+"
+LINES = (
+    ".jsonl",
+    ".ndjson",
+    ".jsonl.gz",
+    ".jsonl.zst",
+    ".txt.gz",
+    ".txt.zst",
+)  # a document a line in a folder
+Counts = Mapping[int, Cooccurrence]
+
+
+def reference_counts(
+    reference: Mapping[str, Any],
+    vocab: Sequence[str],
+    vocabulary: Mapping[str, Any],
+    cache_root: Path | None,
+) -> dict[int, Cooccurrence]:
+    """Exact counts of the group `reference` by window, {} when its path is null.
+
+    path: a file of counts (.npz, see save_counts), whose words are its own; or texts, counted for vocab once
+    per cache_root: a file with a document a line (.txt, .jsonl, ..., also .gz and .zst), or a folder, where
+    every .txt is one document and every .jsonl or packed file has a document a line.
+    vocabulary: the group `data.vocabulary`, of which lowercase, tokenizer and token_pattern apply.
+    Raises FileNotFoundError or ValueError for what cannot be read, and for too many words.
+    """
+    if reference["path"] is None:
+        return {}
+    path = Path(reference["path"]).expanduser()
+    if path.suffix == ".npz":
+        return load_counts(path)
+    files = text_files(path)
+    if len(vocab) > MAX_DENSE_WORDS:
+        raise ValueError(
+            f"counts of {len(vocab)} words are too large (limit {MAX_DENSE_WORDS}); lower "
+            "data.vocabulary.size, or count a list of words with task=count and give reference.path its file"
+        )
+    stats = [(str(file.relative_to(path)), file.stat()) for file in files]
+    key = {
+        "reference": key_hash({"files": [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]}),
+        "text_column": reference["text_column"],
+        "words": key_hash({"words": list(vocab)}),
+        "windows": list(REFERENCE_WINDOWS),
+        **{name: vocabulary[name] for name in ("lowercase", "tokenizer", "token_pattern")},
+    }
+    compute = lambda: count_texts(read_texts(files, path, reference["text_column"]), vocab, vocabulary)  # noqa: E731
+    tables = cached_arrays(cache_root, "cooccurrence", key, compute)
+    return _by_window(tuple(vocab), tables)
+
+
+def text_files(path: Path) -> list[Path]:
+    """The files of a reference in the order of their names; FileNotFoundError where there is none."""
+    if path.is_file():
+        return [path]
+    files = sorted(file for file in path.rglob("*") if file.name.lower().endswith((".txt", *LINES)))
+    if not files:
+        raise FileNotFoundError(
+            f"reference.path={path} is no file, and no folder with .txt or .jsonl files; give one of them"
+        )
+    return files
+
+
+def read_texts(files: Iterable[Path], path: Path, text_column: str) -> Iterator[str]:
+    """Documents as a stream; a .txt is one document where path is a folder, and one a line otherwise."""
+    for file in files:
+        if file != path and file.suffix.lower() == ".txt":
+            yield _whole(file)
+        else:
+            column = text_column if ".jsonl" in file.suffixes or ".ndjson" in file.suffixes else "text"
+            yield from (document.text for document in read_documents(file, column))
+
+
+def _whole(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{file} is not UTF-8 ({error}); convert it, or take it out of the folder"
+        ) from error
+
+
+def count_texts(
+    texts: Iterable[str], vocab: Sequence[str], vocabulary: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """pair_counts (W, V, V), num_windows (W,) and window (W,) over the texts, int64; W REFERENCE_WINDOWS.
+
+    Memory holds the counts and BLOCK_LETTERS of text, whatever the number of documents.
+    """
+    from topiclab.metrics.sightings import add_pairs, join_halves, sight_words  # numba is slow to import
+
+    plain = {**vocabulary, "stop_words": "none"}
+    if plain["token_pattern"] is None:
+        plain["token_pattern"] = PLACE_PATTERN
+    pair_counts = np.zeros((len(REFERENCE_WINDOWS), len(vocab), len(vocab)), dtype=np.int64)
+    num_windows = np.zeros(len(REFERENCE_WINDOWS), dtype=np.int64)
+    num_docs = 0
+    for block in _blocks(texts):
+        tokens = tokenize(block, plain)
+        places = columns(tokens.words, vocab)[tokens.ids]
+        for number, window in enumerate(REFERENCE_WINDOWS):
+            words, firsts, lasts, count = sight_words(places, tokens.offsets, len(vocab), window, False)
+            add_pairs(words, firsts, lasts, grouped(words, len(vocab)), pair_counts[number])
+            num_windows[number] += count
+        num_docs += len(block)
+        log.info("reference: %d documents, %d windows of %d", num_docs, num_windows[0], REFERENCE_WINDOWS[0])
+    if not num_docs:
+        raise ValueError("the reference holds no document with text; give another reference.path")
+    for table in pair_counts:
+        join_halves(table)
+    return {"pair_counts": pair_counts, "num_windows": num_windows, "window": np.array(REFERENCE_WINDOWS)}
+
+
+def save_counts(path: Path, counts: Counts) -> None:
+    """Write counts of the same words by atomic rename: an .npz without pickled objects.
+
+    vocab (V,), window (W,), word_counts (W, V), pair_counts (W, V, V), num_windows (W,), variant.
+    """
+    first = next(iter(counts.values()))
+    arrays = {
+        "vocab": np.array(first.vocab, dtype=np.str_),
+        "window": np.array(list(counts)),
+        "word_counts": np.stack([each.word_counts for each in counts.values()]),
+        "pair_counts": np.stack([each.pair_counts for each in counts.values()]),
+        "num_windows": np.array([each.num_windows for each in counts.values()]),
+        "variant": np.array(first.variant),
+    }
+    with atomic_file(path) as stream:
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+
+
+def load_counts(path: Path) -> dict[int, Cooccurrence]:
+    """Counts by window of what save_counts wrote, or anyone in its form; ValueError names what is wrong."""
+    try:
+        with path.open("rb") as stream, NpzFile(stream) as arrays:
+            names = ("vocab", "window", "word_counts", "pair_counts", "num_windows", "variant")
+            tables = {name: arrays[name] for name in names}
+    except (OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(
+            f"reference.path={path} holds no counts ({error}); write it with task=count"
+        ) from error
+    num_windows, num_words = len(np.atleast_1d(tables["window"])), len(tables["vocab"])
+    shapes = {name: tables[name].shape for name in ("word_counts", "pair_counts", "num_windows")}
+    expected = ((num_windows, num_words), (num_windows, num_words, num_words), (num_windows,))
+    if tuple(shapes.values()) != expected or str(tables["variant"]) != EXACT:
+        raise ValueError(
+            f"reference.path={path}: {num_windows} windows and {num_words} words do not fit "
+            f"{', '.join(f'{name} {shape}' for name, shape in shapes.items())}, {tables['variant']}; "
+            "expected word_counts (W, V), pair_counts (W, V, V), num_windows (W,) of variant exact"
+        )
+    return _by_window(tuple(tables["vocab"].tolist()), tables)
+
+
+def _by_window(vocab: tuple[str, ...], tables: Mapping[str, np.ndarray]) -> dict[int, Cooccurrence]:
+    pairs = zip(tables["window"].tolist(), tables["pair_counts"], tables["num_windows"].tolist(), strict=True)
+    return {
+        window: Cooccurrence(vocab, pair_counts.diagonal(), pair_counts, num_windows, window, EXACT)
+        for window, pair_counts, num_windows in pairs
+    }
+
+
+def _blocks(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Consecutive texts of about BLOCK_LETTERS together, blank ones left out."""
+    block: list[str] = []
+    letters = 0
+    for text in texts:
+        if not text or text.isspace():
+            continue
+        block.append(text)
+        letters += len(text)
+        if letters >= BLOCK_LETTERS:
+            yield block
+            block, letters = [], 0
+    if block:
+        yield block
