@@ -10,11 +10,21 @@ from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.sources import load_corpus
 from topiclab.embed.embedder import embed_corpus
 
+SMALL = {
+    "model=lda": [],
+    "model=lda_gibbs": ["model.num_sweeps=100", "model.num_samples=5"],
+    "model=hdp": ["model.num_sweeps=100"],
+    "model=nmf": [],
+    "model=kmeans": [],
+    "model=bertopic": [],
+    "model=fastopic": [],
+}
+
 
 def configuration(*overrides):
-    """A composed configuration; variational models get small layers, to be quick."""
-    is_classical = any(override in ("model=lda", "model=nmf", "model=kmeans") for override in overrides)
-    small = [] if is_classical else ["model.encoder.hidden_dims=[64,64]"]
+    """A composed configuration; small settings, to be quick: of variational models, small layers."""
+    model = next((override for override in overrides if override in SMALL), None)
+    small = ["model.encoder.hidden_dims=[64,64]"] if model is None else SMALL[model]
     return compose(["data=synthetic", "num_topics=5", *small, *overrides])
 
 

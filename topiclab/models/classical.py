@@ -18,6 +18,7 @@ from sklearn.decomposition import non_negative_factorization
 from sklearn.preprocessing import normalize
 
 from topiclab.data.datamodule import TopicDataModule
+from topiclab.models.warmstart import smooth, unit_rows
 from topiclab.result import TopicResult, rank_words, to_distributions
 
 logging.getLogger("gensim").setLevel(logging.WARNING)  # it reports every chunk of documents
@@ -33,6 +34,7 @@ class ClassicalModel:
 
     def __init__(self, *, num_topics: int, seed: int, **_sizes: Any) -> None:
         self.num_topics, self.seed = num_topics, seed
+        self.info: dict[str, Any] = {}  # facts of the fit, for the result
 
     def fit(
         self,
@@ -52,6 +54,7 @@ class ClassicalModel:
             corpus.vocab,
             top_words=rank_words(scores),
             word_nll=self._word_nll(theta, corpus.bow),
+            info=self.info,
         )
 
     def state(self) -> dict[str, np.ndarray]:
@@ -139,11 +142,7 @@ class LDA(ClassicalModel):
         return self.topic_counts / self.topic_counts.sum(axis=1, keepdims=True)
 
     def _word_nll(self, theta: np.ndarray, bow: sparse.csr_matrix) -> np.ndarray:
-        num_docs = bow.get_shape()[0]
-        docs = np.repeat(np.arange(num_docs), np.diff(bow.indptr))
-        probs = np.einsum("nk,nk->n", theta[docs], self._beta().T[bow.indices])
-        nats: np.ndarray = bow.data * np.log(probs)
-        return -np.bincount(docs, nats, minlength=num_docs)
+        return words_nll(theta, self._beta(), bow)
 
 
 class NMF(ClassicalModel):
@@ -188,17 +187,23 @@ class NMF(ClassicalModel):
 class KMeans(ClassicalModel):
     """k-means on the document embeddings; words by class-based TF-IDF (Grootendorst 2022).
 
-    theta is one-hot: a cluster is a topic.
+    neighbours: above 0, every training document is averaged with so many nearest ones before clustering, on
+    centred unit vectors (`warmstart.smooth`): the control of models that start from such clusters.
+    theta is one-hot: a cluster is a topic. It is the centroid nearest to the document's own vector, of a
+    training document too, so that training and held-out documents are read alike and no index is kept.
     """
 
-    arrays = ("centroids", "word_scores")
-
-    def __init__(self, *, n_init: int, max_iter: int, **sizes: Any) -> None:
+    def __init__(self, *, n_init: int, max_iter: int, neighbours: int = 0, **sizes: Any) -> None:
         super().__init__(**sizes)
         self.options: dict[str, Any] = {"n_init": n_init, "max_iter": max_iter, "random_state": self.seed}
+        self.neighbours = neighbours
+        self.arrays = ("centroids", "word_scores", *(["mean"] if neighbours else []))
 
     def _fit(self, datamodule: TopicDataModule) -> None:
         vectors = datamodule.train_embeddings
+        if self.neighbours:
+            self.mean = vectors.mean(axis=0)
+            vectors = smooth(vectors, datamodule.train_neighbours(self.neighbours))
         model = SklearnKMeans(self.num_topics, **self.options)
         assignment = model.fit_predict(vectors)
         self.centroids = model.cluster_centers_
@@ -212,6 +217,8 @@ class KMeans(ClassicalModel):
                 "model=kmeans clusters embeddings, but the documents come without; choose an embedder"
             )
         vectors = np.asarray(embeddings, dtype=np.float32)
+        if self.neighbours:
+            vectors = unit_rows(vectors - self.mean)
         distances = (self.centroids**2).sum(axis=1) - 2 * vectors @ self.centroids.T
         theta = np.zeros_like(distances, dtype=np.float32)
         theta[np.arange(len(theta)), distances.argmin(axis=1)] = 1
@@ -230,3 +237,12 @@ def class_tfidf(members: np.ndarray, bow: sparse.csr_matrix) -> np.ndarray:
     frequency = counts.sum(axis=0)
     term_frequency = to_distributions(counts, frequency / frequency.sum())
     return term_frequency * np.log1p(frequency.sum() / len(counts) / np.maximum(frequency, 1))
+
+
+def words_nll(theta: np.ndarray, beta: np.ndarray, bow: sparse.csr_matrix) -> np.ndarray:
+    """Nats of every bag under the mixture theta beta; (D,) float64."""
+    num_docs = bow.get_shape()[0]
+    docs = np.repeat(np.arange(num_docs), np.diff(bow.indptr))
+    probs = np.einsum("nk,nk->n", theta[docs], beta.T[bow.indices])
+    nats: np.ndarray = bow.data * np.log(probs)
+    return -np.bincount(docs, nats, minlength=num_docs)
