@@ -22,8 +22,8 @@ def start(tmp_path, monkeypatch):
     """Starts `python -m topiclab -m` in an empty folder with tasks that need no torch."""
     monkeypatch.setenv("PYTHONPATH", f"{TESTS}:{TESTS.parent}")
 
-    def begin(*line):
-        command = [sys.executable, "-m", "topiclab", "task._target_=cells.fit", "-m", *line]
+    def begin(*line, python=("-m", "topiclab")):
+        command = [sys.executable, *python, "task._target_=cells.fit", "-m", *line]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen(
             command, cwd=tmp_path, text=True, start_new_session=True, preexec_fn=hear_interrupts, **pipes
@@ -34,8 +34,8 @@ def start(tmp_path, monkeypatch):
 
 @pytest.fixture
 def sweep(start):
-    def run(*line):
-        process = start(*line)
+    def run(*line, **how):
+        process = start(*line, **how)
         out, err = process.communicate(timeout=120)
         return process.returncode, out, err
 
@@ -95,6 +95,15 @@ def test_workers_take_cell_after_cell_and_write_to_the_run_log_of_each(sweep, tm
     assert result(tmp_path, 5)["manifest"]["cwd"] == str(tmp_path)
     threads = int(result(tmp_path, 5)["manifest"]["threads"])
     assert threads <= max(1, len(os.sched_getaffinity(0)) // 2)
+
+
+def test_worker_that_outgrew_its_share_is_replaced(sweep, tmp_path):
+    program = (
+        "from topiclab import pool; pool.SHARE_FOR_CELLS = 0; from topiclab.__main__ import main; main()"
+    )
+    code, _out, err = sweep("num_topics=5,6,7", "grid.jobs=2", python=("-c", program))
+    assert (code, err) == (0, "")
+    assert len(set(pids(tmp_path, 5, 6, 7))) == 3
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
