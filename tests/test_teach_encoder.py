@@ -166,14 +166,14 @@ def test_fingerprint_names_only_what_is_read():
     def fingerprint(*overrides):
         return make_teacher(configuration(*overrides)["teacher"], {}).fingerprint(data)
 
-    assert fingerprint("teacher.template='a {word}'") == fingerprint()
+    assert fingerprint("teacher.template='a {word}'") == fingerprint("teacher.words=centroid")
     framed = "teacher.words=template"
     variants = [
         [],
         [framed],
         [framed, "teacher.template='a {word}'"],
-        ["teacher.words=centroid"],
-        ["teacher.centring=zscore"],
+        ["teacher.words=alone"],
+        ["teacher.centring=raw"],
         ["teacher.prior=frequency"],
     ]
     assert len({str(fingerprint(*variant)) for variant in variants}) == 6
@@ -185,5 +185,5 @@ def test_an_embedder_is_needed():
         values_of(TopicDataModule(corpus, None))
     without_words = TopicDataModule(corpus, datamodule(corpus).embeddings)
     with pytest.raises(ValueError, match=r"use teacher\.words=centroid"):
-        values_of(without_words)
+        values_of(without_words, "teacher.words=alone")
     assert values_of(without_words, "teacher.words=centroid").shape == (600, corpus.num_words)
