@@ -4,13 +4,14 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
-EXPERIMENTS := $(patsubst experiments/%.yaml,%,$(wildcard experiments/*.yaml))
+TABLES := $(sort $(basename $(notdir $(wildcard experiments/*.yaml experiments/tables/*.yaml))))
+DASHED := $(subst _,-,$(filter dsl_%,$(TABLES)))
 BENCHMARKS := $(patsubst benchmarks/%.py,bench-%,$(shell grep -l "python benchmarks" benchmarks/*.py))
 
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / {printf "%-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@for name in $(EXPERIMENTS); do printf '%-22s Run experiments/%s.yaml, then print its table\n' $$name $$name; done
+	@for name in $(TABLES); do printf '%-22s Run its grids in experiments/, then print its table\n' $$name; done
 	@for name in $(BENCHMARKS); do printf '%-22s Measure and compare; see its file\n' $$name; done
 
 .PHONY: setup
@@ -44,11 +45,19 @@ lock: ## Resolve requirements.lock again, from PyPI alone
 smoke: $(STAMP) ## Run one tiny cell of every file in experiments/
 	$(RUN) -m pytest tests/test_experiments.py $(ARGS)
 
-.PHONY: $(EXPERIMENTS)
-$(EXPERIMENTS): $(STAMP)
-	@status=0; $(RUN) -m topiclab -cd experiments -cn $@ $(ARGS) || status=$$?; \
+.PHONY: $(TABLES)
+$(TABLES): $(STAMP)
+	@status=0; for grid in $$($(RUN) -m topiclab.report $@ --grids); do \
+	  $(RUN) -m topiclab -cd experiments -cn $$grid $(ARGS) || status=$$?; \
+	  test $$status -lt 128 || exit $$status; \
+	done; \
 	$(RUN) -m topiclab.report $@ && exit $$status && \
+	$(if $(wildcard experiments/tables/$@.yaml),$(RUN) -m topiclab.report $@ --out experiments/results/$@.md &&) \
 	$(RUN) -m topiclab.report $@ --format csv --out experiments/results/$@.csv
+
+.PHONY: $(DASHED)
+$(DASHED):
+	@$(MAKE) --no-print-directory $(subst -,_,$@)
 
 .PHONY: $(BENCHMARKS)
 $(BENCHMARKS): bench-%: $(STAMP)

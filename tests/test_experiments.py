@@ -1,42 +1,175 @@
-"""Every file in experiments/ can start: all its cells compose, and one of them runs in small."""
+"""Every file in experiments/ can start: its options compose, one of its cells runs in small."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import hydra
 import pytest
 
-from topiclab.config import compose
-from topiclab.report.plan import planned_cells
+from tests.tiny_lm import save_lm
+from topiclab.checks import validate
+from topiclab.config import conf_dir, to_plain
+from topiclab.metrics.evaluate import METRICS
+from topiclab.report.__main__ import main as report
+from topiclab.report.plan import AXES, planned_axes, planned_cells, read_table
+from topiclab.report.reference import read_reference
+from topiclab.run import run_cell
 
 REPO = Path(__file__).resolve().parents[1]
-EXPERIMENTS = sorted((REPO / "experiments").glob("*.yaml"))
-TINY = ["data=synthetic", "embedder=lsa", "num_topics=5", "trainer.max_epochs=1", "seed=0"]
+EXPERIMENTS = REPO / "experiments"
+GRIDS = sorted(EXPERIMENTS.glob("*.yaml"))
+TABLES = sorted(path.stem for path in EXPERIMENTS.glob("tables/*.yaml"))
+MODELS = sorted(path for path in EXPERIMENTS.glob("model/**/[!_]*.yaml"))
+NEEDS_MINUTES = ("bertopic",)  # compiles for longer than all other cells together
+TINY = [
+    "data=synthetic",
+    "data.planted.num_docs=60",
+    "data.planted.words_per_topic=8",
+    "data.planted.doc_length=12",
+    "embedder=lsa",
+    "num_topics=5",
+    "trainer.max_epochs=1",
+    "trainer.device=cpu",
+    "trainer.precision=fp32",
+    "seed=0",
+]
+SWEPT_BY_TINY = ("data", "num_topics", "seed")
 
 
-@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
-def test_every_cell_composes(path: Path) -> None:
-    cells = planned_cells(path)
-    assert len(cells) > 1
-    for group in {key for cell in cells for key in cell}:
-        for value in {cell[group] for cell in cells}:  # each option once: cells are their product
-            assert compose([f"{group}={value}"])
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
 
 
-@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
-def test_a_tiny_cell_runs(path: Path, tmp_path: Path) -> None:
-    first = {
-        key: value
-        for key, value in planned_cells(path)[0].items()
-        if key not in ("data", "num_topics", "seed")
-    }
-    command = [sys.executable, "-m", "topiclab", "-cd", str(path.parent), "-cn", path.stem]
-    overrides = [*(f"{key}={value}" for key, value in first.items()), *TINY]
+@pytest.fixture(scope="module")
+def tiny_lm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_lm(tmp_path_factory.mktemp("tiny_lm"))
+
+
+def compose_grid(name: str, overrides: list[str]) -> dict[str, Any]:
+    """What `python -m topiclab -cd experiments -cn <name> <overrides>` runs, unless it is at fault."""
+    with hydra.initialize_config_dir(str(EXPERIMENTS), version_base="1.3", job_name="topiclab"):
+        searched = f"hydra.searchpath=[file://{conf_dir()}]"
+        cfg = to_plain(hydra.compose(name, overrides=[searched, *overrides]))
+    assert validate(cfg) == []
+    return cfg
+
+
+def overrides_of(cell: dict[str, str]) -> list[str]:
+    return [f"{key}={value}" for key, value in cell.items()]
+
+
+def new_options() -> dict[Path, dict[str, list[str]]]:
+    """Of each grid the choices of groups, and first and last of other values, that no earlier file has."""
+    seen: set[tuple[str, str]] = set()
+    found: dict[Path, dict[str, list[str]]] = {}
+    for path in GRIDS:
+        cells = planned_cells(path)
+        choices = {key: list(dict.fromkeys(cell[key] for cell in cells)) for key in cells[0]}
+        choices |= {key: [all_[0], all_[-1]] for key, all_ in choices.items() if key not in AXES}
+        found[path] = {
+            key: [value for value in values if (key, value) not in seen] for key, values in choices.items()
+        }
+        seen |= {(key, value) for key, values in choices.items() for value in values}
+    return found
+
+
+def few_cells(path: Path) -> list[dict[str, str]]:
+    """Cells of the grid that together have all its new options; at least one."""
+    first, options = planned_cells(path)[0], NEW_OPTIONS[path]
+    most = max(1, *map(len, options.values()))
+    return [
+        {key: (options[key] or [value])[number % max(1, len(options[key]))] for key, value in first.items()}
+        for number in range(most)
+    ]
+
+
+NEW_OPTIONS = new_options()
+
+
+def run_tiny(name: str, cell: dict[str, str], folder: Path, cache: Path, tiny_lm: Path) -> dict[str, Any]:
+    """The cell with one epoch of a few planted documents, its language model exchanged for a random one."""
+    overrides = overrides_of({key: value for key, value in cell.items() if key not in SWEPT_BY_TINY})
+    cfg = compose_grid(name, [*overrides, *TINY, f"paths.cache={cache}"])
+    if "multi_token" in cfg["teacher"]:
+        cfg["teacher"] |= {"path": str(tiny_lm), "multi_token": "exact"}  # planted words are no tokens
+    return run_cell(cfg, folder)
+
+
+@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
+def test_every_option_composes(path: Path) -> None:
+    assert len(planned_cells(path)) > 1
+    for cell in few_cells(path):
+        cfg = compose_grid(path.stem, overrides_of(cell))
+        assert cfg["name"] == path.stem
+        axes = planned_axes(path, cell)
+        for group in ("data", "model", "embedder", "mode", "objective", "teacher"):
+            assert cfg[group]["name"] == axes[group]  # what the report calls a cell that is missing
+        assert cfg["num_topics"] == axes["num_topics"]
+
+
+@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
+def test_the_head_counts_the_cells(path: Path) -> None:
+    head = path.read_text(encoding="utf-8").split("defaults:")[0].replace("\n# ", " ")
+    (said,) = re.findall(r"\((\d+) cells\)", head)
+    assert len(planned_cells(path)) == int(said)
+
+
+@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
+def test_a_tiny_cell_runs(path: Path, tmp_path: Path, cache: Path, tiny_lm: Path) -> None:
+    assert run_tiny(path.stem, planned_cells(path)[0], tmp_path, cache, tiny_lm)["status"] == "done"
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: f"{path.parent.stem}/{path.stem}")
+def test_every_model_of_the_experiments_runs(path: Path, tmp_path: Path, cache: Path, tiny_lm: Path) -> None:
+    option = path.relative_to(EXPERIMENTS / "model").with_suffix("").as_posix()
+    cells = {grid: [cell for cell in planned_cells(grid) if cell.get("model") == option] for grid in GRIDS}
+    found = [(grid, those[0]) for grid, those in cells.items() if those]
+    if not found:  # in the head of a grid: ran there
+        assert any(f"override model: {option}\n" in grid.read_text() for grid in GRIDS)
+    elif path.stem not in NEEDS_MINUTES:
+        assert run_tiny(found[0][0].stem, found[0][1], tmp_path, cache, tiny_lm)["status"] == "done"
+
+
+def test_the_command_runs_a_grid_and_the_report_finds_it(tmp_path: Path, capsys) -> None:
+    command = [sys.executable, "-m", "topiclab", "-cd", str(EXPERIMENTS), "-cn", "dsl_offline_main"]
     places = [f"paths.outputs={tmp_path}/outputs", f"paths.cache={tmp_path}/cache"]
     finished = subprocess.run(
-        [*command, *overrides, *places], cwd=REPO, capture_output=True, text=True, check=False
+        [*command, *TINY, *places, "teacher=neighbours,corpus"],
+        cwd=REPO,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert finished.returncode == 0, finished.stderr
-    assert len(list(tmp_path.glob(f"outputs/{path.stem}/**/result.json"))) == 1
+    assert report(["dsl_offline", "--outputs", f"{tmp_path}/outputs", "--experiments", str(EXPERIMENTS)]) == 1
+    captured = capsys.readouterr()
+    assert re.search(r"^\| synthetic \| prodlda \| neighbours \|", captured.out, re.MULTILINE)
+    assert "dsl_offline_main: 2 of 110 cells done" in captured.err
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_is_of_grids_and_metrics_that_exist(name: str) -> None:
+    table = read_table(EXPERIMENTS, name)
+    assert table.title
+    assert {path.stem for path in GRIDS} >= set(table.grids) > set()
+    for part in table.parts or (table,):
+        assert {*METRICS, "seconds"} >= set(part.metrics) > set()
+
+
+def test_published_numbers_are_of_what_the_grids_have() -> None:
+    reference = read_reference(EXPERIMENTS / "reference", "dsl")
+    planned = [planned_axes(path, cell) for path in GRIDS for cell in planned_cells(path)]
+    names = ("data", "model", "objective")
+    known = {tuple(axes[name] for name in names) for axes in planned}
+    teachers = {axes["teacher"] for axes in planned}
+    for row in reference.rows:
+        assert tuple(row[name] for name in names) in known
+        assert row["teacher"] in {*teachers, ""}
+        assert row["metric"] in METRICS
+        assert float(row["value"]) > 0

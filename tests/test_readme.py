@@ -46,7 +46,8 @@ def test_make_targets_exist() -> None:
     assert {"demo", "test", "setup", "foundation", "smoke", "bench-coherence"} <= targets
     for target in targets:
         is_benchmark = (REPO / f"benchmarks/{target.removeprefix('bench-')}.py").exists()
-        is_experiment = (REPO / f"experiments/{target}.yaml").exists()
+        table = target.replace("-", "_")
+        is_experiment = any((REPO / f"experiments/{place}{table}.yaml").exists() for place in ("", "tables/"))
         assert is_benchmark or is_experiment or f"\n{target}:" in makefile, f"make {target}"
 
 

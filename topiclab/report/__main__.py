@@ -151,8 +151,11 @@ def _remarks(table: Table, cells: Sequence[Cell], reference: Reference | None) -
 
 def _print_notes(cells: Sequence[Cell], metrics: Sequence[str]) -> None:
     """To stderr: how many cells are done, each that is not, and why numbers are absent."""
-    is_done = [cell.is_done for cell in cells]
-    print(f"{sum(is_done)} of {len(cells)} cells done", file=sys.stderr)
+    grids: dict[str, list[bool]] = {}
+    for cell in cells:
+        grids.setdefault(cell.axes["experiment"], []).append(cell.is_done)
+    for grid, is_done in grids.items():
+        print(f"{grid}: {sum(is_done)} of {len(is_done)} cells done", file=sys.stderr)
     told = [
         f"  {cell.status}: {cell.folder}: {cell.reason or 'no reason given'}"
         for cell in cells
