@@ -20,7 +20,8 @@ FORBIDDEN = {
     "embed": ("models", "tasks", "metrics", "report", "objectives", "wandb_log"),
     "nn": ("embed", "models", "tasks", "metrics", "report", "wandb_log"),
     "models": ("tasks", "metrics", "report", "wandb_log", "config", "run", "grid"),
-    "metrics": ("embed", "models", "nn", "tasks", "report", "objectives", "wandb_log"),
+    "metrics": ("embed", "models", "nn", "rate", "tasks", "teach", "report", "objectives", "wandb_log"),
+    "rate": ("models", "tasks", "report", "objectives", "wandb_log"),
     "report": ("data", "embed", "models", "nn", "tasks", "metrics", "objectives", "wandb_log"),
 }
 WITHOUT_TORCH = (

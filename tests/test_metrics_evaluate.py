@@ -14,6 +14,7 @@ from topiclab.metrics import clustering, diversity
 from topiclab.metrics.cooccurrence import cooccurrence
 from topiclab.metrics.evaluate import COHERENCES, EXTERNAL, METRICS, evaluate
 from topiclab.metrics.perplexity import perplexity
+from topiclab.metrics.rating import RatingError
 from topiclab.metrics.undefined import UndefinedMetric
 from topiclab.result import TopicResult
 
@@ -37,6 +38,25 @@ def make_corpus(vocab=VOCAB, has_labels=True, num_docs=80) -> Corpus:
         split=np.where(np.arange(num_docs) < 60, 0, 2).astype(np.int8),
         labels=label_ids if has_labels else None,
     )
+
+
+class FixedRater:
+    """Rates by the number of words it sees; gives up at the word `end`."""
+
+    num_words = 15
+
+    def __init__(self, **facts):
+        self.facts, self.asked = facts, []
+
+    def fingerprint(self):
+        return {"rater": "fixed", **self.facts}
+
+    def rate(self, topics):
+        for place, words in enumerate(topics):
+            self.asked.append(list(words))
+            if "end" in words:
+                raise RatingError("the line is dead")
+            yield place, "no digit" if "babble" in words else 1 + len(words) / 10
 
 
 def make_result(num_topics=NUM_TOPICS, num_docs=80, **changes) -> TopicResult:
@@ -137,12 +157,12 @@ def test_evaluate_gives_every_metric_with_a_value():
     nll = np.full(80, 12 * math.log(NUM_WORDS))
     external = {window: cooccurrence(corpus, window) for window in (10, 110)}
     result, predictions = make_result(word_nll=nll), np.arange(80) % 4 - 1
-    found = evaluate(result, corpus, predictions=predictions, external=external)
+    found = evaluate(result, corpus, predictions=predictions, external=external, rater=FixedRater())
     assert tuple(found["metrics"]) == METRICS
     assert found["reasons"] == {}
     assert all(type(value) is float and math.isfinite(value) for value in found["metrics"].values())
     assert {name: len(values) for name, values in found["per_topic"].items()} == dict.fromkeys(
-        (*COHERENCES, *EXTERNAL, "frex", "exclusivity"), NUM_TOPICS
+        (*COHERENCES, *EXTERNAL, "frex", "exclusivity", "llm_rating"), NUM_TOPICS
     )
     assert found["metrics"]["npmi"] == pytest.approx(np.mean(found["per_topic"]["npmi"]))
     assert found["metrics"]["train/perplexity"] == pytest.approx(NUM_WORDS)

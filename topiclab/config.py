@@ -21,7 +21,7 @@ from topiclab.rules import flatten
 # Keys that cannot change a number: where files lie, who watches, what the work is called, what runs it.
 UNHASHED_KEYS = (
     *("paths", "logger", "grid", "name", "task", "trainer.device", "trainer.num_threads"),
-    *("trainer.checkpoint_seconds", "embedder.devices", "embedder.batch_tokens"),
+    *("trainer.checkpoint_seconds", "embedder.devices", "embedder.batch_tokens", "rating.key_variable"),
     "teacher.batch_tokens",
 )
 UNHASHED_PREFIXES = tuple(f"{key}." for key in UNHASHED_KEYS)

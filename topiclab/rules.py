@@ -103,6 +103,20 @@ RULES: dict[str, Rule] = {
     # reference
     "reference.text_column": TEXT,
     "reference.words": TEXT.optional(),
+    # rating
+    "rating.name": one_of("none", "local", "endpoint"),
+    "rating.path": TEXT,
+    "rating.prompt": Rule(Annotated[str, Field(pattern=r"\{words\}")], "a text that holds {words}"),
+    "rating.url": Rule(
+        Annotated[str, Field(pattern=r"^https?://[^\s/@?#]+(/[^\s?#]*)?$")],
+        "an address such as https://api.openai.com/v1, without a password or a query",
+    ),
+    "rating.model": TEXT,
+    "key_variable": Rule(
+        Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], "the name of an environment variable, not a key"
+    ).optional(),
+    "attempts": COUNT,
+    "retry_seconds": WEIGHT,
     # logger
     "logger.name": one_of("csv", "wandb", "none"),
     "logger.mode": one_of("online", "offline"),

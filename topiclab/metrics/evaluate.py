@@ -12,6 +12,7 @@ import numpy as np
 from topiclab.metrics import clustering, coherence, diversity
 from topiclab.metrics.cooccurrence import EXACT, GENSIM, Cooccurrence, cooccurrence
 from topiclab.metrics.perplexity import perplexity
+from topiclab.metrics.rating import Rater, llm_rating
 from topiclab.metrics.retrieval import precision_at
 from topiclab.metrics.undefined import UndefinedMetric
 from topiclab.result import TopicResult
@@ -27,7 +28,7 @@ COHERENCES: dict[str, tuple[str, str]] = {  # name: formula and variant of the c
     "c_v_gensim": ("c_v", GENSIM),
 }
 EXTERNAL = {"npmi_ref": "npmi", "c_v_ref": "c_v"}  # exact counts of an external reference
-TOPIC_METRICS = (*COHERENCES, *EXTERNAL, "td", "td25", "irbo", "frex", "exclusivity")
+TOPIC_METRICS = (*COHERENCES, *EXTERNAL, "td", "td25", "irbo", "frex", "exclusivity", "llm_rating")
 DEPTHS = {"p@1": 1, "p@5": 5, "p@10": 10}
 DOCUMENT_METRICS = (
     *("purity", "inverse_purity", "purity_f", "nmi", "ari", *DEPTHS),
@@ -46,6 +47,7 @@ def evaluate(
     predictions: np.ndarray | None = None,
     reference: Corpus | Cooccurrence | None = None,
     external: Mapping[int, Cooccurrence] | None = None,
+    rater: Rater | None = None,
     top_n: int = 10,
 ) -> dict[str, dict[str, Any]]:
     """{"metrics": {name: float}, "reasons": {name: why nan}, "per_topic": {name: K floats}} for all METRICS.
@@ -55,6 +57,7 @@ def evaluate(
     predictions: (D,) label ids of a supervised model.
     reference: what coherence is counted on; by default all documents of corpus.
     external: counts of an external reference by window, for c_v_ref and npmi_ref.
+    rater: a language model for llm_rating; what it rated is kept under cache_root.
     top_n: words a topic in coherence, irbo, frex and exclusivity; td and td25 keep their 10 and 25.
     Raises ValueError when result or predictions are not over the documents of corpus.
     """
@@ -66,6 +69,7 @@ def evaluate(
     measures = _topic_measures(result, corpus if reference is None else reference, cache_root, top_n)
     for name, formula in EXTERNAL.items():
         measures[name] = partial(_external_coherence, formula, result, external or {}, top_n)
+    measures["llm_rating"] = partial(_llm_rating, result, rater, cache_root)
     for split in SPLITS:
         rows = corpus.rows(split)
         for name, measure in _document_measures(result, corpus, rows, predictions).items():
@@ -135,6 +139,12 @@ def _over(formula: str, topics: list[list[str]], counts: Cooccurrence) -> np.nda
             f"no window of the reference corpus holds {len(absent)} top words: {named}", values
         )
     return values
+
+
+def _llm_rating(result: TopicResult, rater: Rater | None, cache_root: Path | None) -> np.ndarray:
+    if rater is None:
+        raise UndefinedMetric("no language model rates the topics; rating=local or rating=endpoint names one")
+    return llm_rating(_topics(result, rater.num_words), rater, cache_root)
 
 
 def _document_measures(

@@ -28,6 +28,7 @@ from topiclab.metrics.reference import reference_counts
 from topiclab.models.base import TopicModel
 from topiclab.models.bundle import save_bundle
 from topiclab.models.estimator import Estimator
+from topiclab.rate.rater import make_rater
 from topiclab.result import TopicResult
 from topiclab.teach.soft_labels import soft_labels
 from topiclab.wandb_log import log_results, wandb_logger
@@ -49,6 +50,7 @@ def fit_corpus(cfg: Mapping[str, Any], folder: Path, corpus: Corpus) -> dict[str
         read = corpus_as_read(corpus, cfg["embed_text"])
         embeddings = embed_corpus(cfg["embedder"], read, cache, cfg["trainer"], adapt=cfg["mode"])
         datamodule = make_datamodule(cfg, corpus, embeddings)
+    rater = make_rater(cfg["rating"], cfg["trainer"])
     with clock("reference"):
         external = reference_counts(cfg["reference"], corpus.vocab, cfg["data"]["vocabulary"], cache)
     model = make_model(cfg, datamodule)
@@ -59,7 +61,7 @@ def fit_corpus(cfg: Mapping[str, Any], folder: Path, corpus: Corpus) -> dict[str
         with clock("evaluate"):
             predictions = predict_labels(model, datamodule)
             evaluation = evaluate(
-                result, corpus, cache_root=cache, predictions=predictions, external=external
+                result, corpus, cache_root=cache, predictions=predictions, external=external, rater=rater
             )
         with clock("write"):
             write_topics(result, evaluation, folder)

@@ -1,0 +1,92 @@
+"""Rating of topics by a language model, from 1 (unrelated words) to 3, as in Stammbach et al. 2023."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from topiclab.data.cache import MANIFEST, atomic_file, key_hash
+from topiclab.metrics.undefined import UndefinedMetric
+
+log = logging.getLogger(__name__)
+
+
+class RatingError(RuntimeError):
+    """The rater cannot go on; what it rated before stands."""
+
+
+class Rater(Protocol):
+    """Words to ratings. `fingerprint()` is plain JSON: all that a rating depends on but the words."""
+
+    num_words: int
+
+    def fingerprint(self) -> dict[str, Any]: ...
+
+    def rate(self, topics: Sequence[Sequence[str]]) -> Iterator[tuple[int, float | str]]:
+        """Place in topics, and its rating in [1, 3] or why it has none, in any order, as they come."""
+        ...
+
+
+def llm_rating(topics: Sequence[Sequence[str]], rater: Rater, cache_root: Path | None) -> np.ndarray:
+    """(K,) ratings in [1, 3]; each list of words is rated once per rater and cache_root.
+
+    topics: words in the order of their rank, which the rater sees.
+    Raises UndefinedMetric, with the ratings there are, when some topic has none.
+    """
+    kept = None if cache_root is None else Ratings(Path(cache_root), rater.fingerprint())
+    values = np.array([math.nan if kept is None else kept.read(words) for words in topics])
+    missing: list[int] = np.flatnonzero(np.isnan(values)).tolist()
+    asked = [topics[topic] for topic in missing]
+    reasons: list[str] = []
+    try:
+        for place, value in rater.rate(asked) if asked else ():
+            if isinstance(value, str):
+                reasons.append(value)
+                continue
+            values[missing[place]] = value
+            if kept is not None:
+                kept.write(asked[place], value)
+    except RatingError as error:
+        reasons.append(str(error))
+    if reasons:
+        unrated = int(np.isnan(values).sum())
+        raise UndefinedMetric(f"{unrated} of {len(values)} topics were not rated: {reasons[-1]}", values)
+    return values
+
+
+class Ratings:
+    """Ratings of one rater under `<cache>/ratings/`: a file for each list of words, whole or absent."""
+
+    def __init__(self, cache_root: Path, fingerprint: Mapping[str, Any]) -> None:
+        self.folder = cache_root / "ratings" / key_hash(fingerprint)
+        self.fingerprint = fingerprint
+
+    def read(self, words: Sequence[str]) -> float:
+        """The rating, nan where there is none yet or its file is damaged."""
+        path = self._path(words)
+        if not path.is_file():
+            return math.nan
+        try:
+            return float(json.loads(path.read_bytes())["rating"])
+        except (ValueError, KeyError, TypeError) as fault:
+            log.warning("%s is damaged (%s); rating it again", path, fault)
+            return math.nan
+
+    def write(self, words: Sequence[str], rating: float) -> None:
+        if not (self.folder / MANIFEST).is_file():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._write(self.folder / MANIFEST, {"inputs": dict(self.fingerprint)})
+        self._write(self._path(words), {"words": list(words), "rating": rating})
+
+    def _path(self, words: Sequence[str]) -> Path:
+        return self.folder / f"{key_hash({'words': list(words)})}.json"
+
+    def _write(self, path: Path, content: Mapping[str, Any]) -> None:
+        with atomic_file(path) as stream:
+            stream.write(json.dumps(content, indent=1).encode())

@@ -1,0 +1,140 @@
+"""Ratings by a model behind an OpenAI-compatible URL: asked only when the user names one."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import os
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from threading import Event
+from typing import Any
+
+from topiclab.metrics.rating import RatingError
+
+log = logging.getLogger(__name__)
+
+SECONDS = 60.0  # for one reply, and the longest wait before the next attempt
+PASSING = (408, 409, 425, 429, 500, 502, 503, 504)  # HTTP states that another attempt may mend
+DIGIT = re.compile(r"\W*([123])\W*")
+
+
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    """What the named URL sends elsewhere is an error: words and key go nowhere else."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+class EndpointRater:
+    """One digit as one completion token of a chat model (Stammbach et al. 2023).
+
+    url: of the API, such as https://api.openai.com/v1; /chat/completions is put behind it.
+    prompt: holds {words}; sent as the only message.
+    key_variable: the environment variable that holds the API key; null sends none. The key is in no
+        configuration, log, cache or error.
+    attempts: requests a topic at most. A reply that is no digit is asked for again 0.1 warmer; a failure
+        after retry_seconds, then twice as long each time, at most a minute.
+    num_threads: requests at a time.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        prompt: str,
+        num_words: int,
+        key_variable: str | None = None,
+        attempts: int = 10,
+        retry_seconds: float = 1.0,
+        num_threads: int = 5,
+    ) -> None:
+        if key_variable is not None and not os.environ.get(key_variable):
+            raise ValueError(
+                f"rating.key_variable={key_variable}, but that environment variable is not set; export it, "
+                "or use null for an endpoint without a key"
+            )
+        self.url, self.model, self.prompt = url.rstrip("/"), model, prompt.strip()
+        self.num_words, self.key_variable = num_words, key_variable
+        self.attempts, self.retry_seconds, self.num_threads = attempts, retry_seconds, num_threads
+        self.opener = urllib.request.build_opener(NoRedirect)
+
+    def fingerprint(self) -> dict[str, Any]:
+        return {"rater": "endpoint", "url": self.url, "model": self.model, "prompt": self.prompt}
+
+    def rate(self, topics: Sequence[Sequence[str]]) -> Iterator[tuple[int, float | str]]:
+        """Place and rating, or the reason, as replies come; RatingError once attempts are used up."""
+        stopped = Event()
+        failures: list[RatingError] = []
+        threads = ThreadPoolExecutor(self.num_threads)
+        places = {threads.submit(self._rate, words, stopped): place for place, words in enumerate(topics)}
+        try:
+            for future in as_completed(places):
+                if future.cancelled():
+                    continue
+                if isinstance(error := future.exception(), RatingError):
+                    failures.append(error)
+                    stopped.set()
+                    threads.shutdown(wait=False, cancel_futures=True)
+                    continue
+                yield places[future], future.result()
+        finally:
+            stopped.set()
+            threads.shutdown(cancel_futures=True)
+        if failures:
+            raise failures[0]
+
+    def _rate(self, words: Sequence[str], stopped: Event) -> float | str:
+        num_invalid = num_failures = 0
+        reply = fault = ""
+        while num_invalid + num_failures < self.attempts:
+            try:
+                reply = self._reply(words, temperature=round(0.1 * num_invalid, 1))
+            except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError) as error:
+                fault = _told(error)
+                if isinstance(error, urllib.error.HTTPError) and error.code not in PASSING:
+                    raise RatingError(f"{self.url} refuses: {fault}") from None
+                num_failures += 1
+                log.warning("rating by %s failed (%s), attempt %d", self.url, fault, num_failures)
+                if stopped.wait(min(self.retry_seconds * 2 ** (num_failures - 1), SECONDS)):
+                    break
+                continue
+            fault = ""
+            if found := DIGIT.fullmatch(reply):
+                return float(found.group(1))
+            num_invalid += 1
+        if fault:
+            raise RatingError(f"{self.url} failed {num_failures} times, at last with {fault}")
+        return f"{self.model} gave no digit in {num_invalid} replies, at last {reply[:40]!r}"
+
+    def _reply(self, words: Sequence[str], temperature: float) -> str:
+        """The one token of a reply; OSError where none came, KeyError and the like where it is none."""
+        body = {
+            "model": self.model,
+            "messages": [{"role": "user", "content": self.prompt.replace("{words}", ", ".join(words))}],
+            "max_tokens": 1,
+            "temperature": temperature,
+        }
+        request = urllib.request.Request(
+            f"{self.url}/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        if self.key_variable is not None:
+            request.add_unredirected_header("Authorization", f"Bearer {os.environ[self.key_variable]}")
+        with self.opener.open(request, timeout=SECONDS) as response:
+            return str(json.loads(response.read())["choices"][0]["message"]["content"])
+
+
+def _told(error: Exception) -> str:
+    """An error in a line, never with what was sent."""
+    if isinstance(error, urllib.error.HTTPError):
+        with error:
+            return f"HTTP {error.code} {error.reason}"
+    if isinstance(error, urllib.error.URLError):
+        return f"{error.reason}"
+    return (
+        f"{type(error).__name__}: {error}" if isinstance(error, OSError) else "a reply that is no completion"
+    )
