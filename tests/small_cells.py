@@ -29,7 +29,7 @@ STOPS_EARLY = ["trainer.patience=2", "model.lr=1e-30", "model.kl_warmup=0"]
 
 
 def configuration(*overrides, model="kmeans"):
-    small = SMALL if model in NEURAL else []
+    small = SMALL if model in NEURAL else ["model.min_cluster_size=3"] if model == "bertopic" else []
     fixed = [f"model={model}", "num_topics=2", "trainer.device=cpu", "paths.cache=cache"]
     return compose([*CORPUS, *fixed, *small, *overrides])
 
