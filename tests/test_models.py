@@ -16,7 +16,7 @@ from topiclab.models.training import train
 from topiclab.tasks.fit import make_model
 
 MODELS = sorted(path.stem for path in (conf_dir() / "model").glob("[!_]*.yaml"))
-GRADIENT_MODELS = ["theta", "prodlda", "fastopic"]
+GRADIENT_MODELS = ["theta", "prodlda", "fastopic", "ecrtm"]
 VARIANTS = [
     ["model=prodlda", "model.encoder.reads=bow"],
     ["model=theta", "model.word_init=embedder", "model.is_word_frozen=true"],

@@ -111,3 +111,75 @@ def test_fastopic_without_embeddings_is_refused():
     datamodule.embeddings = None
     with pytest.raises(ValueError, match="choose an embedder"):
         make_model(planted.configuration("model=fastopic"), datamodule)
+
+
+def test_a_step_of_ecrtm_is_the_published_one():
+    overrides = ["model.init=random", "model.kl_warmup=0", "model.encoder.dropout=0", "objective.weight=1"]
+    overrides += [
+        "model.encoder.inner_dropout=0",
+        "model.sinkhorn.tolerance=1e-7",
+        "objective.length_power=1",
+    ]
+    model, batch = attached("model=ecrtm", *overrides, "model.ecr_weight=100")
+    torch.manual_seed(0)
+    means = {name: values.mean() for name, values in model.losses(batch).items()}
+    parameters = {"topics": model.decoder.topics, "words": model.decoder.words, "bias": model.decoder.bias}
+    found = torch.autograd.grad(means["recon"] + means["clustering"], list(parameters.values()))
+    distances = torch.cdist(model.decoder.topics, model.decoder.words).square()
+    beta = (-distances / 0.2).softmax(0)
+    torch.testing.assert_close(model.decoder.weight, beta, rtol=1e-4, atol=1e-6)
+    torch.manual_seed(0)
+    theta = model.theta(model.encode(batch)).detach()
+    logits = torch.nn.functional.batch_norm(theta @ beta, None, None, None, model.decoder.bias, training=True)
+    counts = torch.zeros(len(batch.rows), model.num_words)
+    counts[batch.bow.docs, batch.bow.words] = batch.bow.counts
+    plan, _ = unrolled_plan(model.decoder.topics, model.decoder.words, 20.0, torch.zeros(model.num_words))
+    recon = -(counts * logits.log_softmax(1)).sum(1).mean()
+    clustering = 100 * (plan * distances).sum()
+    torch.testing.assert_close(means["recon"], recon, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(means["clustering"], clustering, rtol=1e-3, atol=1e-4)
+    wanted = torch.autograd.grad(recon + clustering, list(parameters.values()))
+    for name, ours, theirs in zip(parameters, found, wanted, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=5e-3 * theirs.abs().max().item(), msg=name)
+
+
+def test_columns_of_ecrtm_sum_to_one_and_its_topics_are_their_rows(tmp_path):
+    model, result = fitted(tmp_path, "model=ecrtm")
+    columns = model.decoder.weight.detach().numpy()
+    np.testing.assert_allclose(columns.sum(0), 1, atol=1e-5)
+    np.testing.assert_allclose(result.beta, columns / columns.sum(1, keepdims=True), atol=1e-6)
+
+
+def test_clustering_gives_the_topics_of_ecrtm_words_alike(tmp_path):
+    """Without it the nearest topics of the words are whatever the likelihood made of them."""
+    sizes = []
+    for weight in (0, 1000):
+        model, _ = fitted(
+            tmp_path / str(weight), "model=ecrtm", "model.init=random", f"model.ecr_weight={weight}"
+        )
+        nearest = model.decoder.weight.argmax(0)
+        sizes.append(np.bincount(nearest.numpy(), minlength=5).std())
+    assert sizes[1] < sizes[0]
+
+
+def test_the_warm_start_of_ecrtm_speaks_like_the_clusters():
+    model, _ = attached("model=ecrtm")
+    words = np.random.default_rng(0).dirichlet(np.full(model.num_words, 0.1), 5)
+    model.start_decoder(words)
+    shares = words + 1 / model.num_words
+    np.testing.assert_allclose(model.decoder.weight.detach(), shares / shares.sum(0), atol=0.02)
+
+
+def test_ecrtm_starts_from_the_embedders_words(tmp_path):
+    words = np.random.default_rng(0).normal(size=(planted.corpus().num_words, 12)).astype(np.float32)
+    datamodule = planted.datamodule(word_vectors=lambda: words)
+    cfg = planted.configuration("model=ecrtm", "model.word_init=embedder")
+    model = make_model(cfg, datamodule)
+    result = model.fit(datamodule, tmp_path, cfg["trainer"])
+    assert model.decoder.topics.shape == (5, 12)
+    assert planted.recovery(result) >= 0.7
+    twin = make_model(cfg, datamodule)
+    twin.load_state(model.state())
+    np.testing.assert_allclose(
+        twin.transform(planted.corpus().bow[:9], planted.vectors()[:9]), result.theta[:9], atol=1e-5
+    )

@@ -25,11 +25,15 @@ class ProductOfExperts(nn.Module):
 
     def __init__(self, num_topics: int, num_words: int, eps: float, momentum: float) -> None:
         super().__init__()
-        self.weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(num_topics, num_words)))
+        self.make_weight(num_topics, num_words)
         self.bias = nn.Parameter(torch.zeros(num_words))
         self.eps, self.momentum = eps, momentum
         self.register_buffer("running_mean", torch.zeros(num_words))
         self.register_buffer("running_var", torch.ones(num_words))
+
+    def make_weight(self, num_topics: int, num_words: int) -> None:
+        """Make what `weight` (K, V) is read from."""
+        self.weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(num_topics, num_words)))
 
     def forward(self, theta: Tensor) -> Tensor:
         """theta (B, K) -> word logits (B, V)."""
@@ -57,15 +61,15 @@ class ProductOfExperts(nn.Module):
 
     def fold(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """weight (K, V) and bias (V,) with the normalisation in them; logits are theta @ weight + bias."""
-        mean, var = self.running_mean, self.running_var
+        weight, mean, var = self.weight, self.running_mean, self.running_var
         if self.training:
             mean_theta = theta.mean(dim=0)
             centred = theta - mean_theta
-            mean = mean_theta @ self.weight
-            var = (self.weight * (centred.T @ centred / len(theta) @ self.weight)).sum(dim=0)
+            mean = mean_theta @ weight
+            var = (weight * (centred.T @ centred / len(theta) @ weight)).sum(dim=0)
             self.update_running(mean, var, len(theta))
         scale = (var + self.eps).rsqrt()
-        return self.weight * scale, self.bias - mean * scale
+        return weight * scale, self.bias - mean * scale
 
     @torch.no_grad()
     def update_running(self, mean: Tensor, var: Tensor, num_docs: int) -> None:
