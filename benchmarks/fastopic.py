@@ -1,0 +1,112 @@
+"""FASTopic on tweet_topic: topiclab against the fastopic package 1.0.1, same mathematics and steps.
+
+    python benchmarks/fastopic.py [--steps 200] [--rounds 1]
+
+Both sides read one bag (V=2000) and one file of MiniLM vectors, made before and not counted, and fit K=50
+topics with one thread, each in a process of its own, in turn. The package runs its own class and loop in an
+environment that is made on first use (see peer_environment.py). A fit is everything from the bag to theta and
+beta; imports are not part of it. Both set out from noise and take full batches; the losses of the last step
+show that the mathematics agrees.
+Exits with 1 unless topiclab takes at most half the CPU seconds and half the memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from bag import write_bag
+from peer_environment import peer_python
+from sides import BENCHMARKS, run_side
+from sklearn.metrics import normalized_mutual_info_score
+
+from topiclab.config import compose
+from topiclab.data.sources import load_corpus
+from topiclab.embed.embedder import embed_corpus
+from topiclab.metrics.clustering import purity
+
+NUM_TOPICS, SEED = 50, 0
+MIN_SPEEDUP, MAX_MEMORY, MAX_LOSS_DIFFERENCE = 2.0, 0.5, 0.02
+DATA = ["data=tweet_topic", "data.vocabulary.size=2000", "embedder=minilm"]
+AS_PUBLISHED = [
+    "model=fastopic",
+    "model.init=random",
+    "model.theta_from=column_sums",
+    "model.readout=beta",
+    "objective.weight=1",
+    "objective.length_power=1",
+    f"num_topics={NUM_TOPICS}",
+    f"seed={SEED}",
+]
+
+
+def run_package(bag: Path, vectors: Path, steps: int) -> dict[str, Any]:
+    script = BENCHMARKS / "peers" / "fastopic_class.py"
+    return run_side(peer_python("topmost"), script, bag, vectors, NUM_TOPICS, steps, SEED)
+
+
+def run_topiclab(bag: Path, vectors: Path, steps: int) -> dict[str, Any]:
+    script = BENCHMARKS / "topiclab_side.py"
+    return run_side(Path(sys.executable), script, bag, vectors, *AS_PUBLISHED, f"model.max_epochs={steps}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument(
+        "--rounds", type=int, default=1, help="fits a side, in turn; their medians are compared"
+    )
+    options = parser.parse_args()
+    cfg = compose([*DATA, *AS_PUBLISHED])
+    corpus = load_corpus(cfg["data"])
+    assert corpus.labels is not None
+    embeddings = embed_corpus(cfg["embedder"], corpus, Path(cfg["paths"]["cache"]), cfg["trainer"]).vectors
+    sides = {"fastopic": run_package, "topiclab": run_topiclab}
+    reports: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}
+    print(
+        f"{corpus.num_docs} documents, V={corpus.num_words}, K={NUM_TOPICS}, {options.steps} steps of a full "
+        f"batch, torch {torch.__version__}, one thread"
+    )
+    print(f"{'side':<10}{'CPU s':>8}{'wall s':>8}{'peak MB':>9}{'final loss':>12}{'purity':>8}{'NMI':>7}")
+    with tempfile.TemporaryDirectory() as folder:
+        bag, vectors = Path(folder) / "bag.npz", Path(folder) / "vectors.npy"
+        write_bag(bag, corpus.bow, corpus.vocab)
+        np.save(vectors, embeddings)
+        for _ in range(options.rounds):
+            for name, run in sides.items():
+                report = run(bag, vectors, options.steps)
+                reports[name].append(report)
+                found = corpus.labels, report["assignment"]
+                print(
+                    f"{name:<10}{report['cpu_seconds']:8.2f}{report['wall_seconds']:8.1f}{report['peak_mb']:9.0f}"
+                    f"{report['final_loss']:12.4f}{purity(*found):8.3f}{normalized_mutual_info_score(*found):7.3f}",
+                    flush=True,
+                )
+    return judge(reports)
+
+
+def judge(reports: dict[str, list[dict[str, Any]]]) -> int:
+    """Print the medians against their bars; 1 when one is missed."""
+    theirs, ours = (
+        {
+            key: median(report[key] for report in reports[side])
+            for key in ("cpu_seconds", "peak_mb", "final_loss")
+        }
+        for side in ("fastopic", "topiclab")
+    )
+    speedup, memory = theirs["cpu_seconds"] / ours["cpu_seconds"], ours["peak_mb"] / theirs["peak_mb"]
+    difference = abs(ours["final_loss"] / theirs["final_loss"] - 1)
+    print(f"CPU seconds: {speedup:.2f}x fewer (at least {MIN_SPEEDUP})")
+    print(f"peak memory over the base process: {memory:.2f} of the package's (at most {MAX_MEMORY})")
+    print(f"final training loss: differs by {difference:.2%} (at most {MAX_LOSS_DIFFERENCE:.0%})")
+    return int(not (speedup >= MIN_SPEEDUP and memory <= MAX_MEMORY and difference <= MAX_LOSS_DIFFERENCE))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
