@@ -10,6 +10,7 @@ import logging
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def reference_counts(
         return {}
     path = Path(reference["path"]).expanduser()
     if path.suffix == ".npz":
-        return load_counts(path)
+        return _load_counts(path, path.stat().st_mtime_ns)
     files = text_files(path)
     if len(vocab) > MAX_DENSE_WORDS:
         raise ValueError(
@@ -177,6 +178,11 @@ def load_counts(path: Path) -> dict[int, Cooccurrence]:
             "expected word_counts (W, V), pair_counts (W, V, V), num_windows (W,) of variant exact"
         )
     return _by_window(tuple(tables["vocab"].tolist()), tables)
+
+
+@lru_cache(maxsize=1)  # the cells of a grid in one process read it once
+def _load_counts(path: Path, _mtime_ns: int) -> dict[int, Cooccurrence]:
+    return load_counts(path)
 
 
 def _by_window(vocab: tuple[str, ...], tables: Mapping[str, np.ndarray]) -> dict[int, Cooccurrence]:
