@@ -21,7 +21,7 @@ def labels_of(logits, top_k=None):
     arrays = pack(logits.astype(np.float32), None, top_k, np.arange(len(logits)))
     arrays.pop("is_silent")
     arrays = {"words": None, "residual": None, "vectors": None} | arrays
-    return SoftLabels(**arrays, num_words=logits.shape[1], key="k", manifest={}, is_cached=False, seconds=0.0)
+    return SoftLabels(**arrays, num_words=logits.shape[1], temperature=1.0, key="k", manifest={}, is_cached=False, seconds=0.0)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from topiclab.data.datamodule import TopicDataModule
 from topiclab.models.base import TopicModel
 from topiclab.models.encoder import Encoder
 from topiclab.models.readout import rank_by_usage
-from topiclab.models.warmstart import cluster, cluster_words, smooth, unit_rows
+from topiclab.models.warmstart import cluster_words, start_clusters
 from topiclab.nn.dropout import dropout
 
 
@@ -29,7 +29,8 @@ class LogisticNormalVAE(TopicModel):
     for ProdLDA, whose proportions then change from call to call.
     free_bits: nats of KL per document that cost nothing.
     init: `kmeans` starts from clusters of neighbour-smoothed embeddings, because short texts hold too few
-    words to find topics before the KL closes the posterior; `random` starts from noise, as published.
+    words to find topics before the KL closes the posterior; `soft_labels` from clusters of what the teacher
+    says of the documents; `random` from noise, as published.
     readout: `usage` ranks words by what documents of the topic use (see readout.py), `beta` by the decoder.
     """
 
@@ -98,11 +99,10 @@ class LogisticNormalVAE(TopicModel):
     def initialize(self, datamodule: TopicDataModule) -> None:
         if self.encoder.standardize is not None:
             self.encoder.standardize.fit(torch.from_numpy(np.array(datamodule.train_embeddings)))
-        if self.init == "kmeans":
-            vectors = datamodule.train_embeddings
-            if self.init_neighbours:
-                vectors = smooth(vectors, datamodule.train_neighbours(self.init_neighbours))
-            assignment = cluster(unit_rows(vectors), self.num_topics, self.seed)
+        if self.init != "random":
+            assignment = start_clusters(
+                datamodule, self.init, self.init_neighbours, self.num_topics, self.seed
+            )
             self.start_encoder(datamodule, assignment)
             self.start_decoder(cluster_words(datamodule.train_bow, assignment, self.num_topics))
 

@@ -15,7 +15,28 @@ import numpy as np
 from scipy import sparse
 from sklearn.cluster import KMeans
 
+from topiclab.data.datamodule import TopicDataModule
 from topiclab.result import to_distributions
+from topiclab.teach.targets import distributions
+
+
+def start_clusters(
+    datamodule: TopicDataModule, init: str, num_neighbours: int, num_topics: int, seed: int
+) -> np.ndarray:
+    """The cluster (N,) of every training document that a model sets out from.
+
+    init: `kmeans` clusters embeddings, each the mean with its num_neighbours nearest (0: as they are);
+    `soft_labels` clusters what the teacher says of the documents, by Hellinger distance.
+    """
+    if init == "soft_labels":
+        labels = datamodule.soft_labels
+        words = distributions(labels, labels.temperature).values[datamodule.train_rows]
+        roots = np.sqrt(words.astype(np.float32))  # rows of length 1
+        return cluster(roots, num_topics, seed)
+    vectors = datamodule.train_embeddings
+    if num_neighbours:
+        vectors = smooth(vectors, datamodule.train_neighbours(num_neighbours))
+    return cluster(unit_rows(vectors), num_topics, seed)
 
 
 def smooth(vectors: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
@@ -34,7 +55,7 @@ def unit_rows(vectors: np.ndarray) -> np.ndarray:
     return (vectors / np.where(norms > 0, norms, 1)).astype(np.float32)
 
 
-def cluster(vectors: np.ndarray, num_topics: int, seed: int) -> np.ndarray:
+def cluster(vectors: np.ndarray | sparse.csr_matrix, num_topics: int, seed: int) -> np.ndarray:
     """k-means assignment (N,) int64 of unit vectors, one k-means++ start."""
     options: dict[str, Any] = {"n_init": 1, "max_iter": 30, "random_state": seed}
     return KMeans(num_topics, **options).fit_predict(vectors).astype(np.int64)

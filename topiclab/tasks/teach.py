@@ -30,7 +30,7 @@ def teach(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         cfg["embedder"], read, Path(cfg["paths"]["cache"]), cfg["trainer"], adapt=cfg["mode"]
     )
     labels = make_datamodule(cfg, corpus, embeddings).soft_labels
-    targets = distributions(labels, cfg["teacher"]["temperature"])
+    targets = distributions(labels, labels.temperature)
     show(corpus, labels)
     log.info(
         "%s labels of %d documents, %s",

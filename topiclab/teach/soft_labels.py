@@ -52,6 +52,7 @@ class SoftLabels:
     peaks: (D,) float32, what was taken off each row.
     residual: (D,) float32, at temperature 1 the share of the words left out; None where none is.
     vectors: (D, E) the teacher's state of each document, or None.
+    temperature: at which they become distributions unless told otherwise.
     key: sha256 of all they depend on.  seconds: of this call, near 0 when is_cached.
     """
 
@@ -61,6 +62,7 @@ class SoftLabels:
     residual: np.ndarray | None
     vectors: np.ndarray | None
     num_words: int
+    temperature: float
     key: str
     manifest: dict[str, Any]
     is_cached: bool
@@ -141,6 +143,7 @@ def soft_labels(
         residual=arrays.get("residual"),
         vectors=arrays.get("vectors"),
         num_words=datamodule.corpus.num_words,
+        temperature=teacher_cfg["temperature"],
         key=key_hash(key),
         manifest=manifest,
         is_cached=is_cached,
