@@ -28,8 +28,8 @@ class TopicDataModule(L.LightningDataModule):
 
     embeddings: (D, E) float32 or None.  shows_labels: only then do labels reach a model.
     embedding_key names the embeddings in caches; cache_root is where derived arrays (neighbours) are kept.
-    word_vectors: makes (V, E') word vectors on first use, for decoders that start from them; of the words in a
-    template, if one is given.
+    word_vectors: makes (V, E') word vectors on first use, for decoders that start from them; of each word in
+    the template, if one is given.
     teach: makes the soft labels of this data module on first use; None without a teacher.
     """
 

@@ -138,7 +138,7 @@ def embed_words(
     adapt: Mapping[str, Any] | None = None,
     template: str = "{word}",
 ) -> np.ndarray:
-    """(V, E) float32: every vocabulary word in the template embedded as a document, in the documents' space."""
+    """(V, E) float32: every vocabulary word, in the template, embedded as a document in their space."""
     texts = [template.replace("{word}", word) for word in corpus.vocab]
     embedder = _prepared_embedder(embedder_cfg, corpus, cache_root, trainer, adapt)
     if is_fitted(embedder):
