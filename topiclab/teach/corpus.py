@@ -19,7 +19,7 @@ class CorpusTeacher:
     """Soft labels without pretrained weights, in any language: the control where others read a model.
 
     space: `ppmi`, see `ppmi_vectors`; `lsa`, the vectors of `LsaEmbedder` of the raw texts. Both are learnt
-    from the training documents, have dim dimensions, and are the models' input with input=teacher.
+    from the training documents and have dim dimensions; the documents' vectors are stored with the labels.
     label: `neighbours` labels as teacher=neighbours does, in this space; `similarity` as teacher=encoder
     does, with its centring and prior, where a word's vector is that of a document of this word alone.
     A document without a vector gets the label of the average document.
