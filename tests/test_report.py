@@ -245,7 +245,8 @@ def test_published_numbers_stand_beside_ours(tmp_path: Path, capsys) -> None:
     assert "| train/purity | published | difference |" in out
     assert "| 0.510 ± 0.010 | 0.400 (llama1b) | +0.110 |" in out
     assert "- data.deduplicate: true, published false" in out
-    assert "objective.weight" not in out
+    assert "objective.weight" not in out  # as published
+    assert "- other documents" in out
     assert "- its table 1" in out
     assert main(asked) == 0  # at one number of topics
     out = capsys.readouterr().out

@@ -13,7 +13,7 @@ from topiclab.report.collect import Cell, collect_cells
 from topiclab.report.controls import render_controls
 from topiclab.report.plan import AXES, Table, read_table
 from topiclab.report.reference import Reference, read_reference
-from topiclab.report.scores import metric_names, summarise
+from topiclab.report.scores import Line, metric_names, summarise
 from topiclab.report.tables import DEFAULT_METRICS, render
 
 MOST_NOTES = 20
@@ -117,36 +117,57 @@ def _metrics(table: Table, cells: Sequence[Cell], style: str) -> list[str]:
 
 def _text(table: Table, cells: Sequence[Cell], args: argparse.Namespace) -> str:
     """The table, or its parts one after the other; '' where nothing is done yet."""
-    if table.parts:
-        texts = [
-            _text(part, [c for c in cells if c.axes["experiment"] in part.grids], args)
-            for part in table.parts
-        ]
-        return "\n".join([f"# {table.title}\n", *filter(None, texts)])
-    cells = [
-        cell for cell in cells if all(str(cell.axes[axis]) in values for axis, values in table.where.items())
-    ]
-    reference = read_reference(args.experiments / "reference", table.reference) if table.reference else None
+    bodies: list[str] = []
+    notes: dict[str, None] = {}
+    published: dict[str, list[Line]] = {}
+    for part in table.parts or (table,):
+        here = [cell for cell in cells if _is_in(part, cell)]
+        if not any(cell.is_done for cell in here):
+            continue
+        body, lines = _body(part, here, args)
+        heading = [f"## {part.title}"] if part.title and args.format == "md" else []
+        bodies += ["\n\n".join([*heading, body.rstrip("\n")])] if body else []
+        notes |= dict.fromkeys(part.notes)
+        if part.reference:
+            published.setdefault(part.reference, []).extend(line for line in lines if line.published)
+    if args.format != "md" or not bodies:
+        return "\n".join(f"{body}\n" for body in bodies)
+    for name, lines in published.items():
+        notes |= dict.fromkeys(_origins(_reference(name, args), lines, cells))
+    title = [f"# {table.title}"] if table.parts else []
+    return "\n\n".join([*title, *bodies, *notes]) + "\n"
+
+
+def _is_in(table: Table, cell: Cell) -> bool:
+    is_wanted = all(str(cell.axes[axis]) in values for axis, values in table.where.items())
+    return is_wanted and cell.axes["experiment"] in table.grids
+
+
+def _body(table: Table, cells: Sequence[Cell], args: argparse.Namespace) -> tuple[str, list[Line]]:
+    """One table without parts, and its lines where it has such."""
     if table.controls and args.format == "md":
-        body = render_controls(cells, table) if any(cell.is_done for cell in cells) else ""
-    else:
-        metrics = _metrics(table, cells, args.format)
-        lines = summarise(cells, metrics, table.over, reference)
-        body = render(lines, metrics, args.format) if lines else ""
-    if not body or args.format != "md":
-        return body
-    heading = [f"## {table.title}"] if table.title else []
-    return "\n\n".join([*heading, body.rstrip("\n"), *_remarks(table, cells, reference)]) + "\n"
+        return render_controls(cells, table), []
+    reference = _reference(table.reference, args) if table.reference else None
+    metrics = _metrics(table, cells, args.format)
+    lines = summarise(cells, metrics, table.over, reference)
+    return (render(lines, metrics, args.format) if lines else ""), lines
 
 
-def _remarks(table: Table, cells: Sequence[Cell], reference: Reference | None) -> Iterator[str]:
-    """What stands under a table: its own notes, and how the published numbers were got otherwise."""
-    yield from table.notes
-    if reference is not None:
+def _reference(name: str, args: argparse.Namespace) -> Reference:
+    return read_reference(args.experiments / "reference", name)
+
+
+def _origins(reference: Reference, lines: Sequence[Line], cells: Sequence[Cell]) -> Iterator[str]:
+    """Where the published numbers of these lines were read, and what differs in how they were got."""
+    used = {number.read_in for line in lines for number in line.published.values()}
+    places = {(line.axes["data"], line.axes["model"], line.axes["objective"]) for line in lines}
+    cells = [
+        cell for cell in cells if (cell.axes["data"], cell.axes["model"], cell.axes["objective"]) in places
+    ]
+    if used:
         told = [f"- {text}" for text in (*reference.differences(cells), *reference.notes)]
-        read_in = [f"- {text}" for text in reference.sources.values()]
         yield "\n".join([f"Published: {reference.title}. What differs there:", *told])
-        yield "\n".join(["Read in:", *read_in])
+        yield "\n".join(["Read in:", *(f"- {reference.sources[name]}" for name in sorted(used))])
 
 
 def _print_notes(cells: Sequence[Cell], metrics: Sequence[str]) -> None:

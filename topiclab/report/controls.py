@@ -130,13 +130,14 @@ def _tally(averaged: Sequence[Line], metrics: Sequence[str], plan: Controls) -> 
     for start, label in plan.starts.items():
         rows = [line for line in _targets(averaged, plan) if line.axes["experiment"] == start]
         texts = []
-        for metric in metrics:
+        for metric in metrics if rows else ():
             contests = [contest_of(line, averaged, metric, plan) for line in rows]
             known = [contest for contest in contests if math.isfinite(contest.gain)]
             ahead = sum(contest.gain > 2 * contest.spread for contest in known)
             behind = sum(-contest.gain > 2 * contest.spread for contest in known)
             texts.append(f"{metric} {ahead} ahead, {behind} behind of {len(known)}")
-        yield f"Start {label}, {plan.target} against its best control: {'; '.join(texts)}."
+        if rows:
+            yield f"Start {label}, {plan.target} against its best control: {'; '.join(texts)}."
 
 
 def _legend(plan: Controls) -> str:

@@ -32,7 +32,8 @@ class Reference:
     """The numbers of a paper.
 
     rows: of the csv, COLUMNS.  sources: what `read_in` stands for.
-    settings: {objective or 'all': {dotted key: value}}, the configuration behind the numbers.
+    settings: the configuration behind the numbers, {dotted key: value} for 'all', an objective or
+    'objective/model'.
     notes: differences that no key of a configuration says.
     """
 
@@ -63,10 +64,13 @@ class Reference:
         return found
 
     def differences(self, cells: Sequence[Cell]) -> Iterator[str]:
-        """'key: ours, published value' wherever a finished cell was configured otherwise than the paper."""
+        """'key: ours, published value' wherever a finished cell was set otherwise."""
         ours: dict[tuple[str, str], dict[str, None]] = {}
         for cell in cells:
-            wanted = dict(self.settings.get("all", {})) | dict(self.settings.get(cell.axes["objective"], {}))
+            model, objective = cell.axes["model"], cell.axes["objective"]
+            wanted: dict[str, Any] = {}
+            for kind in ("all", objective, f"{objective}/{model}"):
+                wanted |= self.settings.get(kind, {})
             for key, value in wanted.items() if cell.config else ():
                 value_here = _lookup(cell.config, key)
                 if value_here is not ABSENT and value_here != value:
