@@ -7,6 +7,7 @@ import planted
 import pytest
 import torch
 
+from topiclab.nn.bag_transport import bag_transport
 from topiclab.tasks.fit import make_model
 
 PUBLISHED = ["model.init=random", "objective.weight=1", "objective.length_power=1"]
@@ -183,3 +184,44 @@ def test_ecrtm_starts_from_the_embedders_words(tmp_path):
     np.testing.assert_allclose(
         twin.transform(planted.corpus().bow[:9], planted.vectors()[:9]), result.theta[:9], atol=1e-5
     )
+
+
+def test_transport_of_bags_equals_plans_document_by_document():
+    """Value, and the gradients of what the plan minimises, from unrolled iterations in float64."""
+    torch.manual_seed(0)
+    weights, cost = torch.randn(6, 4, dtype=torch.float64), 2 * torch.rand(4, 9, dtype=torch.float64)
+    bags = torch.nn.functional.normalize(torch.rand(6, 9).double() * (torch.rand(6, 9) < 0.5), p=1, dim=1)
+    bags[2] = 0
+    weights.requires_grad_()
+    cost.requires_grad_()
+    found = bag_transport(weights.softmax(1), bags, cost, 5.0, 1e-12, 5000)
+    minimised, carried = [], []
+    for theta, bag in zip(weights.log_softmax(1), bags, strict=True):
+        held = bag > 0
+        rows, columns, part = theta, bag[held].log(), cost[:, held]
+        f, g = torch.zeros_like(rows), torch.zeros_like(columns)
+        for _ in range(500 if held.any() else 0):
+            g = columns - torch.logsumexp(f.unsqueeze(1) - 5 * part, 0)
+            f = rows - torch.logsumexp(g - 5 * part, 1)
+        plan = (f.unsqueeze(1) + g - 5 * part).exp()
+        carried.append((plan * part).sum())
+        minimised.append((plan * part).sum() + (plan * plan.log() - plan).sum() / 5)
+    torch.testing.assert_close(found, torch.stack(carried), rtol=1e-8, atol=1e-10)
+    scale = torch.rand(6, dtype=torch.float64)
+    ours = torch.autograd.grad((scale * found).sum(), (weights, cost))
+    theirs = torch.autograd.grad((scale * torch.stack(minimised)).sum(), (weights, cost))
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("bag", ["frequencies", "softmax"])
+def test_bags_of_nstm_are_distributions(bag):
+    model, batch = attached("model=nstm", f"model.bag={bag}")
+    counts = torch.zeros(len(batch.rows), model.num_words)
+    counts[batch.bow.docs, batch.bow.words] = batch.bow.counts
+    expected = counts.softmax(1) if bag == "softmax" else counts / counts.sum(1, keepdim=True).clamp(min=1)
+    torch.testing.assert_close(model.bags(batch.bow), expected)
+    theta = torch.rand(len(batch.rows), 5).softmax(1)
+    nll = model.bag_nll(theta, batch.bow, batch.bow.counts)
+    expected = -(counts * model.decode(theta).log_softmax(1)).sum(1)
+    torch.testing.assert_close(nll, expected, rtol=1e-4, atol=1e-4)

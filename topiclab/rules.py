@@ -206,6 +206,8 @@ RULES: dict[str, Rule] = {
     "plan_batch": COUNT,
     "tolerance": POSITIVE,
     "init_length": POSITIVE,
+    "sharpness": POSITIVE,
+    "bag": one_of("frequencies", "softmax"),
     "neighbours": NATURAL,
     "outliers": one_of("own_topic", "reassign", "soft"),
     # patterns: the first that fits

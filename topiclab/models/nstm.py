@@ -1,0 +1,90 @@
+"""NSTM: topics that are cheap to carry to a document's words (Zhao et al. 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from topiclab.data.batch import Batch, Nonzeros
+from topiclab.models.vae import LogisticNormalVAE, labelled_cross_entropy
+from topiclab.models.vectors import unit_noise
+from topiclab.nn.bag_transport import bag_transport
+from topiclab.nn.likelihood import linear_softmax_nll
+from topiclab.nn.sinkhorn import squared_distances
+
+
+class NSTM(LogisticNormalVAE):
+    """theta = softmax(mean of the encoder); loss = transport of theta to the document's words, at cost 1 -
+    cosine of topic and word vectors, + recon_weight * the objective under softmax(theta @ cosines).
+
+    bag: the words that theta is carried to: `frequencies` of the document, or `softmax` of its counts over
+    the vocabulary, the authors', nearly uniform for a short text.
+    sharpness: 1 / entropic regularisation.  sinkhorn: tolerance and iterations.
+    Differs from the authors' code: gradients of the transport are the envelope's. There is no prior and no
+    sample: the other options of the VAE concern its encoder and its start.
+    """
+
+    def __init__(
+        self,
+        *,
+        word_dim: int,
+        recon_weight: float,
+        sharpness: float,
+        bag: str,
+        sinkhorn: Mapping[str, Any],
+        **vae: Any,
+    ) -> None:
+        super().__init__(**vae)
+        self.topics = nn.Parameter(unit_noise(self.num_topics, word_dim))
+        self.words = nn.Parameter(unit_noise(self.num_words, word_dim))
+        self.recon_weight, self.sharpness, self.bag = recon_weight, sharpness, bag
+        self.sinkhorn = dict(sinkhorn)
+
+    def theta(self, posterior: tuple[Tensor, Tensor]) -> Tensor:
+        return posterior[0].softmax(dim=1)
+
+    def cosines(self) -> Tensor:
+        """Of topic and word vectors (K, V)."""
+        return 1 - squared_distances(F.normalize(self.topics, dim=1), F.normalize(self.words, dim=1)) / 2
+
+    def decode(self, theta: Tensor) -> Tensor:
+        with torch.autocast(theta.device.type, enabled=False):
+            return theta.float() @ self.cosines()
+
+    def bag_nll(self, theta: Tensor, bow: Nonzeros, counts: Tensor) -> Tensor:
+        with torch.autocast(theta.device.type, enabled=False):
+            bias = theta.new_zeros(self.num_words, dtype=torch.float32)
+            return linear_softmax_nll(theta.float(), self.cosines(), bias, bow, counts)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        theta = self.theta(self.encode(batch))
+        cost = (1 - self.cosines()).clamp(min=0)
+        losses = {
+            "recon": self.recon_weight * self.objective(self, theta, batch),
+            "transport": bag_transport(theta, self.bags(batch.bow), cost, self.sharpness, **self.sinkhorn),
+        }
+        if self.classifier is not None:
+            losses["classification"] = labelled_cross_entropy(self.classify(theta), batch.labels)
+        return losses
+
+    def bags(self, bow: Nonzeros) -> Tensor:
+        """Word distributions (B, V) that the topics are carried to."""
+        counts = torch.zeros(len(bow.lengths), self.num_words, device=bow.counts.device)
+        counts[bow.docs, bow.words] = bow.counts
+        return F.normalize(counts, p=1, dim=1) if self.bag == "frequencies" else counts.softmax(dim=1)
+
+    def beta(self) -> Tensor:
+        """Words in the proportions that the transport kernel exp(-sharpness * cost) gives a topic."""
+        return (self.sharpness * self.cosines()).softmax(dim=1)
+
+    @torch.no_grad()
+    def start_decoder(self, words: np.ndarray) -> None:
+        """Word vectors towards the topics that use them, in their proportions."""
+        shares = words + 1 / self.num_words
+        shares = torch.from_numpy(shares / shares.sum(axis=0)).float()
+        self.words.copy_(F.normalize(shares.T @ F.normalize(self.topics, dim=1), dim=1))
