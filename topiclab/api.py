@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from topiclab.models.estimator import Estimator
 from topiclab.result import TopicResult
 from topiclab.run import read_result, run_cell
 from topiclab.tasks.fit import build_model, fit_corpus
+from topiclab.teach.states import TeacherStates
 
 
 @dataclass(frozen=True)
@@ -131,8 +132,18 @@ def load(folder: str | Path, device: str = "auto") -> FittedTopics:
     }
     model = build_model(cfg, sizes)
     model.load_state(load_arrays(folder / MODEL))
+    embedder = load_embedder(cfg, folder, facts["vocab"], cfg["trainer"] | {"device": device})
+    return FittedTopics(folder, cfg, result["metrics"], topics, tuple(facts["label_names"]), model, embedder)
+
+
+def load_embedder(
+    cfg: Mapping[str, Any], folder: Path, vocab: Sequence[str], trainer: Mapping[str, Any]
+) -> Embedder:
+    """What makes the vectors of unseen texts that the run's model reads."""
+    if cfg.get("input", "embedder") == "teacher":  # older runs have no such key
+        return TeacherStates(cfg["teacher"], trainer, vocab)
     adapter = {"adapter": str(folder / ADAPTER)} if (folder / ADAPTER).is_dir() else {}
-    embedder = make_embedder(cfg["embedder"] | adapter, cfg["trainer"] | {"device": device})
+    embedder = make_embedder(cfg["embedder"] | adapter, trainer)
     if is_fitted(embedder):
         embedder.load_state(load_arrays(folder / EMBEDDER))
-    return FittedTopics(folder, cfg, result["metrics"], topics, tuple(facts["label_names"]), model, embedder)
+    return embedder

@@ -31,6 +31,7 @@ from topiclab.models.estimator import Estimator
 from topiclab.rate.rater import make_rater
 from topiclab.result import TopicResult
 from topiclab.teach.soft_labels import soft_labels
+from topiclab.teach.states import teacher_states
 from topiclab.wandb_log import log_results, wandb_logger
 
 log = logging.getLogger(__name__)
@@ -47,8 +48,7 @@ def fit_corpus(cfg: Mapping[str, Any], folder: Path, corpus: Corpus) -> dict[str
     check_sizes(cfg, corpus)
     cache = Path(cfg["paths"]["cache"])
     with clock("embed"):
-        read = corpus_as_read(corpus, cfg["embed_text"])
-        embeddings = embed_corpus(cfg["embedder"], read, cache, cfg["trainer"], adapt=cfg["mode"])
+        embeddings = document_vectors(cfg, corpus)
         datamodule = make_datamodule(cfg, corpus, embeddings)
     rater = make_rater(cfg["rating"], cfg["trainer"])
     with clock("reference"):
@@ -124,6 +124,15 @@ def check_sizes(cfg: Mapping[str, Any], corpus: Corpus) -> None:
         )
 
 
+def document_vectors(cfg: Mapping[str, Any], corpus: Corpus) -> Embeddings:
+    """What the models read of every document: the embedder's vectors, or the teacher's states."""
+    cache = Path(cfg["paths"]["cache"])
+    if cfg["input"] == "teacher":
+        return teacher_states(cfg["teacher"], corpus, cache, cfg["trainer"])
+    read = corpus_as_read(corpus, cfg["embed_text"])
+    return embed_corpus(cfg["embedder"], read, cache, cfg["trainer"], adapt=cfg["mode"])
+
+
 def make_datamodule(cfg: Mapping[str, Any], corpus: Corpus, embeddings: Embeddings) -> TopicDataModule:
     """Documents for the model; labels are in it only when mode=supervised."""
     is_supervised = cfg["mode"]["name"] == "supervised"
@@ -135,14 +144,14 @@ def make_datamodule(cfg: Mapping[str, Any], corpus: Corpus, embeddings: Embeddin
     cache = Path(cfg["paths"]["cache"])
     read = corpus_as_read(corpus, cfg["embed_text"])
     words = partial(embed_words, cfg["embedder"], read, cache, cfg["trainer"], adapt=cfg["mode"])
-    has_teacher = cfg["teacher"]["name"] != "none"
+    reads_embedder, has_teacher = cfg["input"] == "embedder", cfg["teacher"]["name"] != "none"
     return TopicDataModule(
         corpus,
         embeddings.vectors,
         shows_labels=is_supervised,
         embedding_key=embeddings.key,
         cache_root=cache,
-        word_vectors=words,
+        word_vectors=words if reads_embedder else None,
         teach=partial(soft_labels, cfg["teacher"], trainer=cfg["trainer"]) if has_teacher else None,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,8 +90,8 @@ class CausalLMTeacher:
     def prompt(self) -> Prompt:
         return as_chat(self.plain_prompt, self.tokenizer) if self.chat_template else self.plain_prompt
 
-    def fingerprint(self, datamodule: TopicDataModule) -> dict[str, Any]:
-        """Names the labels, without loading the weights; paths and devices do not enter."""
+    def fingerprint(self, datamodule: TopicDataModule | None = None) -> dict[str, Any]:
+        """Names labels and states, without loading the weights; paths and devices do not enter."""
         return {
             "teacher": "causal_lm",
             "version": 1,
@@ -111,14 +112,13 @@ class CausalLMTeacher:
         words = WordTokens.of(datamodule.corpus.vocab, self.tokenizer)
         facts = check_coverage(words, self.multi_token, str(self.folder))
         self.words = words.taught(self.multi_token)
-        limit = self._token_limit() - max(map(len, self.words.ids)) + 1
+        limit = self._prompt_limit(self.words)
         self.tokens, num_cut = PromptTokens(self.prompt, self.tokenizer, limit).of(datamodule.corpus.texts)
         if num_cut:
             log.warning(
                 "%d of %d documents are cut so that their prompts have at most %d tokens",
                 *(num_cut, len(self.tokens), limit),
             )
-        self.model = LanguageModel(self.folder, self.device, self.precision)
         self.scorer = (WordTrie if self.multi_token == "exact" else WordHead)(self.words, self.model)
         return {
             **facts,
@@ -130,6 +130,21 @@ class CausalLMTeacher:
             "logit_difference": self.model.check(self.tokens[0]),
             "torch": torch.__version__,
         }
+
+    @cached_property
+    def model(self) -> LanguageModel:
+        return LanguageModel(self.folder, self.device, self.precision)
+
+    def states(self, texts: Sequence[str], vocab: Sequence[str]) -> np.ndarray:
+        """(N, E) float32 at the end of each text's prompt, as `label` gives them for this vocabulary."""
+        words = WordTokens.of(vocab, self.tokenizer)
+        limit = self._prompt_limit(words.taught(self.multi_token))
+        tokens, _ = PromptTokens(self.prompt, self.tokenizer, limit).of(texts)
+        return self._score(tokens, WordHead(words.taught("first_subtoken"), self.model))[1]
+
+    def _prompt_limit(self, taught: WordTokens) -> int:
+        """Tokens of a prompt after which the longest word still fits."""
+        return self._token_limit() - max(map(len, taught.ids)) + 1
 
     def _token_limit(self) -> int:
         from transformers import AutoConfig
@@ -143,17 +158,21 @@ class CausalLMTeacher:
 
     def label(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Logits (n, V) of the vocabulary, -inf at words that are not taught, and states (n, E), of rows."""
-        tokens = [self.tokens[row] for row in rows]
+        return self._score([self.tokens[row] for row in rows], self.scorer)
+
+    def _score(
+        self, tokens: Sequence[np.ndarray], scorer: WordHead | WordTrie
+    ) -> tuple[np.ndarray, np.ndarray]:
         lengths = np.array([len(ids) for ids in tokens])
         order = np.argsort(-lengths, kind="stable")
-        logits = np.empty((len(rows), len(self.words.ids)), np.float32)
-        states = np.empty((len(rows), self.model.dim), np.float32)
+        logits = np.empty((len(tokens), scorer.num_words), np.float32)
+        states = np.empty((len(tokens), self.model.dim), np.float32)
         start = 0
         while start < len(order):
-            size = self.scorer.batch_size(lengths[order[start:]], self.batch_tokens)
+            size = scorer.batch_size(lengths[order[start:]], self.batch_tokens)
             batch = order[start : start + size]
             try:
-                scores, ends = self.scorer.score([tokens[row] for row in batch], self.batch_tokens)
+                scores, ends = scorer.score([tokens[row] for row in batch], self.batch_tokens)
             except torch.OutOfMemoryError:
                 if self.batch_tokens <= lengths[batch[0]]:
                     raise

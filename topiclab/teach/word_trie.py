@@ -26,7 +26,7 @@ class WordTrie:
     def __init__(self, words: WordTokens, model: LanguageModel) -> None:
         beginnings = sorted({ids[:end] for ids in words.ids for end in range(1, len(ids) + 1)}, key=_by_depth)
         number = {ids: node for node, ids in enumerate(beginnings)}
-        self.model, self.device = model, model.device
+        self.model, self.device, self.num_words = model, model.device, len(words.ids)
         self.num_nodes = len(beginnings)
         self.depth = len(beginnings[-1])
         self.tokens = torch.tensor([ids[-1] for ids in beginnings], device=self.device)
