@@ -5,6 +5,7 @@ import planted
 import pytest
 from scipy import sparse
 
+from topiclab import checks
 from topiclab.models.fold_in import fold_in
 from topiclab.models.gibbs import _token_lists
 from topiclab.tasks.fit import make_model
@@ -74,3 +75,17 @@ def test_hdp_keeps_the_largest_topics_and_says_how_many_it_found(num_topics, tmp
     assert result.num_topics == min(found, num_topics)
     assert (result.info["tokens_kept"] == pytest.approx(1)) == (found <= num_topics)
     assert (np.diff(model.topic_counts.sum(1)) <= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("lda_gibbs", r"needs the package tomotopy: pip install 'topiclab\[gibbs\]'"),
+        ("bertopic", r"needs the package bertopic: pip install 'topiclab\[bertopic\]'"),
+    ],
+)
+def test_a_missing_extra_is_told_before_anything_starts(model, told, monkeypatch):
+    monkeypatch.setattr(checks, "find_spec", lambda package: None)
+    with pytest.raises(ValueError, match=told):
+        planted.configuration(f"model={model}")
+    planted.configuration("model=kmeans")

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from topiclab.rules import refused_values
+
+# Module of a model -> the package it needs beyond ours, and the extra that brings it.
+EXTRAS = {
+    "topiclab.models.gibbs": ("tomotopy", "gibbs"),
+    "topiclab.models.bertopic": ("bertopic", "bertopic"),
+}
 
 
 def validate(cfg: Mapping[str, Any]) -> list[str]:
     """Every fault of a plain configuration: the value, the rule, the way out."""
     if faults := refused_values(cfg):
         return faults  # the checks below rely on types
-    checks = (_check_data, _check_mode, _check_embedder, _check_reference, _check_task, _check_objective)
+    checks = (
+        _check_data,
+        _check_mode,
+        _check_embedder,
+        _check_reference,
+        _check_task,
+        _check_objective,
+        _check_extras,
+    )
     return [fault for check in checks for fault in check(cfg)]
 
 
@@ -87,3 +102,10 @@ def _check_objective(cfg: Mapping[str, Any]) -> Iterator[str]:
         yield "input=teacher reads a teacher's state, but teacher=none; add a teacher or use input=embedder"
     if objective.get("top_k") is not None and objective.get("top_share") is not None:
         yield "objective.top_k and objective.top_share both cut the labels; give one of the two"
+
+
+def _check_extras(cfg: Mapping[str, Any]) -> Iterator[str]:
+    model = cfg["model"]
+    package, extra = EXTRAS.get(model["_target_"].rpartition(".")[0], (None, None))
+    if package and find_spec(package) is None:
+        yield f"model={model['name']} needs the package {package}: pip install 'topiclab[{extra}]'"

@@ -88,11 +88,8 @@ class BERTopic(ClassicalModel):
                 f"{len(vectors)} training documents, but model=bertopic needs more than {least}; give more, "
                 "or lower model.min_cluster_size and model.num_components"
             )
-        try:
-            from hdbscan import HDBSCAN, all_points_membership_vectors
-        except ModuleNotFoundError as error:
-            raise _missing() from error
-        from umap import UMAP  # slow to import, like hdbscan
+        from hdbscan import HDBSCAN, all_points_membership_vectors  # slow to import, like umap
+        from umap import UMAP
 
         reduced = UMAP(
             n_neighbors=min(self.num_neighbours, len(vectors) - 1),
@@ -145,12 +142,9 @@ def merge_clusters(
     counted, and sorts topics by size. Words are passed as their numbers, so that its tokenizer finds what we
     counted; those without an occurrence are left out, since it would divide by their frequency.
     """
-    try:
-        from bertopic import BERTopic as Package
-        from bertopic.cluster import BaseCluster
-        from bertopic.dimensionality import BaseDimensionalityReduction
-    except ModuleNotFoundError as error:
-        raise _missing() from error
+    from bertopic import BERTopic as Package
+    from bertopic.cluster import BaseCluster
+    from bertopic.dimensionality import BaseDimensionalityReduction
     from sklearn.feature_extraction.text import CountVectorizer
 
     names = np.array([str(word) for word in range(bow.get_shape()[1])], dtype=object)
@@ -170,9 +164,3 @@ def merge_clusters(
     scores = np.zeros((ctfidf.shape[0], len(names)))
     scores[:, seen] = ctfidf.toarray()
     return topics, scores
-
-
-def _missing() -> ModuleNotFoundError:
-    return ModuleNotFoundError(
-        "model=bertopic needs the package bertopic: pip install 'topiclab[bertopic]', or use model=kmeans"
-    )

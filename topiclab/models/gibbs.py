@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -65,14 +64,14 @@ class LDAGibbs(_GibbsModel):
             )
 
     def _fit(self, datamodule: TopicDataModule) -> None:
+        from tomotopy import LDAModel
+
         bow = datamodule.train_bow
         prior = np.full(self.num_topics, 1 / self.num_topics)
         if self.prior == "asymmetric":
             falling = 1 / (np.arange(self.num_topics) + np.sqrt(self.num_topics))
             prior = falling / falling.sum()
-        sampler = _tomotopy("lda_gibbs").LDAModel(
-            k=self.num_topics, alpha=prior.tolist(), eta=self.eta, seed=self.seed
-        )
+        sampler = LDAModel(k=self.num_topics, alpha=prior.tolist(), eta=self.eta, seed=self.seed)
         sampler.optim_interval = GAP if self.prior == "auto" else 0
         for tokens in _token_lists(bow):
             sampler.add_doc(tokens)
@@ -98,11 +97,13 @@ class HDP(_GibbsModel):
 
     def __init__(self, *, document_concentration: float, topic_concentration: float, **options: Any) -> None:
         super().__init__(**options)
-        self.concentrations = {"alpha": document_concentration, "gamma": topic_concentration}
+        self.concentrations: dict[str, Any] = {"alpha": document_concentration, "gamma": topic_concentration}
 
     def _fit(self, datamodule: TopicDataModule) -> None:
+        from tomotopy import HDPModel
+
         bow = datamodule.train_bow
-        sampler = _tomotopy("hdp").HDPModel(
+        sampler = HDPModel(
             initial_k=max(self.num_topics, 2), eta=self.eta, seed=self.seed, **self.concentrations
         )
         for tokens in _token_lists(bow):
@@ -114,16 +115,6 @@ class HDP(_GibbsModel):
         kept = np.argsort(-tokens, kind="stable")[: self.num_topics]
         self.topic_counts, self.alpha = counts[kept], np.asarray(live.alpha, dtype=np.float64)[kept]
         self.info = {"topics_found": int(live.k), "tokens_kept": float(tokens[kept].sum() / tokens.sum())}
-
-
-def _tomotopy(model: str) -> ModuleType:
-    try:
-        import tomotopy
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"model={model} needs the package tomotopy: pip install 'topiclab[gibbs]', or use model=lda"
-        ) from error
-    return tomotopy
 
 
 def _token_lists(bow: sparse.csr_matrix) -> Iterator[list[str]]:
