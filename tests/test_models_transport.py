@@ -7,8 +7,11 @@ import planted
 import pytest
 import torch
 
+from topiclab.data.batch import tensors_of
 from topiclab.nn.bag_transport import bag_transport
+from topiclab.nn.mixture import Mixture
 from topiclab.tasks.fit import make_model
+from topiclab.teach.soft_labels import soft_labels
 
 PUBLISHED = ["model.init=random", "objective.weight=1", "objective.length_power=1"]
 
@@ -225,3 +228,43 @@ def test_bags_of_nstm_are_distributions(bag):
     nll = model.bag_nll(theta, batch.bow, batch.bow.counts)
     expected = -(counts * model.decode(theta).log_softmax(1)).sum(1)
     torch.testing.assert_close(nll, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["fastopic", "ecrtm", "nstm"])
+def test_soft_labels_find_the_planted_topics(name, tmp_path):
+    cfg = planted.configuration(f"model={name}", "objective=dsl", "teacher=neighbours")
+    datamodule = planted.datamodule()
+    datamodule.soft_labels = soft_labels(cfg["teacher"], datamodule, cfg["trainer"])
+    model = make_model(cfg, datamodule)
+    result = model.fit(datamodule, tmp_path, cfg["trainer"])
+    assert planted.recovery(result) >= 0.7
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_a_mixture_reads_nonzeros_as_it_reads_rows(temperature):
+    torch.manual_seed(0)
+    batch = next(tensors_of(planted.corpus().bow[:8], None).batches(torch.arange(8), 1))
+    theta, beta = torch.randn(8, 5).softmax(1), torch.randn(5, planted.corpus().num_words).softmax(1)
+    rows = torch.from_numpy(planted.corpus().bow[:8].toarray()).float()
+    decoder = Mixture(beta)
+    expected = -(rows * ((theta @ beta).log() / temperature).log_softmax(1)).sum(1)
+    for targets in (batch.bow, rows):
+        found = decoder.soft_nll(theta, targets, temperature)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_fastopic_from_noise_keeps_its_topics_apart(tmp_path):
+    """Long after the published 200 steps no two topics are alike, the collapse its users report."""
+    _, result = fitted(tmp_path, "model=fastopic", *PUBLISHED, "trainer.max_epochs=300")
+    assert planted.recovery(result) >= 0.9
+    assert np.bincount(result.theta.argmax(1), minlength=5).min() > 60
+
+
+def test_fastopic_learns_labels_that_it_is_shown(tmp_path):
+    cfg = planted.configuration("model=fastopic", "mode=supervised", "mode.class_weight=100")
+    datamodule = planted.datamodule(shows_labels=True)
+    model = make_model(cfg, datamodule)
+    model.fit(datamodule, tmp_path, cfg["trainer"])
+    rows = planted.corpus().rows("test")
+    classes = model.predict_classes(planted.corpus().bow[rows], planted.vectors()[rows])
+    assert (classes.argmax(1) == planted.corpus().labels[rows]).mean() > 0.8

@@ -38,6 +38,7 @@ class FASTopic(TopicModel):
     documents: another sharpness and uniform shares. Neither needs another document. `batch_plan`, of DSL's
     code, plans among each plan_batch documents that are asked about, in their order.
     sinkhorn: tolerance and iterations of `sinkhorn_plan`.
+    classifier_lr: of the head of mode=supervised, whose steps are as few as the epochs.
     init: `kmeans` sets out from clusters of neighbour-smoothed vectors; `random` as published.
     Differs from the authors' code: plans start from the last step's potentials and are differentiated at
     their fixed point, and the likelihood reads nonzeros only. test_models_transport.py pins a step to theirs.
@@ -61,6 +62,7 @@ class FASTopic(TopicModel):
         init: str,
         init_neighbours: int,
         init_length: float,
+        classifier_lr: float,
         readout: str,
         readout_smoothing: float,
         **training: Any,
@@ -76,6 +78,7 @@ class FASTopic(TopicModel):
         self.sinkhorn = dict(sinkhorn)
         self.theta_from, self.plan_batch = theta_from, plan_batch
         self.init, self.init_neighbours, self.init_length = init, init_neighbours, init_length
+        self.classifier_lr = classifier_lr
         self.readout, self.readout_smoothing = readout, readout_smoothing
         self.topics = nn.Parameter(unit_noise(self.num_topics, self.embedding_dim))
         self.words = nn.Parameter(unit_noise(self.num_words, self.embedding_dim))
@@ -85,6 +88,18 @@ class FASTopic(TopicModel):
         self.register_buffer("word_potential", torch.zeros(self.num_words))
         self.register_buffer("distance_sums", torch.zeros(self.num_topics))  # logarithms
         self._whole: Batch | None = None
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        if self.classifier is None:
+            return super().configure_optimizers()
+        head = list(self.classifier.parameters())
+        rest = [
+            parameter for name, parameter in self.named_parameters() if not name.startswith("classifier.")
+        ]
+        groups = [{"params": rest}, {"params": head, "lr": self.classifier_lr}]
+        return torch.optim.Adam(
+            groups, lr=self.lr, betas=self.betas, weight_decay=self.weight_decay, fused=True
+        )
 
     def read(self, embeddings: Tensor | None) -> Tensor:
         """Unit vectors (B, E) of the documents."""
