@@ -30,3 +30,10 @@ def nearest_neighbours(
 
 def _unit(vectors: np.ndarray) -> torch.Tensor:
     return normalize(torch.from_numpy(np.array(vectors, dtype=np.float32)), dim=1)
+
+
+def cosines(queries: np.ndarray, vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Cosine of each query (Q, E) to the rows (Q, k) of vectors (N, E) that it names; (Q, k) float32."""
+    asking, index = _unit(queries), _unit(vectors)
+    columns = [(asking * index[column]).sum(dim=1) for column in torch.from_numpy(rows).long().T]
+    return torch.stack(columns, dim=1).numpy()

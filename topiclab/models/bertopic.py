@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from topiclab.data.datamodule import TopicDataModule
+from topiclab.data.neighbours import cosines, nearest_neighbours
 from topiclab.models.classical import ClassicalModel
 from topiclab.models.warmstart import unit_rows
 from topiclab.result import to_distributions
@@ -117,15 +118,11 @@ class BERTopic(ClassicalModel):
             raise ValueError(
                 "model=bertopic clusters embeddings, but the documents come without; choose an embedder"
             )
-        num_neighbours = min(self.num_neighbours, len(self.vectors))
-        theta = np.empty((len(embeddings), self.memberships.shape[1]), dtype=np.float32)
-        for start in range(0, len(theta), 1024):
-            block = slice(start, start + 1024)
-            cosine = unit_rows(np.asarray(embeddings[block], dtype=np.float32)) @ self.vectors.T
-            nearest = np.argpartition(-cosine, num_neighbours - 1, axis=1)[:, :num_neighbours]
-            weights = 1 / (np.maximum(1 - np.take_along_axis(cosine, nearest, axis=1), 0) + 1e-6)
-            weights /= weights.sum(axis=1, keepdims=True)
-            theta[block] = np.einsum("bn,bnk->bk", weights, self.memberships[nearest])
+        rows = nearest_neighbours(self.vectors, self.num_neighbours, embeddings)
+        weights = 1 / (np.maximum(1 - cosines(embeddings, self.vectors, rows), 0) + 1e-6)
+        theta = np.zeros((len(rows), self.memberships.shape[1]), dtype=np.float32)
+        for place in range(rows.shape[1]):
+            theta += weights[:, place, None] * self.memberships[rows[:, place]]
         return theta / theta.sum(axis=1, keepdims=True)
 
     def _beta(self) -> np.ndarray:

