@@ -1,6 +1,7 @@
 """What every model keeps: found by globbing conf/model, so that a new one is tested by being there."""
 
 import json
+from functools import partial
 
 import numpy as np
 import planted
@@ -14,6 +15,7 @@ from topiclab.data.batch import tensors_of
 from topiclab.models.base import TopicModel
 from topiclab.models.training import train
 from topiclab.tasks.fit import make_model
+from topiclab.teach.soft_labels import soft_labels
 
 MODELS = sorted(path.stem for path in (conf_dir() / "model").glob("[!_]*.yaml"))
 GRADIENT_MODELS = ["theta", "prodlda", "fastopic", "ecrtm"]
@@ -22,11 +24,16 @@ VARIANTS = [
     ["model=theta", "model.word_init=embedder", "model.is_word_frozen=true"],
     ["model=theta", "objective.length_power=1", "objective.weight=1"],
     ["model=theta", "model.readout=beta"],
+    ["model=theta", "objective=mix", "teacher=neighbours", "model.init=soft_labels"],
 ]
+BACKBONES = ["prodlda", "zeroshot_tm", "combined_tm", "etm", "ecrtm", "fastopic", "theta"]
+VARIANTS += [[f"model={name}", "objective=dsl", "teacher=neighbours"] for name in BACKBONES]
 
 
 def fitted(folder, *overrides, **options):
     cfg = planted.configuration(*overrides)
+    if cfg["teacher"]["name"] != "none":
+        options["teach"] = partial(soft_labels, cfg["teacher"], trainer=cfg["trainer"])
     datamodule = planted.datamodule(**options)
     model = make_model(cfg, datamodule)
     return model, model.fit(datamodule, folder, cfg["trainer"])

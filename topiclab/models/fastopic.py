@@ -19,7 +19,7 @@ from topiclab.models.encoder import Standardize
 from topiclab.models.readout import rank_by_usage
 from topiclab.models.vae import labelled_cross_entropy
 from topiclab.models.vectors import fit_products, unit_noise
-from topiclab.models.warmstart import cluster, cluster_words, smooth, unit_rows
+from topiclab.models.warmstart import cluster_words, start_clusters
 from topiclab.nn.mixture import Mixture
 from topiclab.nn.sinkhorn import plan_rows, sinkhorn_plan, squared_distances
 
@@ -39,7 +39,7 @@ class FASTopic(TopicModel):
     code, plans among each plan_batch documents that are asked about, in their order.
     sinkhorn: tolerance and iterations of `sinkhorn_plan`.
     classifier_lr: of the head of mode=supervised, whose steps are as few as the epochs.
-    init: `kmeans` sets out from clusters of neighbour-smoothed vectors; `random` as published.
+    init: see `start_clusters`; `random` as published.
     Differs from the authors' code: plans start from the last step's potentials and are differentiated at
     their fixed point, and the likelihood reads nonzeros only. test_models_transport.py pins a step to theirs.
     """
@@ -191,11 +191,10 @@ class FASTopic(TopicModel):
     def initialize(self, datamodule: TopicDataModule) -> None:
         if isinstance(self.standardize, Standardize):
             self.standardize.fit(torch.from_numpy(np.array(datamodule.train_embeddings)))
-        if self.init == "kmeans":
-            vectors = datamodule.train_embeddings
-            if self.init_neighbours:
-                vectors = smooth(vectors, datamodule.train_neighbours(self.init_neighbours))
-            assignment = cluster(unit_rows(vectors), self.num_topics, self.seed)
+        if self.init != "random":
+            assignment = start_clusters(
+                datamodule, self.init, self.init_neighbours, self.num_topics, self.seed
+            )
             self.start_topics(datamodule, assignment)
             self.start_words(datamodule, cluster_words(datamodule.train_bow, assignment, self.num_topics))
 
