@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from topiclab.data.batch import Batch
+from topiclab.data.cache import cached_arrays
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.models.base import TopicModel
 from topiclab.models.encoder import Encoder
 from topiclab.models.readout import rank_by_usage
-from topiclab.models.warmstart import cluster_words, start_clusters
+from topiclab.models.warmstart import cluster_words, start_clusters, teach_clusters
 from topiclab.nn.dropout import dropout
 
 
@@ -58,12 +59,9 @@ class LogisticNormalVAE(TopicModel):
                 "model.prior_variance=null is 1 - 1/K, which is 0 for num_topics=1; ask for at least 2, or "
                 "set model.prior_variance=1.0"
             )
-        self.encoder = Encoder(
-            num_topics=self.num_topics,
-            num_words=self.num_words,
-            embedding_dim=self.embedding_dim,
-            **encoder,
-        )
+        sizes = {"num_words": self.num_words, "embedding_dim": self.embedding_dim}
+        self.encoder_options: dict[str, Any] = {"num_topics": self.num_topics, **sizes, **encoder}
+        self.encoder = Encoder(**self.encoder_options)
         self.theta_dropout = theta_dropout
         self.prior_variance = prior_variance or 1 - 1 / self.num_topics
         variance = torch.full((self.num_topics,), float(self.prior_variance))
@@ -97,30 +95,51 @@ class LogisticNormalVAE(TopicModel):
         return losses
 
     def initialize(self, datamodule: TopicDataModule) -> None:
-        if self.encoder.standardize is not None:
-            self.encoder.standardize.fit(torch.from_numpy(np.array(datamodule.train_embeddings)))
-        if self.init != "random":
-            assignment = start_clusters(
-                datamodule, self.init, self.init_neighbours, self.num_topics, self.seed
-            )
-            self.start_encoder(datamodule, assignment)
-            self.start_decoder(cluster_words(datamodule.train_bow, assignment, self.num_topics))
+        if self.init == "random":
+            if self.encoder.standardize is not None:
+                self.encoder.standardize.fit(torch.from_numpy(np.array(datamodule.train_embeddings)))
+            return
+        root = datamodule.cache_root if datamodule.embedding_key else None
+        start = cached_arrays(root, "starts", self._start_key(datamodule), lambda: self._start(datamodule))
+        assignment = start["assignment"]
+        state = {name: torch.from_numpy(np.array(start[name])) for name in self.encoder.state_dict()}
+        self.encoder.load_state_dict(state)
+        torch.manual_seed(self.seed)  # whether or not the start was cached
+        self.start_decoder(cluster_words(datamodule.train_bow, assignment, self.num_topics))
 
-    def start_encoder(self, datamodule: TopicDataModule, assignment: np.ndarray) -> None:
-        """Teach trunk and mean to predict each training document's cluster, by cross-entropy."""
-        self.attach(datamodule)
-        self.encoder.set_logvar(self.init_logvar)
-        target = torch.full((datamodule.corpus.num_docs,), -1, device=self.device)
-        target[self._train_rows] = torch.from_numpy(assignment).to(self.device)
-        optimizer = torch.optim.Adam(self.encoder.parameters(), lr=self.init_lr, fused=True)
-        self.train()
-        for _ in range(self.epochs_for(len(self._train_rows), self.init_epochs)):
-            for batch in self.batches(
-                self._train_rows[torch.randperm(len(self._train_rows))], self.batch_size
-            ):
-                optimizer.zero_grad()
-                F.cross_entropy(self.encoder(batch)[0], target[batch.rows]).backward()
-                optimizer.step()
+    def _start_key(self, datamodule: TopicDataModule) -> dict[str, Any]:
+        """What a start depends on: models that differ in decoder or objective alone share it."""
+        return {
+            "encoder": self.encoder_options,
+            "batch_size": self.batch_size,
+            "clusters": [self.init, self.init_neighbours, self.seed],
+            "training": [self._start_epochs(datamodule), self.init_lr, self.init_logvar],
+            "data": datamodule.fingerprint,
+            "labels": datamodule.soft_labels.key if self.init == "soft_labels" else None,
+            "device": self.device.type,
+        }
+
+    def _start_epochs(self, datamodule: TopicDataModule) -> int:
+        return self.epochs_for(len(datamodule.train_rows), self.init_epochs)
+
+    def _start(self, datamodule: TopicDataModule) -> dict[str, np.ndarray]:
+        """Clusters of the training documents, and the state of an encoder that was taught them."""
+        assignment = start_clusters(datamodule, self.init, self.init_neighbours, self.num_topics, self.seed)
+        torch.manual_seed(self.seed)
+        encoder = Encoder(**self.encoder_options).to(self.device)
+        if encoder.standardize is not None:
+            encoder.standardize.fit(torch.from_numpy(np.array(datamodule.train_embeddings)))
+        encoder.set_logvar(self.init_logvar)
+        teach_clusters(
+            encoder,
+            datamodule,
+            assignment,
+            epochs=self._start_epochs(datamodule),
+            batch_size=self.batch_size,
+            lr=self.init_lr,
+        )
+        state = {name: value.cpu().numpy() for name, value in encoder.state_dict().items()}
+        return {"assignment": assignment, **state}
 
     def start_decoder(self, words: np.ndarray) -> None:
         """Set the decoder so that topic k speaks like words[k]; words: (K, V) distributions."""

@@ -12,10 +12,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from scipy import sparse
 from sklearn.cluster import KMeans
+from torch.nn import functional as F
 
 from topiclab.data.datamodule import TopicDataModule
+from topiclab.models.encoder import Encoder
 from topiclab.result import to_distributions
 from topiclab.teach.targets import distributions
 
@@ -72,3 +75,31 @@ def cluster_words(bow: sparse.csr_matrix, assignment: np.ndarray, num_topics: in
     )
     words = sparse.csr_matrix(members @ bow).toarray()
     return to_distributions(words, words.sum(axis=0) / words.sum())
+
+
+def teach_clusters(
+    encoder: Encoder,
+    datamodule: TopicDataModule,
+    assignment: np.ndarray,
+    *,
+    epochs: int,
+    batch_size: int,
+    lr: float,
+) -> None:
+    """Train the encoder, in place, until its mean predicts each training document's cluster (cross-entropy).
+
+    assignment: (N,) clusters of the training documents.
+    """
+    device = next(encoder.parameters()).device
+    documents = datamodule.documents.to(device)
+    rows = torch.from_numpy(datamodule.train_rows).to(device)
+    target = torch.full((datamodule.corpus.num_docs,), -1, device=device)
+    target[rows] = torch.from_numpy(assignment).to(device)
+    optimizer = torch.optim.Adam(encoder.parameters(), lr=lr, fused=True)
+    encoder.train()
+    for _ in range(epochs):
+        order = rows[torch.randperm(len(rows))]
+        for batch in documents.batches(order, max(1, -(-len(rows) // batch_size))):
+            optimizer.zero_grad()
+            F.cross_entropy(encoder(batch)[0], target[batch.rows]).backward()
+            optimizer.step()
