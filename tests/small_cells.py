@@ -10,7 +10,7 @@ from topiclab.result import TopicResult
 from topiclab.run import CellFailed, run_cell
 
 MODELS = sorted(path.stem for path in (conf_dir() / "model").glob("[!_]*.yaml"))
-NEURAL = ["theta", "prodlda"]
+NEURAL = ["theta", "prodlda", "zeroshot_tm", "combined_tm", "etm", "ecrtm", "nstm"]
 CORPUS = [
     "data=synthetic",
     "data.planted.num_docs=40",
@@ -24,8 +24,13 @@ SMALL = [
     "trainer.max_epochs=2",
 ]
 NO_SPLIT = ["data.split.val=0", "data.split.test=0"]
-# Stops after 3 of 8 epochs: with no step taken, no epoch is better than the first.
-STOPS_EARLY = ["trainer.patience=2", "model.lr=1e-30", "model.kl_warmup=0"]
+# Stops after 3 of 8 epochs: with no step taken and no running statistics, no epoch is better than the first.
+STOPS_EARLY = [
+    "trainer.patience=2",
+    "model.lr=1e-30",
+    "model.kl_warmup=0",
+    "model.encoder.hidden_batch_norm=false",
+]
 
 
 def configuration(*overrides, model="kmeans"):
