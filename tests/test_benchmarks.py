@@ -1,0 +1,59 @@
+"""Benchmarks for machines that are not at hand must still start."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "gpu_dsl.py"
+
+
+@pytest.fixture
+def gpu_dsl(monkeypatch):
+    spec = importlib.util.spec_from_file_location("gpu_dsl", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "gpu_dsl", module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_gpu_benchmark_runs_on_a_cpu():
+    command = [sys.executable, str(SCRIPT), "--device", "cpu", "--steps", "3", "--small"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert f"torch {torch.__version__}" in ran.stdout
+    assert "stack 4" in ran.stdout
+    assert "4075 fits" in ran.stdout
+
+
+def test_stacked_fits_are_the_single_ones(gpu_dsl, monkeypatch):
+    """Padding to the largest K and training side by side change no fit; without noise, which they share."""
+    monkeypatch.setattr(gpu_dsl, "DROPOUT", 0.0)
+    monkeypatch.setattr(torch, "randn", lambda *shape, **_: torch.zeros(*shape))
+    size = gpu_dsl.Size(40, 30, 8, 6)
+    documents = gpu_dsl.make_documents(size, torch.device("cpu"))
+    topics = (3, 5)
+    stack = gpu_dsl.Fits(documents, size, topics, 0)
+    for number, count in enumerate(topics):
+        single = gpu_dsl.Fits(documents, size, (count,), 1)
+        for name, parameter in single.parameters.items():
+            own = stack.parameters[name].detach()[number : number + 1]
+            if name.startswith("heads"):
+                own = torch.cat([half[..., :count] for half in own.chunk(2, dim=2)], dim=2)
+            parameter.data.copy_(own[..., : parameter.shape[1], : parameter.shape[2]])
+        single.order.copy_(stack.order[:, number : number + 1])
+        singles = [single.step() or single.loss.item() for _ in range(4)]
+        alike = gpu_dsl.Fits(documents, size, topics, 0)
+        alike.order.copy_(stack.order)
+        stacked = [alike.step() or alike.loss[number].item() for _ in range(4)]
+        assert stacked == pytest.approx(singles, rel=1e-4)
+        assert singles[-1] < singles[0]
