@@ -142,6 +142,9 @@ def _job_return(cell: Cell, code: int, seconds: float) -> JobReturn:
         job.return_value = CellFailed(f"exit code {code}, see {log_file}")
     else:
         reason = f"killed by signal {-code}" if code < 0 else f"exit code {code}, see {log_file}"
-        write_failure(cell.cfg, cell.folder, reason, seconds)
+        try:
+            write_failure(cell.cfg, cell.folder, reason, seconds)
+        except OSError as fault:  # a full disk: the other cells may need less of it
+            log.warning("%s; not told in %s: %s", reason, cell.folder, fault)
         job.return_value = CellFailed(reason)
     return job

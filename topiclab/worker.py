@@ -30,7 +30,8 @@ from topiclab.run import CellFailed
 SECONDS_TO_STOP = 10  # for a cell to close its files after Ctrl-C
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 MOST_CELLS = 200  # of one process, whatever a library may let grow in it
-DONE, TOLD, RAISED, STOPPED = 0, 1, 70, 130  # how a cell ended; TOLD: result.json says why it failed
+# How a cell ended; TOLD: result.json says why it failed. None is 1, with which Python leaves by itself.
+DONE, TOLD, RAISED, STOPPED = 0, 70, 71, 130
 
 
 class Worker:
