@@ -42,8 +42,10 @@ class FittedTopics:
         return self.result.topic_words(num)
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """Vectors (N, E) of unseen texts, read as the run read its own (`embed_text`)."""
-        if self.config.get("embed_text", "raw") == "bow":  # older runs have no such key and read raw texts
+        """Vectors (N, E) of unseen texts, read as the run read its own (`embed_text`; a teacher reads raw)."""
+        # older runs have no such keys: an embedder read raw texts
+        reads_bow = self.config.get("embed_text", "raw") == "bow"
+        if reads_bow and self.config.get("input", "embedder") == "embedder":
             vocabulary = self.config["data"]["vocabulary"]
             texts = texts_of_known_words(texts, self.result.vocab, vocabulary)
         return self.embedder.encode(texts)
