@@ -96,6 +96,9 @@ def _check_objective(cfg: Mapping[str, Any]) -> Iterator[str]:
             f"objective={objective['name']} needs soft labels, but teacher=none; "
             "add teacher=neighbours or use objective=bow"
         )
+    for key in ("init", "reads"):
+        if cfg["model"].get(key) == "soft_labels" and teacher == "none" and cfg["task"]["name"] == "fit":
+            yield f"model.{key}=soft_labels needs a teacher, but teacher=none; add teacher=neighbours"
     if cfg["task"]["name"] == "teach" and teacher == "none":
         yield "task=teach needs a teacher, but teacher=none; add teacher=neighbours"
     if cfg["input"] == "teacher" and teacher == "none":

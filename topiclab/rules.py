@@ -179,6 +179,7 @@ RULES: dict[str, Rule] = {
     "prior_variance": POSITIVE.optional(),
     "min_steps": NATURAL,
     "reads": one_of("embeddings", "bow", "both"),
+    "model.reads": one_of("embeddings", "soft_labels"),
     "theta_samples": NATURAL,
     "activation": one_of("relu", "softplus", "gelu", "tanh", "leakyrelu"),
     "passes": COUNT,

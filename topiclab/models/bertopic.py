@@ -9,8 +9,8 @@ import numpy as np
 from scipy import sparse
 
 from topiclab.data.datamodule import TopicDataModule
-from topiclab.data.neighbours import cosines, nearest_neighbours
 from topiclab.models.classical import ClassicalModel
+from topiclab.models.vote import neighbour_vote
 from topiclab.models.warmstart import unit_rows
 from topiclab.result import to_distributions
 
@@ -118,12 +118,7 @@ class BERTopic(ClassicalModel):
             raise ValueError(
                 "model=bertopic clusters embeddings, but the documents come without; choose an embedder"
             )
-        rows = nearest_neighbours(self.vectors, self.num_neighbours, embeddings)
-        weights = 1 / (np.maximum(1 - cosines(embeddings, self.vectors, rows), 0) + 1e-6)
-        theta = np.zeros((len(rows), self.memberships.shape[1]), dtype=np.float32)
-        for place in range(rows.shape[1]):
-            theta += weights[:, place, None] * self.memberships[rows[:, place]]
-        return theta / theta.sum(axis=1, keepdims=True)
+        return neighbour_vote(embeddings, self.vectors, self.memberships, self.num_neighbours)
 
     def _beta(self) -> np.ndarray:
         mass = self.word_scores.sum(axis=0)

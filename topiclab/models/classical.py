@@ -1,4 +1,4 @@
-"""LDA, NMF and k-means: the baselines that need no gradient, as estimators."""
+"""LDA and NMF: the baselines that need no gradient, as estimators."""
 
 from __future__ import annotations
 
@@ -12,14 +12,11 @@ from gensim.matutils import Sparse2Corpus
 from gensim.models import LdaModel
 from lightning.pytorch.loggers import Logger
 from scipy import sparse
-from sklearn.cluster import KMeans as SklearnKMeans
 from sklearn.decomposition import NMF as SklearnNMF
 from sklearn.decomposition import non_negative_factorization
 from sklearn.preprocessing import normalize
 
 from topiclab.data.datamodule import TopicDataModule
-from topiclab.data.neighbours import cosines, nearest_neighbours
-from topiclab.models.warmstart import smooth, unit_rows
 from topiclab.result import TopicResult, rank_words, to_distributions
 
 logging.getLogger("gensim").setLevel(logging.WARNING)  # it reports every chunk of documents
@@ -183,74 +180,6 @@ class NMF(ClassicalModel):
 
     def _beta(self) -> np.ndarray:
         return to_distributions(self.components, 1 / self.components.shape[1])
-
-
-class KMeans(ClassicalModel):
-    """k-means on the document embeddings; words by class-based TF-IDF (Grootendorst 2022).
-
-    neighbours: above 0, every training document is averaged with so many nearest ones before clustering, on
-    centred unit vectors (`warmstart.smooth`): the control of models that start from such clusters.
-    theta is one-hot: a cluster is a topic. An unseen document is averaged with its nearest training
-    documents like one of them; by its own vector alone it would lose .05 purity (stackoverflow, held out).
-    """
-
-    def __init__(self, *, n_init: int, max_iter: int, neighbours: int = 0, **sizes: Any) -> None:
-        super().__init__(**sizes)
-        self.options: dict[str, Any] = {"n_init": n_init, "max_iter": max_iter, "random_state": self.seed}
-        self.neighbours = neighbours
-        self.arrays = ("centroids", "word_scores", *(["vectors"] if neighbours else []))
-
-    def _fit(self, datamodule: TopicDataModule) -> None:
-        vectors = datamodule.train_embeddings
-        if self.neighbours:
-            self.vectors = vectors
-            vectors = smooth(vectors, datamodule.train_neighbours(self.neighbours))
-        model = SklearnKMeans(self.num_topics, **self.options)
-        assignment = model.fit_predict(vectors)
-        self.centroids = model.cluster_centers_
-        members = np.zeros((len(vectors), self.num_topics), dtype=np.float32)
-        members[np.arange(len(vectors)), assignment] = 1
-        self.word_scores = class_tfidf(members, datamodule.train_bow)
-
-    def transform(self, bow: sparse.csr_matrix, embeddings: np.ndarray | None) -> np.ndarray:
-        if embeddings is None:
-            raise ValueError(
-                "model=kmeans clusters embeddings, but the documents come without; choose an embedder"
-            )
-        vectors = np.asarray(embeddings, dtype=np.float32)
-        if self.neighbours and len(vectors):
-            vectors = self._smooth(vectors)
-        distances = (self.centroids**2).sum(axis=1) - 2 * vectors @ self.centroids.T
-        theta = np.zeros_like(distances, dtype=np.float32)
-        theta[np.arange(len(theta)), distances.argmin(axis=1)] = 1
-        return theta
-
-    def _smooth(self, vectors: np.ndarray) -> np.ndarray:
-        """`warmstart.smooth` with the training documents as neighbours, copies of a vector aside."""
-        mean = self.vectors.mean(axis=0)
-        rows = nearest_neighbours(self.vectors, self.neighbours + 1, vectors)
-        is_kept = cosines(vectors, self.vectors, rows) < 1 - 1e-6
-        is_kept &= is_kept.cumsum(axis=1) <= self.neighbours
-        offsets = np.arange(0, rows.size + 1, rows.shape[1])
-        graph = sparse.csr_matrix(
-            (is_kept.ravel().astype(np.float32), rows.ravel(), offsets),
-            shape=(len(rows), len(self.vectors)),
-        )
-        return unit_rows(unit_rows(vectors - mean) + graph @ unit_rows(self.vectors - mean))
-
-    def _beta(self) -> np.ndarray:
-        return self.word_scores / self.word_scores.sum(axis=1, keepdims=True)
-
-
-def class_tfidf(members: np.ndarray, bow: sparse.csr_matrix) -> np.ndarray:
-    """(K, V): term frequency in a class times log(1 + mean words a class / frequency of the word) (BERTopic).
-
-    members: (N, K) 0/1.  A class without words gets the words of the whole corpus.
-    """
-    counts = np.asarray((bow.T @ members).T, dtype=np.float64)
-    frequency = counts.sum(axis=0)
-    term_frequency = to_distributions(counts, frequency / frequency.sum())
-    return term_frequency * np.log1p(frequency.sum() / len(counts) / np.maximum(frequency, 1))
 
 
 def words_nll(theta: np.ndarray, beta: np.ndarray, bow: sparse.csr_matrix) -> np.ndarray:

@@ -1,0 +1,23 @@
+"""Vote: what the nearest training documents are, a document is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from topiclab.data.neighbours import cosines, nearest_neighbours
+
+
+def neighbour_vote(
+    queries: np.ndarray, vectors: np.ndarray, memberships: np.ndarray, num_neighbours: int
+) -> np.ndarray:
+    """Mean membership of each query's nearest rows, weighted by 1 / (1 - cosine); (M, K) float32.
+
+    queries: (M, E).  vectors: (N, E).  memberships: (N, K), rows sum to 1.  A query that is one of the rows
+    finds itself and keeps its own.
+    """
+    rows = nearest_neighbours(vectors, num_neighbours, queries)
+    weights = 1 / (np.maximum(1 - cosines(queries, vectors, rows), 0) + 1e-6)
+    theta = np.zeros((len(rows), memberships.shape[1]), dtype=np.float32)
+    for place in range(rows.shape[1]):
+        theta += weights[:, place, None] * memberships[rows[:, place]]
+    return theta / theta.sum(axis=1, keepdims=True)
