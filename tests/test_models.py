@@ -18,7 +18,11 @@ from topiclab.tasks.fit import make_model
 from topiclab.teach.soft_labels import soft_labels
 
 MODELS = sorted(path.stem for path in (conf_dir() / "model").glob("[!_]*.yaml"))
-GRADIENT_MODELS = ["theta", "prodlda", "fastopic", "ecrtm"]
+GRADIENT_MODELS = ["theta", "prodlda", "fastopic", "ecrtm", "nstm"]
+TAUGHT = [
+    ["model=theta", "objective=dsl", "teacher=neighbours"],
+    ["model=prodlda", "model.init=soft_labels", "teacher=neighbours"],
+]
 VARIANTS = [
     ["model=prodlda", "model.encoder.reads=bow"],
     ["model=theta", "model.word_init=embedder", "model.is_word_frozen=true"],
@@ -88,10 +92,10 @@ def test_a_seed_repeats_bit_for_bit_and_another_does_not(name, tmp_path):
         assert not np.array_equal(results[0].theta, results[2].theta)
 
 
-@pytest.mark.parametrize("name", GRADIENT_MODELS)
-def test_a_killed_fit_resumes_to_the_same_weights(name, tmp_path, monkeypatch):
+@pytest.mark.parametrize("settings", [[f"model={name}"] for name in GRADIENT_MODELS] + TAUGHT, ids=" ".join)
+def test_a_killed_fit_resumes_to_the_same_weights(settings, tmp_path, monkeypatch):
     short = ("trainer.max_epochs=12", "model.min_steps=1", "trainer.checkpoint_seconds=0")
-    overrides = (f"model={name}", *short)
+    overrides = (*settings, *short)
     whole, _ = fitted(tmp_path / "whole", *overrides)
     seen, dies_in = [], 7
     step = TopicModel.training_step
@@ -115,6 +119,27 @@ def test_a_killed_fit_resumes_to_the_same_weights(name, tmp_path, monkeypatch):
     ]
     assert histories[0] == histories[1]
     assert [epoch["epoch"] for epoch in histories[0]] == list(range(12))
+
+
+def test_checkpoints_of_other_soft_labels_are_dropped(tmp_path, caplog):
+    short = ("model=theta", "objective=dsl", "trainer.max_epochs=2", "model.min_steps=1")
+    fitted(tmp_path, *short, "teacher=neighbours")
+    fitted(tmp_path, *short, "teacher=neighbours", "teacher.num_neighbours=5")
+    assert "starting over" in caplog.text
+    assert "soft labels" in caplog.text
+
+
+def test_starts_from_soft_labels_know_their_temperature():
+    keys = []
+    for temperature in (1, 3):
+        teacher = ["teacher=neighbours", f"teacher.temperature={temperature}"]
+        cfg = planted.configuration("model=theta", "model.init=soft_labels", *teacher)
+        teach = partial(soft_labels, cfg["teacher"], trainer=cfg["trainer"])
+        datamodule = planted.datamodule(teach=teach)
+        model = make_model(cfg, datamodule)
+        keys.append(model._start_key(datamodule))
+        assert model._start_key(datamodule) == keys[-1]  # also once the labels are read
+    assert keys[0] != keys[1]
 
 
 def test_the_loss_falls_and_the_kl_weight_rises(tmp_path):

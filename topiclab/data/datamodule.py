@@ -63,11 +63,13 @@ class TopicDataModule(L.LightningDataModule):
 
     @property
     def fingerprint(self) -> str:
-        """sha256 over corpus, embeddings and the soft labels in use: what a checkpoint can be gone on from
-        with."""
-        labels = vars(self).get("soft_labels")
-        key = {"corpus": self.corpus.fingerprint, "embedding": self.embedding_key}
-        return key_hash(key if labels is None else {**key, "soft_labels": labels.key})
+        """sha256 over corpus and embeddings: with the soft labels, all that a fit reads."""
+        return key_hash({"corpus": self.corpus.fingerprint, "embedding": self.embedding_key})
+
+    @property
+    def soft_labels_read(self) -> str | None:
+        """Key of the soft labels, None as long as nothing has asked for them."""
+        return self.soft_labels.key if "soft_labels" in vars(self) else None
 
     @cached_property
     def soft_labels(self) -> SoftLabels:

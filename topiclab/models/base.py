@@ -211,8 +211,10 @@ class TopicModel(L.LightningModule):
         self.history[-1].update(values)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        datamodule: TopicDataModule = self.trainer.datamodule  # type: ignore[attr-defined]
         checkpoint["history"] = self.history
-        checkpoint["inputs"] = self.trainer.datamodule.fingerprint  # type: ignore[attr-defined]
+        checkpoint["inputs"] = datamodule.fingerprint
+        checkpoint["soft_labels"] = datamodule.soft_labels_read
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.history = checkpoint["history"]

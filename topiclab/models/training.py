@@ -158,17 +158,23 @@ def _resumable(checkpoints: Path, datamodule: TopicDataModule) -> Path | None:
     last = checkpoints / "last.ckpt"
     if not last.exists():
         return None
-    fault, path, checkpoint = "they are of other documents or embeddings", last, {}
+    fault, path, checkpoint = "they are of other documents, embeddings or soft labels", last, {}
     try:
         for path in sorted(checkpoints.glob("*.ckpt")):  # best.ckpt before last.ckpt
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        if checkpoint.get("inputs") == datamodule.fingerprint:
+        if checkpoint.get("inputs") == datamodule.fingerprint and _has_labels(checkpoint, datamodule):
             return last
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
         fault = f"{path.name} is damaged ({type(error).__name__} {str(error).partition(chr(10))[0]})"
     log.warning("starting over: the checkpoints in %s are dropped, because %s", checkpoints, fault)
     shutil.rmtree(checkpoints)
     return None
+
+
+def _has_labels(checkpoint: Mapping[str, Any], datamodule: TopicDataModule) -> bool:
+    """Whether the soft labels that the checkpoint was trained on, if any, are those of the data module."""
+    key = checkpoint.get("soft_labels")
+    return key is None or (datamodule.teach is not None and datamodule.soft_labels.key == key)
 
 
 def _callbacks(

@@ -115,9 +115,14 @@ class LogisticNormalVAE(TopicModel):
             "clusters": [self.init, self.init_neighbours, self.seed],
             "training": [self._start_epochs(datamodule), self.init_lr, self.init_logvar],
             "data": datamodule.fingerprint,
-            "labels": datamodule.soft_labels.key if self.init == "soft_labels" else None,
+            "labels": self._label_key(datamodule) if self.init == "soft_labels" else None,
             "device": self.device.type,
         }
+
+    @staticmethod
+    def _label_key(datamodule: TopicDataModule) -> list[Any]:
+        """Clusters are of the labels at their temperature, which their own key leaves out."""
+        return [datamodule.soft_labels.key, datamodule.soft_labels.temperature]
 
     def _start_epochs(self, datamodule: TopicDataModule) -> int:
         return self.epochs_for(len(datamodule.train_rows), self.init_epochs)
