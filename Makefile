@@ -6,13 +6,24 @@ RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
 TABLES := $(sort $(basename $(notdir $(wildcard experiments/*.yaml experiments/tables/*.yaml))))
 DASHED := $(subst _,-,$(filter dsl_%,$(TABLES)))
-BENCHMARKS := $(patsubst benchmarks/%.py,bench-%,$(shell grep -l "python benchmarks" benchmarks/*.py))
+BENCHMARKS := $(filter-out bench-peer_environment,\
+  $(patsubst benchmarks/%.py,bench-%,$(shell grep -l "python benchmarks" benchmarks/*.py)))
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z_-]+:.*## / {printf "%-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@for name in $(TABLES); do printf '%-22s Run its grids in experiments/, then print its table\n' $$name; done
-	@for name in $(BENCHMARKS); do printf '%-22s Measure and compare; see its file\n' $$name; done
+	@awk -F ':.*## ' '/^[a-z_-]+:.*## / {printf "%-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf "\nTables: run their grids, print the table, keep it in experiments/results/ (ARGS='grid.jobs=auto')\n"
+	@for name in $(TABLES); do \
+	  file=experiments/tables/$$name.yaml; test -e $$file || file=experiments/$$name.yaml; \
+	  awk -v name=$$name 'NR == 1 {gsub(/^# | \(.*|: .*|\.$$/, ""); told = $$0} \
+	    sub(/^title: /, "") {told = $$0} \
+	    END {if (name ~ /^dsl_/) gsub("_", "-", name); printf "%-26s %s\n", name, told}' $$file; \
+	done
+	@printf '\nBenchmarks: measure and compare\n'
+	@for name in $(BENCHMARKS); do \
+	  awk -v name=$$name 'NR == 1 {gsub(/"""|\.$$/, ""); printf "%-26s %s\n", name, $$0}' \
+	    benchmarks/$${name#bench-}.py; \
+	done
 
 .PHONY: setup
 setup: $(STAMP) ## Make .venv with everything, at the versions of requirements.lock
@@ -51,7 +62,7 @@ $(TABLES): $(STAMP)
 	  $(RUN) -m topiclab -cd experiments -cn $$grid $(ARGS) || status=$$?; \
 	  test $$status -lt 128 || exit $$status; \
 	done; \
-	$(RUN) -m topiclab.report $@ && exit $$status && \
+	$(RUN) -m topiclab.report $@ && test $$status -eq 0 && \
 	$(if $(wildcard experiments/tables/$@.yaml),$(RUN) -m topiclab.report $@ --out experiments/results/$@.md &&) \
 	$(RUN) -m topiclab.report $@ --format csv --out experiments/results/$@.csv
 

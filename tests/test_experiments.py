@@ -152,6 +152,25 @@ def test_the_command_runs_a_grid_and_the_report_finds_it(tmp_path: Path, capsys)
     assert "dsl_offline_main: 2 of 110 cells done" in captured.err
 
 
+@pytest.mark.parametrize("table", ["dsl-offline-main", "foundation"])
+@pytest.mark.parametrize("code", [0, 1])
+def test_make_keeps_a_table_whose_cells_all_ran(table: str, code: int, tmp_path: Path) -> None:
+    name = table.replace("-", "_")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / ".stamp").touch()
+    python = tmp_path / "bin/python"
+    python.write_text(
+        f'#!/bin/sh\necho "$*" >> {tmp_path}/lines\n'
+        f'case "$*" in *--grids) echo {name};; "-m topiclab -cd"*) exit {code};; esac\n'
+    )
+    python.chmod(0o755)
+    made = subprocess.run(["make", table, f"VENV={tmp_path}", "ARGS=seed=7"], cwd=REPO, capture_output=True)
+    lines = (tmp_path / "lines").read_text().splitlines()
+    assert f"-m topiclab -cd experiments -cn {name} seed=7" in lines
+    is_kept = f"-m topiclab.report {name} --format csv --out experiments/results/{name}.csv" in lines
+    assert (made.returncode == 0) == is_kept == (code == 0)
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_a_table_is_of_grids_and_metrics_that_exist(name: str) -> None:
     table = read_table(EXPERIMENTS, name)
