@@ -215,6 +215,17 @@ def test_a_seed_that_lacks_a_number_of_topics_is_no_part_of_the_average(tmp_path
     assert "no run folder for data=lee model=prodlda objective=dsl num_topics=40 seed=2" in captured.err
 
 
+def test_a_number_of_topics_that_still_runs_is_no_smaller_average(tmp_path: Path, capsys) -> None:
+    scores = {cell: purity for cell, purity in two_by_three().items() if cell[2] == 20}
+    write_grid(tmp_path, "grid", sweep=SWEEP, scores=scores, teacher={"name": "none"})
+    done = tmp_path / "outputs/grid/lee/prodlda/minilm-zero_shot/dsl/K20"
+    for seed in (0, 1, 2):
+        (done.parent / f"K40/seed{seed}").mkdir(parents=True)
+    over = ("--over", "num_topics", "seed", "--metrics", "train/purity")
+    assert main(arguments(tmp_path, "grid", *over)) == 1
+    assert "| lee |" not in capsys.readouterr().out
+
+
 def write_reference(tmp_path: Path, *rows: str) -> None:
     folder = tmp_path / "reference"
     folder.mkdir()
@@ -237,6 +248,7 @@ def test_published_numbers_stand_beside_ours(tmp_path: Path, capsys) -> None:
         tmp_path,
         "lee,prodlda,dsl,llama1b,20 40,train/purity,.4,table",
         "lee,prodlda,dsl,llama1b,20,train/purity,.9,table",
+        "lee,prodlda,dsl,llama1b,20 40 60,train/purity,.7,table",
         "lee,lda,bow,,20 40,train/purity,.1,table",
     )
     asked = arguments(tmp_path, "grid", "--metrics", "train/purity", "--reference", "paper")
@@ -283,6 +295,9 @@ def test_a_row_stands_beside_what_it_has_to_beat(kmeans: float, gain: str, tmp_p
     assert row in out
     behind = int(gain.startswith("**-"))
     assert f"Start k-means, dsl against its best control: train/purity 0 ahead, {behind} behind of 1." in out
+    (tmp_path / "tables/both.yaml").write_text(CONTROLS.replace("[bow]", "[bow, bow_normalized]"))
+    assert main(arguments(tmp_path, "both")) == 0
+    assert "its best control (without bow_normalized, which not every row has):" in capsys.readouterr().out
 
 
 def test_a_table_says_its_grids(tmp_path: Path, capsys) -> None:

@@ -85,7 +85,7 @@ def draw_figures(folders: Sequence[Path]) -> None:
 def _as_asked(table: Table, args: argparse.Namespace) -> Table:
     """The table with what the line sets; csv keeps every configuration, apart from averages asked for."""
     if args.format == "csv":
-        table = replace(table, parts=(), controls=None, where={}, over=("seed",), metrics=())
+        table = replace(table, parts=(), controls=None, over=("seed",), metrics=())
     if args.metrics:
         table = replace(table, metrics=tuple(args.metrics), parts=(), controls=None)
     if args.over:
@@ -121,7 +121,7 @@ def _text(table: Table, cells: Sequence[Cell], args: argparse.Namespace) -> str:
     notes: dict[str, None] = {}
     published: dict[str, list[Line]] = {}
     for part in table.parts or (table,):
-        here = [cell for cell in cells if _is_in(part, cell)]
+        here = [cell for cell in cells if cell.axes["experiment"] in part.grids]
         if not any(cell.is_done for cell in here):
             continue
         body, lines = _body(part, here, args)
@@ -136,11 +136,6 @@ def _text(table: Table, cells: Sequence[Cell], args: argparse.Namespace) -> str:
         notes |= dict.fromkeys(_origins(_reference(name, args), lines, cells))
     title = [f"# {table.title}"] if table.parts else []
     return "\n\n".join([*title, *bodies, *notes]) + "\n"
-
-
-def _is_in(table: Table, cell: Cell) -> bool:
-    is_wanted = all(str(cell.axes[axis]) in values for axis, values in table.where.items())
-    return is_wanted and cell.axes["experiment"] in table.grids
 
 
 def _body(table: Table, cells: Sequence[Cell], args: argparse.Namespace) -> tuple[str, list[Line]]:

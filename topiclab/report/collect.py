@@ -51,7 +51,8 @@ def collect_cells(root: Path, experiment: Path | None = None) -> list[Cell]:
     """
     places = [path for path in root.glob("**/seed*") if path.is_dir()]
     found = [(path, LAYOUT.fullmatch(path.relative_to(root).as_posix())) for path in places]
-    cells = [read_cell(path, root.name, match) for path, match in found if match]
+    teacher = "" if experiment is None else planned_axes(experiment, {})["teacher"]
+    cells = [read_cell(path, root.name, match, teacher) for path, match in found if match]
     if experiment is not None:
         cells += _missing_cells(root, cells, experiment)
     if not cells:
@@ -59,10 +60,13 @@ def collect_cells(root: Path, experiment: Path | None = None) -> list[Cell]:
     return sorted(cells, key=_sort_key)
 
 
-def read_cell(folder: Path, experiment: str, place: re.Match[str]) -> Cell:
-    """The cell in `folder`, whose place matched LAYOUT; an unreadable file is a status, no exception."""
+def read_cell(folder: Path, experiment: str, place: re.Match[str], teacher: str = "") -> Cell:
+    """The cell in `folder`, whose place matched LAYOUT; an unreadable file is a status, no exception.
+
+    teacher: of a cell that does not say it: a head of an experiment leaves no trace in the folder's name.
+    """
     axes = dict.fromkeys(AXES, "") | {name: place[name] or "" for name in AXES if name in place.groupdict()}
-    axes |= {"experiment": experiment, "num_topics": int(place["num_topics"])}
+    axes |= {"experiment": experiment, "num_topics": int(place["num_topics"]), "teacher": teacher}
     if told := TEACHER.search(axes["variant"]):
         axes["teacher"] = told["teacher"]
         axes["variant"] = TEACHER.sub("", axes["variant"]).strip(",")

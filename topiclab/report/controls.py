@@ -129,15 +129,17 @@ def _tally(averaged: Sequence[Line], metrics: Sequence[str], plan: Controls) -> 
     """How many rows beat all their controls, and fall behind one, by more than two standard deviations."""
     for start, label in plan.starts.items():
         rows = [line for line in _targets(averaged, plan) if line.axes["experiment"] == start]
-        texts = []
+        texts, lacking = [], set[str]()
         for metric in metrics if rows else ():
             contests = [contest_of(line, averaged, metric, plan) for line in rows]
+            lacking |= {name for each in contests for name, score in each.controls.items() if not score.num}
             known = [contest for contest in contests if math.isfinite(contest.gain)]
             ahead = sum(contest.gain > 2 * contest.spread for contest in known)
             behind = sum(-contest.gain > 2 * contest.spread for contest in known)
             texts.append(f"{metric} {ahead} ahead, {behind} behind of {len(known)}")
         if rows:
-            yield f"Start {label}, {plan.target} against its best control: {'; '.join(texts)}."
+            but = f" (without {', '.join(sorted(lacking))}, which not every row has)" if lacking else ""
+            yield f"Start {label}, {plan.target} against its best control{but}: {'; '.join(texts)}."
 
 
 def _legend(plan: Controls) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,6 @@ class Table:
 
     grids: experiments whose cells it takes.  metrics: columns; none for the usual ones.
     over: what a number is averaged over, beside the seed that its standard deviation is of.
-    where: values that an axis must have in a row; all of them where an axis is not named.
     reference: file under experiments/reference/ whose numbers stand beside ours.
     parts: tables that make up this one; then it has no columns of its own.
     """
@@ -49,7 +48,6 @@ class Table:
     grids: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     over: tuple[str, ...] = ("seed",)
-    where: Mapping[str, Sequence[str]] = field(default_factory=dict)
     reference: str | None = None
     controls: Controls | None = None
     notes: tuple[str, ...] = ()

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from topiclab.report.collect import Cell
 
 ABSENT = object()
-COLUMNS = ("data", "model", "objective", "teacher", "num_topics", "metric", "value", "read_in")
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,8 @@ class Published:
 class Reference:
     """The numbers of a paper.
 
-    rows: of the csv, COLUMNS.  sources: what `read_in` stands for.
+    rows: data, model, objective, teacher, num_topics, metric, value, read_in.
+    sources: what `read_in` stands for.
     settings: the configuration behind the numbers, {dotted key: value} for 'all', an objective or
     'objective/model'.
     notes: differences that no key of a configuration says.
@@ -47,17 +47,13 @@ class Reference:
         """Published numbers of a line's data, model and objective by metric.
 
         A line's own teacher goes first, else the first of the file stands in. A published mean over several
-        numbers of topics is for lines that are averaged too.
+        numbers of topics is for lines that are averaged over just these.
         """
         found: dict[str, Published] = {}
         for row in self.rows:
             name = row["metric"]
-            fits = all(row[key] == str(axes[key]) for key in ("data", "model", "objective"))
-            is_averaged = " " in str(axes["num_topics"])
-            same_topics = (
-                is_averaged if " " in row["num_topics"] else row["num_topics"] == str(axes["num_topics"])
-            )
-            if not fits or not same_topics or name not in metrics:
+            fits = all(row[key] == str(axes[key]) for key in ("data", "model", "objective", "num_topics"))
+            if not fits or name not in metrics:
                 continue
             if name not in found or row["teacher"] == axes["teacher"]:
                 found[name] = Published(float(row["value"]), row["teacher"], row["read_in"])
