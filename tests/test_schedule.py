@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from topiclab import pool, progress
+from topiclab import machine, pool, progress
 from topiclab.cell import Cell, labels_of
 from topiclab.pool import jobs_for
 from topiclab.progress import Progress
@@ -99,6 +99,27 @@ def test_automatic_jobs_are_what_the_machine_takes(given, jobs, monkeypatch):
     grid = cells(given["count"], given["device"], given["num_threads"])
     assert jobs_for("auto", grid) == jobs
     assert jobs_for(5, grid) == 5
+
+
+@pytest.mark.parametrize(
+    ("files", "cores", "gib"),
+    [
+        ({}, 8, 64),
+        ({"cpu.max": "max 100000", "memory.max": "max"}, 8, 64),
+        ({"cpu.max": "250000 100000", "memory.max": f"{2**32}"}, 2, 4),
+        ({"cpu.max": "50000 100000"}, 1, 64),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8, 64),
+        ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3, 64),
+    ],
+)
+def test_a_container_has_what_it_is_given(files, cores, gib, monkeypatch, tmp_path):
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda process: range(8), raising=False)
+    monkeypatch.setattr(machine.os, "sysconf", {"SC_PHYS_PAGES": 2**24, "SC_PAGE_SIZE": 2**12}.get)
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{content}\n")
+    assert (machine.num_cores(), machine.memory_bytes()) == (cores, gib * 2**30)
 
 
 def test_labels_say_what_differs():

@@ -7,18 +7,26 @@ import shutil
 import subprocess
 from pathlib import Path
 
-LIMIT_FILES = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+CGROUP = Path("/sys/fs/cgroup")  # what a container may use; by version 2, by version 1
+MEMORY_FILES = ("memory.max", "memory/memory.limit_in_bytes")
+CPU_FILES = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
 
 
 def num_cores() -> int:
-    """Cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores this process may run on, as many as the container that it is in gives time for."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for files in (tuple(CGROUP / name for name in names) for names in CPU_FILES):
+        if all(file.is_file() for file in files):
+            quota, period = " ".join(file.read_text() for file in files).split()
+            if quota.isdigit():  # 'max' or -1 where there is no limit
+                cores = min(cores, int(quota) // int(period))
+    return max(1, cores)
 
 
 def memory_bytes() -> int:
     """Memory of the machine, or of the container that this process is in."""
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    for path in map(Path, LIMIT_FILES):
+    for path in (CGROUP / name for name in MEMORY_FILES):
         if path.is_file() and (limit := path.read_text().strip()).isdigit():
             limits.append(int(limit))
     return min(limits)
