@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from topiclab.data.batch import tensors_of
+from topiclab.models.base import EVAL_BATCH
 from topiclab.nn.bag_transport import bag_transport
 from topiclab.nn.mixture import Mixture
 from topiclab.tasks.fit import make_model
@@ -108,6 +109,13 @@ def test_published_proportions_of_fastopic(tmp_path):
 def test_fastopic_in_mini_batches_finds_the_topics(tmp_path):
     _, result = fitted(tmp_path, "model=fastopic", "model.batch_size=100")
     assert planted.recovery(result) >= 0.7
+
+
+def test_validation_of_fastopic_reads_validation_documents_whatever_the_batch():
+    model, _ = attached("model=fastopic", f"model.batch_size={EVAL_BATCH}")
+    model.eval()
+    (batch,) = model.batches(model._val_rows, EVAL_BATCH)
+    assert torch.equal(batch.rows, model._val_rows)
 
 
 def test_fastopic_without_embeddings_is_refused():

@@ -104,7 +104,9 @@ class FASTopic(TopicModel):
     def read(self, embeddings: Tensor | None) -> Tensor:
         """Unit vectors (B, E) of the documents."""
         if embeddings is None:
-            raise ValueError("model=fastopic reads embeddings, but the documents come without")
+            raise ValueError(
+                "model=fastopic reads embeddings, but the documents come without; choose an embedder"
+            )
         return F.normalize(self.standardize(embeddings.float()), dim=1)
 
     def attach(self, datamodule: TopicDataModule) -> None:
@@ -117,8 +119,8 @@ class FASTopic(TopicModel):
             (self._whole,) = super().batches(self._train_rows, self.batch_size)
 
     def batches(self, rows: Tensor, batch_size: int) -> Iterator[Batch]:
-        """Mini-batches; the order of documents in a batch of them all changes nothing, so it is made once."""
-        if self._whole is None or batch_size != self.batch_size:
+        """Mini-batches; while training, a batch of all documents is made once, as their order changes nothing."""
+        if self._whole is None or not self.training:
             return super().batches(rows, batch_size)
         return iter([self._whole])
 
