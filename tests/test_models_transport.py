@@ -238,6 +238,15 @@ def test_bags_of_nstm_are_distributions(bag):
     torch.testing.assert_close(nll, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_the_transport_of_nstm_stays_in_float32_under_autocast():
+    model, batch = attached("model=nstm")
+    posterior = [part.detach() for part in model.encode(batch)]
+    model.encode = lambda _: posterior
+    plain = model.losses(batch)["transport"]
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(model.losses(batch)["transport"], plain)
+
+
 @pytest.mark.parametrize("name", ["fastopic", "ecrtm", "nstm"])
 def test_soft_labels_find_the_planted_topics(name, tmp_path):
     cfg = planted.configuration(f"model={name}", "objective=dsl", "teacher=neighbours")

@@ -63,14 +63,19 @@ class NSTM(LogisticNormalVAE):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         theta = self.theta(self.encode(batch))
-        cost = (1 - self.cosines()).clamp(min=0)
         losses = {
             "recon": self.recon_weight * self.objective(self, theta, batch),
-            "transport": bag_transport(theta, self.bags(batch.bow), cost, self.sharpness, **self.sinkhorn),
+            "transport": self.transport_cost(theta, self.bags(batch.bow)),
         }
         if self.classifier is not None:
             losses["classification"] = labelled_cross_entropy(self.classify(theta), batch.labels)
         return losses
+
+    def transport_cost(self, theta: Tensor, bags: Tensor) -> Tensor:
+        """Cost (B,) of carrying theta (B, K) to bags (B, V), in float32."""
+        with torch.autocast(theta.device.type, enabled=False):
+            cost = (1 - self.cosines()).clamp(min=0)
+            return bag_transport(theta.float(), bags, cost, self.sharpness, **self.sinkhorn)
 
     def bags(self, bow: Nonzeros) -> Tensor:
         """Word distributions (B, V) that the topics are carried to."""
