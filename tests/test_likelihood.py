@@ -107,15 +107,17 @@ def test_fused_nll_of_the_experts_equals_batch_norm_and_log_softmax(bags, traini
     torch.testing.assert_close(experts.running_var, plain.running_var)
 
 
+@pytest.mark.parametrize("num_docs", [7, 8])  # normalised in the product, and in the weights
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
-def test_fused_cross_entropy_of_soft_targets_equals_the_plain_one(training, temperature):
+def test_fused_cross_entropy_of_soft_targets_equals_the_plain_one(num_docs, training, temperature):
     torch.manual_seed(0)
-    targets = torch.rand(7, 11, dtype=torch.double).softmax(1)
+    targets = torch.rand(num_docs, 11, dtype=torch.double).softmax(1)
     experts = ProductOfExperts(4, 11, eps=1e-3, momentum=0.1).double().train(training)
     experts.bias.data.normal_()
     plain = torch.nn.BatchNorm1d(11, eps=1e-3, momentum=0.1).double().train(training)
-    theta, weights = torch.rand(7, 4, dtype=torch.double, requires_grad=True), torch.rand(7).double()
+    theta = torch.rand(num_docs, 4, dtype=torch.double, requires_grad=True)
+    weights = torch.rand(num_docs).double()
     inputs = (theta, experts.weight, experts.bias)
     logits = plain(theta @ experts.weight) + experts.bias
     expected = -(targets * (logits / temperature).log_softmax(1)).sum(1)
@@ -138,3 +140,6 @@ def test_kl_equals_torch_distributions():
     torch.testing.assert_close(gaussian_kl(mu, logvar, prior_mean, prior_logvar), expected)
     same = prior_mean.expand(6, 3), prior_logvar.expand(6, 3)
     torch.testing.assert_close(gaussian_kl(*same, prior_mean, prior_logvar), torch.zeros(6))
+    shapes = (6, 3), (6, 3), (3,), (3,)
+    inputs = [torch.randn(*shape, dtype=torch.double, requires_grad=True) for shape in shapes]
+    assert torch.autograd.gradcheck(gaussian_kl, inputs)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -153,7 +154,11 @@ class TopicModel(L.LightningModule):
 
     def total_loss(self, means: dict[str, Tensor], kl_weight: float) -> Tensor:
         weights = {"kl": kl_weight, "classification": self.class_weight}
-        return cast(Tensor, sum(weights.get(name, 1.0) * value for name, value in means.items()))
+        weighted = (
+            value if (weight := weights.get(name, 1.0)) == 1 else weight * value
+            for name, value in means.items()
+        )
+        return reduce(Tensor.add, weighted)
 
     def training_step(self, _batch: Any, _index: int) -> None:
         epoch = self.current_epoch
@@ -163,11 +168,13 @@ class TopicModel(L.LightningModule):
             self.optimizers()
         )  # its step also runs Lightning's hooks, a tenth of a mini-batch's time
         optimizer: torch.optim.Optimizer = counted.optimizer
+        parameters = list(self.parameters())
         sums: dict[str, Tensor] = {}
         rows = self._train_rows[torch.randperm(len(self._train_rows))]
         for index, batch in enumerate(self.batches(rows, self.batch_size), start=1):
             means = {name: values.mean() for name, values in self.losses(batch).items()}
-            optimizer.zero_grad()
+            for parameter in parameters:
+                parameter.grad = None
             with torch.autocast(
                 self.device.type, enabled=False
             ):  # gradients in the dtype of the forward pass

@@ -160,8 +160,33 @@ def gaussian_kl(mu: Tensor, logvar: Tensor, prior_mean: Tensor, prior_logvar: Te
 
     mu, logvar: (B, K).  prior_mean, prior_logvar: (K,).
     """
-    ratio = (logvar.exp() + (mu - prior_mean).square()) / prior_logvar.exp()
-    return 0.5 * (ratio - 1 - logvar + prior_logvar).sum(dim=1)
+    return _GaussianKL.apply(mu, logvar, prior_mean, prior_logvar)  # type: ignore[return-value]
+
+
+class _GaussianKL(torch.autograd.Function):
+    """A dozen operations on (B, K) whose gradient written out costs half of what autograd takes."""
+
+    @staticmethod
+    def forward(ctx: Any, mu, logvar, prior_mean, prior_logvar):  # type: ignore[override]
+        precision = (-prior_logvar).exp()
+        shift = mu - prior_mean
+        spread = logvar.exp() * precision
+        scaled_shift = shift * precision
+        ctx.save_for_backward(spread, shift, scaled_shift)
+        ratio = torch.addcmul(spread, shift, scaled_shift)
+        return 0.5 * (ratio - logvar + (prior_logvar - 1)).sum(dim=1)
+
+    @staticmethod
+    def backward(ctx: Any, grad):  # type: ignore[override]
+        spread, shift, scaled_shift = ctx.saved_tensors
+        grad = grad.unsqueeze(1)
+        grad_mu = grad * scaled_shift
+        half = 0.5 * grad
+        grad_logvar = half * (spread - 1)
+        grad_prior = None, None
+        if any(ctx.needs_input_grad[2:]):
+            grad_prior = -grad_mu.sum(dim=0), -(half * shift * scaled_shift + grad_logvar).sum(dim=0)
+        return grad_mu, grad_logvar, *grad_prior
 
 
 def labelled_cross_entropy(class_logits: Tensor, labels: Tensor | None) -> Tensor:

@@ -18,8 +18,9 @@ def dropout(values: Tensor, rate: float, is_training: bool) -> Tensor:
         return F.dropout(values, rate, is_training)
     dropped = round(rate * LEVELS)
     draws = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-    kept = draws.view(torch.int16)[: values.numel()].view(values.shape) >= dropped - LEVELS // 2
-    return values * kept.to(values.dtype).mul_(LEVELS / (LEVELS - dropped))
+    levels = draws.view(torch.int16)[: values.numel()].view(values.shape)
+    kept = torch.ge(levels, dropped - LEVELS // 2, out=torch.empty(values.shape, dtype=values.dtype))
+    return values * kept.mul_(LEVELS / (LEVELS - dropped))
 
 
 class Dropout(nn.Module):

@@ -51,7 +51,12 @@ class ProductOfExperts(nn.Module):
         """Cross-entropy (B,) of target distributions (B, V) with softmax(logits / temperature)."""
         if not self.training or len(theta) > MOST_FUSED_DOCS:
             return tempered_nll(self(theta), targets, temperature)
-        return self._normed_nll(theta, (targets, None, None), temperature)
+        if len(theta) >= 2 * len(self.weight):
+            return self._normed_nll(theta, (targets, None, None), temperature)
+        fixed = (targets, self.eps, temperature)
+        nll, mean, var = _SmallBatchNLL.apply(theta, self.weight, self.bias, *fixed)  # type: ignore[misc]
+        self.update_running(mean, var, len(theta))
+        return nll
 
     def _normed_nll(self, theta: Tensor, targets: tuple[Tensor, Any, Any], temperature: float) -> Tensor:
         fixed = (*targets, self.eps, temperature)
@@ -125,3 +130,37 @@ class _BatchNormedNLL(torch.autograd.Function):
         grad_centred = (residual @ scaled.T) * rows
         grad_centred = torch.addmm(grad_centred, centred, grad_cov, alpha=2 / len(centred))
         return (grad_centred - grad_centred.mean(dim=0), grad_weight, grad_bias, *(None,) * 5)
+
+
+class _SmallBatchNLL(torch.autograd.Function):
+    """The same for targets (B, V) when B is small beside K: normalises the (B, V) product itself, because
+    then a few passes over it cost less than the statistics' products of K x K and K x V.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, theta, weight, bias, targets, eps, temperature):  # type: ignore[override]
+        mean_theta = theta.mean(dim=0)
+        centred = theta - mean_theta
+        product = centred @ weight
+        var = torch.linalg.vecdot(product, product, dim=0) / len(theta)
+        scale = (var + eps).rsqrt() / temperature
+        logits = torch.addcmul(bias / temperature, product, scale)
+        mass, said = targets.sum(dim=1), torch.linalg.vecdot(targets, logits)
+        total = logits.exp_().sum(dim=1)
+        residual = logits.mul_((mass / total).unsqueeze(1)).sub_(targets)
+        ctx.temperature = temperature
+        ctx.save_for_backward(centred, weight, product, scale, residual)
+        mean = mean_theta @ weight
+        ctx.mark_non_differentiable(mean, var)
+        return mass * total.log() - said, mean, var
+
+    @staticmethod
+    def backward(ctx: Any, grad, _mean, _var):  # type: ignore[override]
+        centred, weight, product, scale, residual = ctx.saved_tensors
+        grad_logits = residual * grad.unsqueeze(1)
+        grad_bias = grad_logits.sum(dim=0) / ctx.temperature
+        along = torch.linalg.vecdot(grad_logits, product, dim=0)
+        through_var = along * scale.pow(3) * (-(ctx.temperature**2) / len(centred))
+        grad_product = grad_logits.mul_(scale).addcmul_(product, through_var)
+        grad_centred = grad_product @ weight.T
+        return grad_centred - grad_centred.mean(dim=0), centred.T @ grad_product, grad_bias, None, None, None
