@@ -16,6 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from topiclab.config import compose
 from topiclab.metrics.evaluate import METRICS
 from topiclab.report.__main__ import parser_of_arguments
+from topiclab.report.plan import planned_cells, read_table
 
 REPO = Path(__file__).resolve().parents[1]
 README = (REPO / "README.md").read_text(encoding="utf-8")
@@ -69,6 +70,15 @@ def test_report_line_parses() -> None:
     assert lines
     for line in lines:
         assert isinstance(parser_of_arguments().parse_args(shlex.split(line)[3:]), argparse.Namespace)
+
+
+def test_numbers_of_cells_are_those_of_the_grids() -> None:
+    said = re.findall(r"^make (\S+) +#.* (\d+) cells", README, re.MULTILINE)
+    assert len(said) == 4
+    for target, number in said:
+        grids = read_table(REPO / "experiments", target.replace("-", "_")).grids
+        planned = [planned_cells(REPO / f"experiments/{grid}.yaml") for grid in grids]
+        assert sum(map(len, planned)) == int(number), target
 
 
 def test_group_table_is_conf() -> None:
