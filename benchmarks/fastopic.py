@@ -53,7 +53,9 @@ def run_package(bag: Path, vectors: Path, steps: int) -> dict[str, Any]:
 
 def run_topiclab(bag: Path, vectors: Path, steps: int) -> dict[str, Any]:
     script = BENCHMARKS / "topiclab_side.py"
-    return run_side(Path(sys.executable), script, bag, vectors, *AS_PUBLISHED, f"model.max_epochs={steps}")
+    return run_side(
+        Path(sys.executable), script, bag, vectors, "none", *AS_PUBLISHED, f"model.max_epochs={steps}"
+    )
 
 
 def main() -> int:

@@ -65,7 +65,9 @@ def run_topmost(bag: Path, epochs: int) -> dict[str, Any]:
 
 def run_topiclab(bag: Path, epochs: int) -> dict[str, Any]:
     script = BENCHMARKS / "topiclab_side.py"
-    return run_side(Path(sys.executable), script, bag, "none", *AS_TOPMOST, f"model.max_epochs={epochs}")
+    return run_side(
+        Path(sys.executable), script, bag, "none", "none", *AS_TOPMOST, f"model.max_epochs={epochs}"
+    )
 
 
 def main() -> int:

@@ -23,7 +23,8 @@ ONE_THREAD = {
 def run_side(python: Path, script: Path, *arguments: object) -> dict[str, Any]:
     """Run `python script OUT arguments...` in a fresh process; OUT is where it writes with `report_side`.
 
-    Returns what it reported, `assignment` (D,) included. Raises RuntimeError with the end of its output.
+    Returns what it reported, `assignment` (D,) and any `top_words` included. Raises RuntimeError with the end
+    of its output.
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "side"
@@ -40,7 +41,9 @@ def run_side(python: Path, script: Path, *arguments: object) -> dict[str, Any]:
         return report
 
 
-def report_side(out: Path, theta: np.ndarray, **readings: float) -> None:
-    """Write what a side measured: numbers, and each document's largest topic."""
+def report_side(
+    out: Path, theta: np.ndarray, top_words: list[list[int]] | None = None, **readings: float
+) -> None:
+    """Write what a side measured: numbers, each document's largest topic, and ids of each topic's words."""
     np.save(out.with_suffix(".npy"), np.asarray(theta).argmax(axis=1))
-    out.with_suffix(".json").write_text(json.dumps(readings))
+    out.with_suffix(".json").write_text(json.dumps({**readings, "top_words": top_words}))

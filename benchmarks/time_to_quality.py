@@ -71,7 +71,7 @@ def run_topiclab(
 ) -> tuple[float, float]:
     """CPU seconds and purity of our default model."""
     script = BENCHMARKS / "topiclab_side.py"
-    report = run_side(Path(sys.executable), script, bag, vectors, *DATA, f"seed={seed}", *overrides)
+    report = run_side(Path(sys.executable), script, bag, vectors, "none", *DATA, f"seed={seed}", *overrides)
     quality = purity(labels, report["assignment"])
     print(
         f"topiclab    seed {seed}: {report['cpu_seconds']:7.1f} CPU s; purity {quality:.3f}; "

@@ -1,6 +1,7 @@
-"""topiclab's side of a comparison, on a bag whose documents are all for training: OUT BAG VECTORS OVERRIDE...
+"""topiclab's side of a comparison, all documents for training: OUT BAG VECTORS LABELS OVERRIDE...
 
-VECTORS: an .npy of document embeddings, or `none`. The overrides are those of `python -m topiclab`.
+VECTORS: an .npy of document embeddings, or `none`. LABELS: an .npz of soft labels (soft_labels_file.py), or
+`none`. The overrides are those of `python -m topiclab`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from bag import read_bag
 from meter import Meter
 from scipy import sparse
 from sides import report_side
+from soft_labels_file import read_soft_labels
 
 from topiclab.config import compose
 from topiclab.data.corpus import Corpus
@@ -22,18 +24,24 @@ from topiclab.data.datamodule import TopicDataModule
 from topiclab.models import training  # noqa: F401  what `fit` imports late is not part of the fit
 from topiclab.tasks.fit import make_model
 
+NUM_TOP_WORDS = 10
 
-def main(out: str, bag: str, vectors: str, *overrides: str) -> None:
+
+def main(out: str, bag: str, vectors: str, labels: str, *overrides: str) -> None:
     torch.set_num_threads(1)
     cfg = compose([*overrides, "trainer.device=cpu"])
     corpus = corpus_of_bag(*read_bag(Path(bag)))
     embeddings = None if vectors == "none" else np.load(vectors)
+    soft_labels = None if labels == "none" else read_soft_labels(Path(labels))
     with tempfile.TemporaryDirectory() as folder, Meter() as meter:
-        datamodule = TopicDataModule(corpus, embeddings)
+        teach = None if soft_labels is None else lambda _: soft_labels
+        datamodule = TopicDataModule(corpus, embeddings, teach=teach)
         model = make_model(cfg, datamodule)
         result = model.fit(datamodule, Path(folder), cfg["trainer"])
     final_loss = getattr(model, "history", [{}])[-1].get("train/loss", float("nan"))
-    report_side(Path(out), result.theta, final_loss=final_loss, **meter.readings())
+    assert result.top_words is not None
+    top_words = result.top_words[:, :NUM_TOP_WORDS].tolist()
+    report_side(Path(out), result.theta, top_words, final_loss=final_loss, **meter.readings())
 
 
 def corpus_of_bag(bow: sparse.csr_matrix, vocab: list[str]) -> Corpus:
