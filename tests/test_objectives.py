@@ -12,7 +12,7 @@ from topiclab.nn.likelihood import softmax_nll, tempered_nll
 from topiclab.objectives import BowNLL, SoftLabelDivergence, dense
 from topiclab.tasks.fit import build_model, make_model
 from topiclab.teach.soft_labels import SoftLabels, pack
-from topiclab.teach.targets import distributions, softmax_of_counts, with_bow
+from topiclab.teach.targets import distributions, raw_logits, softmax_of_counts, with_bow
 
 NUM_DOCS, NUM_WORDS = 6, 12
 
@@ -21,7 +21,15 @@ def labels_of(logits, top_k=None):
     arrays = pack(logits.astype(np.float32), None, top_k, np.arange(len(logits)))
     arrays.pop("is_silent")
     arrays = {"words": None, "residual": None, "vectors": None} | arrays
-    return SoftLabels(**arrays, num_words=logits.shape[1], temperature=1.0, key="k", manifest={}, is_cached=False, seconds=0.0)
+    return SoftLabels(
+        **arrays,
+        num_words=logits.shape[1],
+        temperature=1.0,
+        key="k",
+        manifest={},
+        is_cached=False,
+        seconds=0.0,
+    )
 
 
 @pytest.fixture
@@ -64,6 +72,26 @@ def test_stored_top_k_knows_what_it_left_out(logits):
     np.testing.assert_allclose(labels.residual, 1 - kept, atol=1e-3)
     with pytest.raises(ValueError, match=r"top_k=6.*5 likeliest.*teacher\.top_k"):
         distributions(labels, 1.0, top_k=6)
+
+
+def test_raw_logits_are_weights_and_no_distributions(logits):
+    labels = labels_of(logits)
+    student = torch.randn(NUM_DOCS, NUM_WORDS)
+    log_probs = (student / 3).log_softmax(1).numpy()
+    for top_k in (None, 4):
+        weights = logits if top_k is None else np.where(logits >= np.sort(logits)[:, [-top_k]], logits, 0)
+        made = objective(loss="raw_logit_ce", top_k=top_k)
+        nats = made(Linear(student), None, batch_of(raw_logits(labels, top_k)))
+        np.testing.assert_allclose(nats, -100 * (weights * log_probs).sum(1), rtol=2e-3)
+    impossible = logits.copy()
+    impossible[2, 3] = -np.inf
+    with pytest.raises(ValueError, match=r"finds some impossible.*first_subtoken"):
+        raw_logits(labels_of(impossible))
+
+
+def test_zero_logit_masking_needs_the_words_it_keeps(logits):
+    with pytest.raises(ValueError, match=r"top_share=0.5, but only the 5 likeliest.*teacher\.top_k"):
+        distributions(labels_of(logits, 5), 1.0, top_share=0.5, masking="zero_logit")
 
 
 def test_zero_logit_masking_gives_dropped_words_the_mass_that_was_published(logits):
@@ -149,8 +177,9 @@ def test_divergence_is_zero_where_the_student_is_the_teacher(logits):
         assert objective(**options)(Linear(student), None, batch).abs().max() < 0.2  # of 100 times nats
     shuffled = objective()(Linear(student.roll(1, dims=1)), None, batch)
     assert shuffled.min() > 1
-    cross_entropy = objective(loss="ce")(Linear(student), None, batch)
-    torch.testing.assert_close(cross_entropy, 100 * batch.target_entropy, rtol=1e-2, atol=0.5)
+    for floor in (0.0, 1e-9):
+        cross_entropy = objective(loss="ce", floor=floor)(Linear(student), None, batch)
+        torch.testing.assert_close(cross_entropy, 100 * batch.target_entropy, rtol=1e-2, atol=0.5)
 
 
 def test_normalised_bow_is_the_weighted_mean_over_tokens():
@@ -172,6 +201,13 @@ def test_soft_objectives_without_teacher_are_refused():
         compose(["input=teacher"])
     with pytest.raises(ConfigError, match="give one of the two"):
         compose(["objective=dsl", "teacher=neighbours", "objective.top_k=5", "objective.top_share=0.5"])
+
+
+def test_options_that_a_loss_would_not_read_are_refused():
+    taught = ["objective=dsl", "teacher=neighbours"]
+    for setting in ("floor=1e-9", "bow_share=0.5"):
+        with pytest.raises(ConfigError, match=r"=0 or objective\.loss=kl"):
+            compose([*taught, "objective.loss=raw_logit_ce", f"objective.{setting}"])
 
 
 def test_a_data_module_without_teacher_says_so(tmp_path):

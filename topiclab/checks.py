@@ -105,6 +105,12 @@ def _check_objective(cfg: Mapping[str, Any]) -> Iterator[str]:
         yield "input=teacher reads a teacher's state, but teacher=none; add a teacher or use input=embedder"
     if objective.get("top_k") is not None and objective.get("top_share") is not None:
         yield "objective.top_k and objective.top_share both cut the labels; give one of the two"
+    for key in ("floor", "bow_share"):
+        if objective.get("loss") == "raw_logit_ce" and objective[key]:
+            yield (
+                f"objective.{key}={objective[key]} is of distributions, which the weights of "
+                f"objective.loss=raw_logit_ce are not; use objective.{key}=0 or objective.loss=kl"
+            )
 
 
 def _check_extras(cfg: Mapping[str, Any]) -> Iterator[str]:

@@ -42,14 +42,11 @@ class Objective(Protocol):
 
 
 class BowNLL:
-    """Negative log-likelihood of the bag of words, in which a document of n tokens counts for weight *
-    n^length_power.
+    """Negative log-likelihood of the bag of words, a document of n tokens counting weight * n^length_power.
 
     length_power=1, weight=1: every token counts, the ELBO of LDA and ProdLDA. length_power=0, weight=1:
-    documents
-    count alike and for one token, THETA's published loss, under which the KL wins and the posterior
-    collapses.
-    In between, the evidence of a document grows more slowly than its length, as its words are not
+    documents count alike and for one token, THETA's published loss, under which the KL wins and the posterior
+    collapses. In between, the evidence of a document grows more slowly than its length, as its words are not
     independent.
     """
 
@@ -75,8 +72,10 @@ class SoftLabelDivergence:
     bow_share: share of the target that is the document's own word frequencies.
     student_temperature: the student is softmax(word logits / student_temperature).
     loss: `kl`; `ce`, which leaves out the target's entropy and has the same gradient; `raw_logit_ce`,
-    published for ETM and ECRTM, where the teacher's logits themselves are the weights of the cross-entropy.
+    published for ETM and ECRTM, where the teacher's logits themselves, 0 beyond top_k, are the weights of the
+    cross-entropy.
     floor: probabilities below it, of target and student, are raised to it; published 1e-9.
+    Dense targets (no top_k), floor and a student_temperature other than 1 take arrays of batch x V.
     """
 
     def __init__(
@@ -105,7 +104,7 @@ class SoftLabelDivergence:
     def teacher_targets(self, datamodule: TopicDataModule) -> Targets:
         labels = datamodule.soft_labels
         if self.loss == "raw_logit_ce":
-            return raw_logits(labels)
+            return raw_logits(labels, self.top_k, self.top_share)
         return distributions(labels, self.teacher_temperature, self.top_k, self.top_share, self.masking)
 
     def __call__(self, decoder: Decoder, theta: Tensor, batch: Batch) -> Tensor:
@@ -113,9 +112,8 @@ class SoftLabelDivergence:
         assert targets is not None
         assert entropy is not None
         if self.floor:
-            return self.weight * floored_divergence(
-                dense(targets), decoder.decode(theta) / self.student_temperature, self.floor
-            )
+            word_logits = decoder.decode(theta) / self.student_temperature
+            return self.weight * floored_divergence(dense(targets), word_logits, self.floor, self.loss)
         if self.loss == "raw_logit_ce":
             log_probs = (decoder.decode(theta) / self.student_temperature).log_softmax(dim=1)
             return -self.weight * (dense(targets) * log_probs).sum(dim=1)
@@ -126,18 +124,22 @@ class SoftLabelDivergence:
 class BowSoftmaxDivergence(SoftLabelDivergence):
     """The same with softmax(counts / teacher_temperature) as target, the published ablation.
 
-    Absent words keep a mass close to that of words that occur, so it says little of what an honest BoW target
-    does.
+    It reads no soft labels: top_k, top_share and masking do not apply. Absent words keep a mass close to that
+    of words that occur, so it says little of what an honest BoW target does.
     """
 
     def teacher_targets(self, datamodule: TopicDataModule) -> Targets:
         return softmax_of_counts(datamodule.corpus.bow, self.teacher_temperature)
 
 
-def floored_divergence(targets: Tensor, word_logits: Tensor, floor: float) -> Tensor:
-    """KL (B,) of probabilities raised to the floor, not scaled to sum 1 again."""
+def floored_divergence(targets: Tensor, word_logits: Tensor, floor: float, loss: str = "kl") -> Tensor:
+    """KL (B,) of probabilities raised to the floor, not scaled to sum 1 again; loss=ce: their cross-entropy.
+
+    targets: (B, V) distributions.  word_logits: (B, V).
+    """
     student, target = word_logits.softmax(dim=1).clamp(min=floor), targets.clamp(min=floor)
-    return (target * (target.log() - student.log())).sum(dim=1)
+    difference = target.log() - student.log() if loss == "kl" else -student.log()
+    return (target * difference).sum(dim=1)
 
 
 def dense(targets: Nonzeros | Tensor) -> Tensor:

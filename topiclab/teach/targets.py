@@ -34,13 +34,13 @@ def distributions(
 ) -> Targets:
     """softmax(logits / temperature), sharper below 1 and flatter above.
 
-    top_k: only each document's k likeliest words; top_share: ceil(top_share * V) of them.
+    top_k: only each document's k likeliest words; top_share: ceil(top_share * V) of them. ValueError where
+    fewer are stored.
     masking: what becomes of the others: `drop` gives them no mass, so that the kept words sum to 1;
     `zero_logit` sets their logit to 0, as published for ETM and ECRTM, which gives them mass whenever kept
     logits are low.
     """
-    if top_share is not None:
-        top_k = math.ceil(top_share * labels.num_words)
+    top_k = _num_kept(labels, top_k, top_share)
     if masking == "zero_logit" and top_k is not None:
         return _in_blocks(
             labels, lambda rows: _softmax(_zeroed(labels.raw_logits(rows), top_k) / temperature)
@@ -50,14 +50,21 @@ def distributions(
     return _sparse(labels, temperature, top_k)
 
 
-def _sparse(labels: SoftLabels, temperature: float, top_k: int | None) -> Targets:
+def _num_kept(labels: SoftLabels, top_k: int | None, top_share: float | None) -> int | None:
+    """How many words of each document the two options keep, None for all that are stored."""
+    asked = f"objective.top_k={top_k}"
+    if top_share is not None:
+        asked, top_k = f"objective.top_share={top_share:g}", math.ceil(top_share * labels.num_words)
     stored = labels.logits.shape[1]
-    num_kept = stored if top_k is None else top_k
-    if num_kept > stored:
+    if top_k is not None and labels.words is not None and top_k > stored:
         raise ValueError(
-            f"objective.top_k={num_kept}, but only the {stored} likeliest words of each document are stored; "
-            "raise teacher.top_k"
+            f"{asked}, but only the {stored} likeliest words of each document are stored; raise teacher.top_k"
         )
+    return top_k
+
+
+def _sparse(labels: SoftLabels, temperature: float, top_k: int | None) -> Targets:
+    num_kept = labels.logits.shape[1] if top_k is None else top_k
     if labels.words is None:
         words = np.argpartition(-labels.logits.astype(np.float32), num_kept - 1, axis=1)[:, :num_kept]
         logits = np.take_along_axis(labels.logits, words, axis=1)
@@ -83,8 +90,11 @@ def _in_blocks(labels: SoftLabels, compute) -> Targets:
 
 
 def _zeroed(logits: np.ndarray, top_k: int) -> np.ndarray:
+    """The k largest of each row, 0 elsewhere, also where fewer than k are finite."""
+    if top_k >= logits.shape[1]:
+        return logits
     threshold = -np.partition(-logits, top_k - 1, axis=1)[:, top_k - 1 : top_k]
-    return np.where(logits >= threshold, logits, 0)
+    return np.where((logits >= threshold) & np.isfinite(logits), logits, 0)
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
@@ -96,14 +106,24 @@ def _entropy(probs: np.ndarray) -> np.ndarray:
     return -(probs * np.log(np.where(probs > 0, probs, 1))).sum(axis=1).astype(np.float32)
 
 
-def raw_logits(labels: SoftLabels) -> Targets:
+def raw_logits(labels: SoftLabels, top_k: int | None = None, top_share: float | None = None) -> Targets:
     """The teacher's logits as they are, which are no distributions: the published weights of ETM and ECRTM.
 
-    ValueError where the stored labels hold only each document's likeliest words.
+    top_k, top_share: as above; the other words weigh 0. Entropies are 0.
+    ValueError where the stored labels hold only each document's likeliest words, or impossible ones.
     """
     if labels.words is not None:
         raise ValueError("objective.loss=raw_logit_ce weighs all words; store them with teacher.top_k=null")
-    values = (labels.logits.astype(np.float32) + labels.peaks[:, None]).astype(np.float16)
+    if np.isneginf(labels.logits).any():
+        raise ValueError(
+            "objective.loss=raw_logit_ce weighs all words, but the teacher finds some impossible; use a "
+            "language model with teacher.multi_token=first_subtoken or exact, or objective.loss=kl"
+        )
+    num_kept = _num_kept(labels, top_k, top_share) or labels.num_words
+    values = np.empty((labels.num_docs, labels.num_words), np.float16)
+    for start in range(0, labels.num_docs, BLOCK_DOCS):
+        rows = slice(start, start + BLOCK_DOCS)
+        values[rows] = _zeroed(labels.raw_logits(rows), num_kept)
     return Targets(values, np.zeros(labels.num_docs, np.float32))
 
 
