@@ -10,6 +10,7 @@ import pytest
 from topiclab.data.cache import Cache
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.teach import soft_labels as driver
+from topiclab.teach.neighbours import NeighbourTeacher
 from topiclab.teach.soft_labels import soft_labels
 from topiclab.teach.targets import distributions
 
@@ -148,6 +149,23 @@ def test_neighbour_labels_by_hand():
     expected = bags[row] + bags[nearest].sum(0)
     values = distributions(labels, 1.0).values[row].astype(float)
     np.testing.assert_allclose(values, expected / expected.sum(), atol=1e-3)
+
+
+def test_a_document_whose_vector_is_zero_gets_the_average_label():
+    vectors = planted.vectors().copy()
+    vectors[[3, 8]] = 0
+    zeroed = TopicDataModule(planted.corpus(), vectors, embedding_key="zeroed")
+    labels = soft_labels(NEIGHBOURS, zeroed, {})
+    values = np.asarray(distributions(labels, 1.0).values, dtype=float)
+    assert labels.manifest["documents_without_vector"] == 2
+    np.testing.assert_array_equal(values[3], values[8])
+    assert (values[3] > 0).all()
+    assert not (values[4] > 0).all()
+    teacher = NeighbourTeacher(10)
+    assert teacher.fingerprint(zeroed)["version"] == 2
+    assert teacher.fingerprint(datamodule())["version"] == 1
+    with pytest.raises(ValueError, match="choose an embedder"):
+        soft_labels(NEIGHBOURS, TopicDataModule(planted.corpus(), None), {})
 
 
 def test_held_out_documents_are_no_ones_neighbours():

@@ -41,7 +41,6 @@ class CorpusTeacher:
 
     def prepare(self, datamodule: TopicDataModule) -> dict[str, Any]:
         self.vectors, words = self._vectors(datamodule)
-        self.has_vector = np.any(self.vectors, axis=1)
         if self.source == "similarity":
             shares = word_shares(datamodule) if self.prior == "frequency" else None
             similarity = Similarity(self.vectors, words, datamodule.train_rows, self.centring, shares)
@@ -55,18 +54,12 @@ class CorpusTeacher:
         )
         teacher = NeighbourTeacher(self.num_neighbours)
         facts = teacher.prepare(placed)
-        self.logits = lambda rows: self._neighbours_say(teacher, rows)
-        return {**facts, "documents_without_vector": int((~self.has_vector).sum())}
+        self.logits = lambda rows: teacher.label(rows)[0]
+        return facts
 
     def label(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Logits (n, V), -inf at impossible words, and the documents' vectors (n, E)."""
         return self.logits(rows), np.asarray(self.vectors[rows], np.float32)
-
-    def _neighbours_say(self, teacher: NeighbourTeacher, rows: np.ndarray) -> np.ndarray:
-        logits = teacher.label(rows)[0]
-        with np.errstate(divide="ignore"):
-            logits[~self.has_vector[rows]] = np.log(teacher.background)
-        return logits
 
     def _place(self, datamodule: TopicDataModule) -> dict[str, Any]:
         """Names the space."""

@@ -18,6 +18,7 @@ class NeighbourTeacher:
     Z_dv = (share of word v in document d) * ln(1 + N / df_v); the label is the mean of Z over the document
     and its num_neighbours nearest training documents by cosine, scaled to sum 1. It needs no language model,
     and a document without known words gets its neighbours' words. Held-out documents are no one's neighbours.
+    A document whose vector is 0 is near to none and gets the label of the average document.
     """
 
     def __init__(self, num_neighbours: int) -> None:
@@ -26,7 +27,7 @@ class NeighbourTeacher:
     def fingerprint(self, datamodule: TopicDataModule) -> dict[str, Any]:
         return {
             "teacher": "neighbours",
-            "version": 1,
+            "version": 1 if has_direction(datamodule).all() else 2,  # 1 took arbitrary ones for a vector of 0
             "num_neighbours": self.num_neighbours,
             "corpus": datamodule.corpus.fingerprint,
             "embedding": datamodule.embedding_key,
@@ -38,7 +39,9 @@ class NeighbourTeacher:
         self.neighbours = datamodule.all_neighbours(self.num_neighbours)
         mean = np.asarray(self.bags[self.train_rows].sum(axis=0)).ravel()
         self.background = mean / mean.sum()
-        return {"num_neighbours": int(self.neighbours.shape[1])}
+        self.has_neighbours = has_direction(datamodule)
+        num_without = int((~self.has_neighbours).sum())
+        return {"num_neighbours": int(self.neighbours.shape[1]), "documents_without_vector": num_without}
 
     def label(self, rows: np.ndarray) -> tuple[np.ndarray, None]:
         """Log-probabilities (n, V), -inf at words that no neighbour uses."""
@@ -48,10 +51,19 @@ class NeighbourTeacher:
             (len(rows), self.bags.shape[0]),  # type: ignore[misc]
         )
         said = np.asarray((graph @ self.bags + self.bags[rows]).todense(), np.float32)
-        mass = said.sum(axis=1, keepdims=True)
+        mass = said.sum(axis=1, keepdims=True) * self.has_neighbours[rows, None]
         said = np.where(mass > 0, said / np.where(mass > 0, mass, 1), self.background)
         with np.errstate(divide="ignore"):
             return np.log(said).astype(np.float32), None
+
+
+def has_direction(datamodule: TopicDataModule) -> np.ndarray:
+    """Whether the vector of each document is other than 0, (D,) bool; ValueError without vectors."""
+    if datamodule.embeddings is None:
+        raise ValueError(
+            "teacher=neighbours needs document vectors; choose an embedder, e.g. embedder=minilm"
+        )
+    return np.any(datamodule.embeddings, axis=1)
 
 
 def tfidf_bags(bow: sparse.csr_matrix, train_rows: np.ndarray) -> sparse.csr_matrix:
