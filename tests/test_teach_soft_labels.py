@@ -107,7 +107,8 @@ def test_equal_logits_are_told_and_refused_where_all_are(scripted, tmp_path, cap
         labels = soft_labels(scripted, datamodule(tmp_path / "one"), {})
     assert "equally likely for 1 of 600" in caplog.text
     assert labels.manifest["num_uninformative"] == 1
-    Scripted.logits[:] = 1.5
+    Scripted.logits[:, 1:] = 1.5
+    Scripted.logits[:, 0] = -np.inf  # a word that is taught to none
     with pytest.raises(ValueError, match="teaches nothing"):
         soft_labels(scripted, datamodule(tmp_path / "all"), {})
 

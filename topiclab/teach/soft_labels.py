@@ -186,7 +186,8 @@ def pack(
         shifted = values
     finite = np.isfinite(shifted)
     arrays["logits"] = np.where(finite, shifted.clip(LOWEST, 0), -np.inf).astype(np.float16)
-    arrays["is_silent"] = (logits.min(axis=1) == peaks) if logits.shape[1] > 1 else np.zeros(len(rows), bool)
+    is_possible = ~np.isneginf(logits).all(axis=0)  # a teacher may leave words out of every label
+    arrays["is_silent"] = (logits[:, is_possible] == peaks[:, None]).all(axis=1) & (is_possible.sum() > 1)
     return arrays if vectors is None else {**arrays, "vectors": vectors.astype(np.float32)}
 
 
