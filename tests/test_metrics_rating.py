@@ -151,6 +151,16 @@ def test_none_and_local_open_no_socket(tiny, no_network):
         llm_rating(TOPICS, endpoint("http://127.0.0.1:9"), None)
 
 
+def test_a_model_without_a_head_is_refused_by_the_raters_own_option(tiny, tmp_path):
+    from transformers import AutoModel, AutoTokenizer
+
+    AutoModel.from_pretrained(tiny).save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(tiny).save_pretrained(tmp_path)
+    rater = LocalRater(str(tmp_path), PROMPT, 3, device="cpu")
+    with pytest.raises(ValueError, match=r"no lm_head.weight; give a model .* as rating\.path"):
+        llm_rating(TOPICS, rater, None)
+
+
 def test_a_chat_without_template_is_refused(tiny):
     rater = LocalRater(str(tiny), PROMPT, 3, chat_template=True, device="cpu")
     with pytest.raises(ValueError, match=r"rating\.chat_template=false"):

@@ -161,7 +161,7 @@ def test_nan_is_an_error_with_a_way_out(tmp_path: Path) -> None:
     model.save_pretrained(folder)
     with pytest.raises(ValueError, match=r"not numbers for 1 documents \(rows 8\); use trainer"):
         soft_labels(lm_config(folder), documents(), TRAINER)
-    with pytest.raises(ValueError, match=r"not finite after the first document; use trainer.precision=fp32"):
+    with pytest.raises(ValueError, match=r"not finite after the first prompt; use trainer.precision=fp32"):
         soft_labels(lm_config(folder), documents(TEXTS[::-1]), TRAINER)
 
 

@@ -102,4 +102,4 @@ class LocalRater:
 
 @lru_cache(maxsize=1)  # the cells of a grid in one process share it
 def _loaded(folder: Path, device: str, precision: str) -> LanguageModel:
-    return LanguageModel(folder, device, precision)
+    return LanguageModel(folder, device, precision, option="rating.path")

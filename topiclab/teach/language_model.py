@@ -23,10 +23,11 @@ class LanguageModel:
     Texts are padded on the right and read without a mask: under causal attention no token sees what follows
     it, positions count from 0 as for a text alone, and attention keeps its fastest kernel. `check` holds this
     and the head's rows against the model's own forward.
+    option: what the model's path is called in the configuration.
     Raises ValueError where weights are missing from the folder, as for a sentence encoder without a head.
     """
 
-    def __init__(self, folder: Path, device: str, precision: str) -> None:
+    def __init__(self, folder: Path, device: str, precision: str, option: str = "teacher.path") -> None:
         from transformers import AutoModelForCausalLM
         from transformers.utils import logging as transformers_logging
 
@@ -45,7 +46,7 @@ class LanguageModel:
         if missing := sorted(loaded["missing_keys"]):
             raise ValueError(
                 f"{folder} is no whole causal language model: its weights have no {', '.join(missing[:3])}; "
-                "give a model with a language-model head as teacher.path"
+                f"give a model with a language-model head as {option}"
             )
         self.folder, self.device, self.precision = folder, device, precision
         self.model: Any = model.to(device).eval().requires_grad_(False)
@@ -131,8 +132,8 @@ class LanguageModel:
         theirs = self.model(input_ids=row, use_cache=False, **options).logits[0, -1].float()
         if not theirs.isfinite().all():
             raise ValueError(
-                f"{self.folder} gives logits that are not finite after the first document; use "
-                "trainer.precision=fp32 or another teacher"
+                f"{self.folder} gives logits that are not finite after the first prompt; use "
+                "trainer.precision=fp32 or another model"
             )
         states = self.last_states([tokens, np.append(tokens, tokens[-1])])[:1]
         ids = torch.arange(min(HEAD_ROWS, len(theirs)), device=self.device)
@@ -140,6 +141,6 @@ class LanguageModel:
         if not difference <= MAX_DIFFERENCE[self.precision] * max(1.0, float(theirs.abs().max())):
             raise ValueError(
                 f"{type(self.model).__name__} of {self.folder} gives other logits in its own forward than "
-                f"its head of the last state in a padded batch (by {difference:.2g}); use another teacher"
+                f"its head of the last state in a padded batch (by {difference:.2g}); use another model"
             )
         return difference
