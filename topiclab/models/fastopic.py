@@ -30,7 +30,8 @@ class FASTopic(TopicModel):
     """p(w|d) = theta @ beta, theta and beta the rows of entropic transport plans: documents to topics under
     sharpness * squared distance, topics to words likewise, learned marginals on the topics and on the words.
 
-    batch_size: documents a step; None: all of them, as published.
+    batch_size: documents a step; None: all of them, as published. No array of documents x words is made but
+    for soft labels of all words (no objective.top_k or teacher.top_k), student_temperature != 1 and a floor.
     standardize: scale the vectors per dimension before their rows are scaled to length 1.
     transport_weight: of the two transport costs against the objective, published 1.
     theta_from: `potential` gives a document softmax(g - cost) with the plan's potential g of the topics, its
@@ -119,7 +120,7 @@ class FASTopic(TopicModel):
             (self._whole,) = super().batches(self._train_rows, self.batch_size)
 
     def batches(self, rows: Tensor, batch_size: int) -> Iterator[Batch]:
-        """Mini-batches; while training, a batch of all documents is made once, as their order changes nothing."""
+        """Mini-batches; while training, one of all documents is made once: their order changes nothing."""
         if self._whole is None or not self.training:
             return super().batches(rows, batch_size)
         return iter([self._whole])
