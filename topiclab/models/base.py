@@ -28,13 +28,12 @@ class TopicModel(L.LightningModule):
     """Encoder, decoder and losses of one topic model; sums, means, logging and steps are done here.
 
     A subclass gives `encode`, `decode`, `beta` and `losses` and never calls self.log. One Lightning batch is
-    one
-    epoch over whole in-memory tensors, cut into mini-batches here: for nets this small, a loader and
+    one epoch over whole in-memory tensors, cut into mini-batches here: for nets this small, a loader and
     Lightning's hooks per mini-batch cost more than the arithmetic.
 
     num_topics K, num_words V, embedding_dim E (0 without embeddings), num_classes C (0 unless labels are
     shown).
-    objective: word logits (B, V) and batch -> nats per document.
+    objective: decoder, theta (B, K) and batch -> nats per document.
     max_epochs: passes over the training documents; more on a small corpus, until min_steps steps are taken.
     kl_warmup: the weight of the loss named `kl` rises linearly to 1 over this share of the epochs.
     Every epoch draws its own random state from (seed, epoch), so a resumed fit equals an uninterrupted one.

@@ -1,4 +1,4 @@
-"""LogisticNormalVAE: encoder, prior, losses and warm start that THETA and ProdLDA share."""
+"""LogisticNormalVAE: encoder, prior, losses and warm start that the variational models share."""
 
 from __future__ import annotations
 
