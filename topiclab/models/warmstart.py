@@ -1,8 +1,8 @@
 """Warm start: clusters of documents, from which a topic model sets out instead of from noise.
 
 Short texts give a variational topic model too few words to find its topics before the KL term closes the
-posterior (the collapse that is published for ProdLDA on short text); k-means on neighbour-smoothed embeddings,
-or on soft labels, costs seconds and does not collapse.
+posterior (the collapse that is published for ProdLDA on short text); k-means on neighbour-smoothed
+embeddings, or on soft labels, costs seconds and does not collapse.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def _sum_by_document(bow: Nonzeros, values: Tensor) -> Tensor:
 
 
 class _LinearSoftmaxNLL(torch.autograd.Function):
-    """The gradient of the logits is g_d (n_d softmax - counts). Its row factor g_d n_d / total_d is moved onto
+    """The gradient of the logits is g_d (n_d softmax - counts). Its row factor g_d n_d / total_d is moved to
     the (B, K) side of the two products, and the counts are subtracted from the exponentials in place: the
     backward pass costs two matrix products and no elementwise pass over B x V.
     """

@@ -16,7 +16,7 @@ def sampled_product(left: Tensor, right: Tensor, bow: Nonzeros) -> Tensor:
     """(left @ right) at the nonzeros of bow, (n,); left (B, K), right (K, V).
 
     Both directions cost n x K, and no more memory than their results: gathering the rows of both factors
-    first, as indexing would, takes ten times the time.
+    first, as indexing would, takes six times the time (CPU, 16,000 documents of 8 words, V=2000, K=50).
     """
     return _SampledProduct.apply(left, right, bow.docs, bow.words, bow.offsets)  # type: ignore[return-value]
 
