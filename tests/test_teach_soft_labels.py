@@ -195,5 +195,8 @@ def test_precomputed_labels_are_read_and_those_of_other_documents_refused(tmp_pa
     words = TopicDataModule(embedding_corpus(planted.corpus().texts, vocab=("fox",)), None)
     with pytest.raises(ValueError, match="soft labels of other vocabulary"):
         soft_labels(cfg, words, {})
-    with pytest.raises(ValueError, match="holds no soft labels"):
-        soft_labels({**cfg, "path": str(tmp_path)}, datamodule(), {})
+    (tmp_path / "embeddings").mkdir()
+    (tmp_path / "embeddings" / "manifest.json").write_text('{"inputs": {}}')
+    for path in (tmp_path, tmp_path / "embeddings"):
+        with pytest.raises(ValueError, match="holds no soft labels"):
+            soft_labels({**cfg, "path": str(path)}, datamodule(), {})

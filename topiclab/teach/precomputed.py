@@ -25,19 +25,24 @@ class PrecomputedTeacher:
         self.folder = Path(path).expanduser()
 
     def fingerprint(self, datamodule: TopicDataModule) -> dict[str, Any]:
-        manifest = self._manifest()
+        inputs = self._inputs()
         for name, digest in text_key(datamodule).items():
-            if manifest["inputs"].get(name) != digest:
+            if inputs.get(name) != digest:
                 raise ValueError(
                     f"teacher.path={self.folder} holds soft labels of other {name} than those of "
                     f"{datamodule.corpus.name}; use the same data settings as its task=teach, or teach again"
                 )
-        return {"teacher": "precomputed", "inputs": manifest["inputs"]}
+        return {"teacher": "precomputed", "inputs": inputs}
 
-    def _manifest(self) -> dict[str, Any]:
+    def _inputs(self) -> dict[str, Any]:
+        """What the labels are of, as their manifest says; ValueError for a folder without labels."""
         try:
-            return json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            inputs = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))["inputs"]
+            missing = [name for name in ("logits", "peaks") if not (self.folder / f"{name}.npy").is_file()]
+            if missing or not isinstance(inputs, dict):
+                raise ValueError(f"without {', '.join(missing) or 'inputs'}")
+            return inputs
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"teacher.path={self.folder} holds no soft labels ({error}); give the folder that "
                 "task=teach named"
