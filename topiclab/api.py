@@ -42,7 +42,7 @@ class FittedTopics:
         return self.result.topic_words(num)
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """Vectors (N, E) of unseen texts, read as the run read its own (`embed_text`; a teacher reads raw)."""
+        """Vectors (N, E) of unseen texts, read as the run's own (`embed_text`; a teacher reads them raw)."""
         # older runs have no such keys: an embedder read raw texts
         reads_bow = self.config.get("embed_text", "raw") == "bow"
         if reads_bow and self.config.get("input", "embedder") == "embedder":
