@@ -55,6 +55,7 @@ def run_cell(cfg: dict[str, Any], folder: Path, task: Task | None = None) -> dic
         if standing is not None:
             log.info("reused %s", folder)
             return standing
+        (folder / "result.json").unlink(missing_ok=True)  # why an earlier attempt failed
         _drop_foreign_checkpoints(cfg, folder)
         return _do_task(cfg, folder, task)
 
