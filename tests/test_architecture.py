@@ -21,6 +21,7 @@ FORBIDDEN = {
     "nn": ("embed", "models", "tasks", "metrics", "report", "wandb_log"),
     "models": ("tasks", "metrics", "report", "wandb_log", "config", "run", "grid"),
     "metrics": ("embed", "models", "nn", "rate", "tasks", "teach", "report", "objectives", "wandb_log"),
+    "teach": ("models", "tasks", "metrics", "rate", "report", "objectives", "wandb_log"),
     "rate": ("models", "tasks", "report", "objectives", "wandb_log"),
     "report": ("data", "embed", "models", "nn", "tasks", "metrics", "objectives", "wandb_log"),
 }
@@ -35,6 +36,8 @@ WITHOUT_TORCH = (
     "cell.py",
     "composer.py",
     "machine.py",
+    "progress.py",
+    "schedule.py",
     "run.py",
     "result.py",
     "__main__.py",
