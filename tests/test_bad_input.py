@@ -9,7 +9,7 @@ from small_cells import CORPUS, MODELS, NO_SPLIT, cell, check_failure, configura
 
 import topiclab
 from topiclab.config import compose
-from topiclab.models.classical import KMeans
+from topiclab.models.kmeans import KMeans
 from topiclab.result import TopicResult
 from topiclab.run import CellFailed, run_cell
 from topiclab.tasks import fit as fit_task
