@@ -145,14 +145,14 @@ def test_cells_end_with_a_parent_that_was_killed(start, tmp_path):
 
 def test_two_cells_of_one_folder_are_refused(sweep, tmp_path):
     code, _, err = sweep("num_topics=5", "trainer.device=cpu,auto")
-    assert code == 2
+    assert code == 2, err
     assert "2 cells of this sweep would share" in err
     assert list(tmp_path.iterdir()) == []
 
 
 def test_processes_and_sweeps_are_refused_together(sweep, tmp_path):
     code, _, err = sweep("num_topics=5,6", "trainer.devices=2")
-    assert code == 2
+    assert code == 2, err
     assert "trainer.devices=2 in a sweep" in err
     assert list(tmp_path.iterdir()) == []
 
