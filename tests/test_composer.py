@@ -41,6 +41,7 @@ def sweeper(monkeypatch, tmp_path):
     kept = []
     monkeypatch.setattr(GridSweeper, "sweep", lambda self, arguments: kept.append(self))
     monkeypatch.setattr(sys, "argv", ["topiclab", "-m", "embedder=random", "seed=0", "paths.outputs=here"])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # which main sets for its process
     monkeypatch.chdir(tmp_path)
     GlobalHydra.instance().clear()
     main()
