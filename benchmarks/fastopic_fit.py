@@ -1,6 +1,6 @@
 """FASTopic on tweet_topic: topiclab against the fastopic package 1.0.1, same mathematics and steps.
 
-    python benchmarks/fastopic.py [--steps 200] [--rounds 1]
+    python benchmarks/fastopic_fit.py [--steps 200] [--rounds 1]
 
 Both sides read one bag (V=2000) and one file of MiniLM vectors, made before and not counted, and fit K=50
 topics with one thread, each in a process of its own, in turn. The package runs its own class and loop in an
