@@ -15,15 +15,15 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
 from bag import write_bag
 from peer_environment import peer_python
-from sides import BENCHMARKS, run_side
+from sides import BENCHMARKS, compare_sides, run_side
 from sklearn.metrics import normalized_mutual_info_score
 
 from topiclab.config import compose
@@ -70,44 +70,25 @@ def main() -> int:
     assert corpus.labels is not None
     embeddings = embed_corpus(cfg["embedder"], corpus, Path(cfg["paths"]["cache"]), cfg["trainer"]).vectors
     sides = {"fastopic": run_package, "topiclab": run_topiclab}
-    reports: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}
     print(
         f"{corpus.num_docs} documents, V={corpus.num_words}, K={NUM_TOPICS}, {options.steps} steps of a full "
         f"batch, torch {torch.__version__}, one thread"
     )
-    print(f"{'side':<10}{'CPU s':>8}{'wall s':>8}{'peak MB':>9}{'final loss':>12}{'purity':>8}{'NMI':>7}")
     with tempfile.TemporaryDirectory() as folder:
         bag, vectors = Path(folder) / "bag.npz", Path(folder) / "vectors.npy"
         write_bag(bag, corpus.bow, corpus.vocab)
         np.save(vectors, embeddings)
-        for _ in range(options.rounds):
-            for name, run in sides.items():
-                report = run(bag, vectors, options.steps)
-                reports[name].append(report)
-                found = corpus.labels, report["assignment"]
-                print(
-                    f"{name:<10}{report['cpu_seconds']:8.2f}{report['wall_seconds']:8.1f}{report['peak_mb']:9.0f}"
-                    f"{report['final_loss']:12.4f}{purity(*found):8.3f}{normalized_mutual_info_score(*found):7.3f}",
-                    flush=True,
-                )
-    return judge(reports)
-
-
-def judge(reports: dict[str, list[dict[str, Any]]]) -> int:
-    """Print the medians against their bars; 1 when one is missed."""
-    theirs, ours = (
-        {
-            key: median(report[key] for report in reports[side])
-            for key in ("cpu_seconds", "peak_mb", "final_loss")
-        }
-        for side in ("fastopic", "topiclab")
-    )
-    speedup, memory = theirs["cpu_seconds"] / ours["cpu_seconds"], ours["peak_mb"] / theirs["peak_mb"]
-    difference = abs(ours["final_loss"] / theirs["final_loss"] - 1)
-    print(f"CPU seconds: {speedup:.2f}x fewer (at least {MIN_SPEEDUP})")
-    print(f"peak memory over the base process: {memory:.2f} of the package's (at most {MAX_MEMORY})")
-    print(f"final training loss: differs by {difference:.2%} (at most {MAX_LOSS_DIFFERENCE:.0%})")
-    return int(not (speedup >= MIN_SPEEDUP and memory <= MAX_MEMORY and difference <= MAX_LOSS_DIFFERENCE))
+        return compare_sides(
+            {name: partial(run, bag, vectors, options.steps) for name, run in sides.items()},
+            options.rounds,
+            {
+                "purity": partial(purity, corpus.labels),
+                "NMI": partial(normalized_mutual_info_score, corpus.labels),
+            },
+            min_speedup=MIN_SPEEDUP,
+            max_memory=MAX_MEMORY,
+            max_loss_difference=MAX_LOSS_DIFFERENCE,
+        )
 
 
 if __name__ == "__main__":

@@ -16,14 +16,14 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
 from bag import write_bag
 from peer_environment import peer_python
-from sides import BENCHMARKS, run_side
+from sides import BENCHMARKS, compare_sides, run_side
 
 from topiclab.config import compose
 from topiclab.data.sources import load_corpus
@@ -81,42 +81,21 @@ def main() -> int:
     corpus = load_corpus(compose(DATA)["data"])
     assert corpus.labels is not None
     sides = {"TopMost": run_topmost, "topiclab": run_topiclab}
-    reports: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}
     print(
         f"{corpus.num_docs} documents, V={corpus.num_words}, K={NUM_TOPICS}, {options.epochs} epochs, "
         f"batch {BATCH_SIZE}, torch {torch.__version__}, one thread"
     )
-    print(f"{'side':<10}{'CPU s':>8}{'wall s':>8}{'peak MB':>9}{'final loss':>12}{'purity':>8}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         bag = Path(folder) / "bag.npz"
         write_bag(bag, corpus.bow, corpus.vocab)
-        for _ in range(options.rounds):
-            for name, run in sides.items():
-                report = run(bag, options.epochs)
-                reports[name].append(report)
-                print(
-                    f"{name:<10}{report['cpu_seconds']:8.2f}{report['wall_seconds']:8.1f}{report['peak_mb']:9.0f}"
-                    f"{report['final_loss']:12.4f}{purity(corpus.labels, report['assignment']):8.3f}",
-                    flush=True,
-                )
-    return judge(reports)
-
-
-def judge(reports: dict[str, list[dict[str, Any]]]) -> int:
-    """Print the medians against their bars; 1 when one is missed."""
-    theirs, ours = (
-        {
-            key: median(report[key] for report in reports[side])
-            for key in ("cpu_seconds", "peak_mb", "final_loss")
-        }
-        for side in ("TopMost", "topiclab")
-    )
-    speedup, memory = theirs["cpu_seconds"] / ours["cpu_seconds"], ours["peak_mb"] / theirs["peak_mb"]
-    difference = abs(ours["final_loss"] / theirs["final_loss"] - 1)
-    print(f"CPU seconds: {speedup:.2f}x fewer (at least {MIN_SPEEDUP})")
-    print(f"peak memory over the base process: {memory:.2f} of TopMost's (at most {MAX_MEMORY})")
-    print(f"final training loss: differs by {difference:.2%} (at most {MAX_LOSS_DIFFERENCE:.0%})")
-    return int(not (speedup >= MIN_SPEEDUP and memory <= MAX_MEMORY and difference <= MAX_LOSS_DIFFERENCE))
+        return compare_sides(
+            {name: partial(run, bag, options.epochs) for name, run in sides.items()},
+            options.rounds,
+            {"purity": partial(purity, corpus.labels)},
+            min_speedup=MIN_SPEEDUP,
+            max_memory=MAX_MEMORY,
+            max_loss_difference=MAX_LOSS_DIFFERENCE,
+        )
 
 
 if __name__ == "__main__":

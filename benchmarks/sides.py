@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -47,3 +49,45 @@ def report_side(
     """Write what a side measured: numbers, each document's largest topic, and ids of each topic's words."""
     np.save(out.with_suffix(".npy"), np.asarray(theta).argmax(axis=1))
     out.with_suffix(".json").write_text(json.dumps({**readings, "top_words": top_words}))
+
+
+def compare_sides(
+    runs: Mapping[str, Callable[[], dict[str, Any]]],
+    rounds: int,
+    scores: Mapping[str, Callable[[np.ndarray], float]],
+    *,
+    min_speedup: float,
+    max_memory: float,
+    max_loss_difference: float,
+) -> int:
+    """Run both sides in turn, print every report, then the medians against their bars; 1 when one is missed.
+
+    runs: the peer, then topiclab.  scores: of the documents' largest topics (D,), for information.
+    """
+    reports: dict[str, list[dict[str, Any]]] = {name: [] for name in runs}
+    titles = "".join(f"{title:>8}" for title in scores)
+    print(f"{'side':<10}{'CPU s':>8}{'wall s':>8}{'peak MB':>9}{'final loss':>12}{titles}", flush=True)
+    for _ in range(rounds):
+        for name, run in runs.items():
+            report = run()
+            reports[name].append(report)
+            values = "".join(f"{score(report['assignment']):8.3f}" for score in scores.values())
+            print(
+                f"{name:<10}{report['cpu_seconds']:8.2f}{report['wall_seconds']:8.1f}{report['peak_mb']:9.0f}"
+                f"{report['final_loss']:12.4f}{values}",
+                flush=True,
+            )
+    theirs, ours = (
+        {
+            key: median(report[key] for report in reports[side])
+            for key in ("cpu_seconds", "peak_mb", "final_loss")
+        }
+        for side in runs
+    )
+    speedup, memory = theirs["cpu_seconds"] / ours["cpu_seconds"], ours["peak_mb"] / theirs["peak_mb"]
+    difference = abs(ours["final_loss"] / theirs["final_loss"] - 1)
+    peer = next(iter(runs))
+    print(f"CPU seconds: {speedup:.2f}x fewer (at least {min_speedup})")
+    print(f"peak memory over the base process: {memory:.2f} of {peer}'s (at most {max_memory})")
+    print(f"final training loss: differs by {difference:.2%} (at most {max_loss_difference:.0%})")
+    return int(not (speedup >= min_speedup and memory <= max_memory and difference <= max_loss_difference))
