@@ -106,6 +106,14 @@ class TopicDataModule(L.LightningDataModule):
             raise ValueError("this model needs document embeddings; choose an embedder, e.g. embedder=lsa")
         return np.asarray(self.embeddings)[self.train_rows]
 
+    def embedded_words(self) -> np.ndarray:
+        """(V, E') float32 word vectors for a decoder to start from; ValueError where the input has none."""
+        if self.word_vectors is None:
+            raise ValueError(
+                "model.word_init=embedder, but the embedder gives no word vectors; use word_init=random"
+            )
+        return np.array(self.word_vectors(), dtype=np.float32)
+
     def train_neighbours(self, num_neighbours: int) -> np.ndarray:
         """Nearest training documents of each training document, itself excluded; (N, k) int32 places among
         the training rows, nearest first."""

@@ -79,11 +79,7 @@ class ECRTM(ProdLDA):
 
     def initialize(self, datamodule: TopicDataModule) -> None:
         if self.word_init == "embedder":
-            if datamodule.word_vectors is None:
-                raise ValueError(
-                    "model.word_init=embedder, but the embedder gives no word vectors; use word_init=random"
-                )
-            words = torch.from_numpy(np.array(datamodule.word_vectors(), dtype=np.float32))
+            words = torch.from_numpy(datamodule.embedded_words())
             topics = unit_noise(self.num_topics, words.shape[1])
             self.decoder.set_vectors(topics, F.normalize(words, dim=1))
         super().initialize(datamodule)

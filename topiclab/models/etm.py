@@ -65,11 +65,7 @@ class ETM(LogisticNormalVAE):
 
     def initialize(self, datamodule: TopicDataModule) -> None:
         if self.word_init == "embedder":
-            if datamodule.word_vectors is None:
-                raise ValueError(
-                    "model.word_init=embedder, but the embedder gives no word vectors; use word_init=random"
-                )
-            rho = torch.from_numpy(np.array(datamodule.word_vectors(), dtype=np.float32))
+            rho = torch.from_numpy(datamodule.embedded_words())
             self.set_word_vectors((rho - rho.mean(dim=0)) / rho.std(dim=0).clamp(min=1e-8))
         super().initialize(datamodule)
 
