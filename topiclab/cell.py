@@ -25,7 +25,7 @@ class Cell:
     @property
     def group(self) -> tuple[str, str, str]:
         """What a process keeps for the next cell that has the same: corpus, vectors, soft labels."""
-        parts = (("data",), ("embedder", "mode", "embed_text"), ("teacher",))
+        parts = (("data",), ("embedder", "mode", "embed_text", "input"), ("teacher",))
         data, vectors, labels = (_text([self.cfg.get(key) for key in part]) for part in parts)
         return data, vectors, labels
 

@@ -9,10 +9,10 @@ from scipy import sparse
 from sklearn.cluster import KMeans as SklearnKMeans
 
 from topiclab.data.datamodule import TopicDataModule
-from topiclab.data.neighbours import cosines, nearest_neighbours
+from topiclab.data.neighbours import cosines, nearest_neighbours, unit_rows
 from topiclab.models.classical import ClassicalModel
 from topiclab.models.vote import neighbour_vote
-from topiclab.models.warmstart import smooth, start_clusters, unit_rows
+from topiclab.models.warmstart import smooth, start_clusters
 from topiclab.result import to_distributions
 
 VOTERS = 15

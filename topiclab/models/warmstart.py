@@ -16,6 +16,7 @@ from sklearn.cluster import KMeans
 from torch.nn import functional as F
 
 from topiclab.data.datamodule import TopicDataModule
+from topiclab.data.neighbours import unit_rows
 from topiclab.models.encoder import Encoder
 from topiclab.result import to_distributions
 from topiclab.teach.targets import distributions
@@ -48,12 +49,6 @@ def smooth(vectors: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
     ones = np.ones(neighbours.size, dtype=np.float32)
     graph = sparse.csr_matrix((ones, neighbours.ravel(), offsets), shape=(num_docs, num_docs))
     return unit_rows(centred + graph @ centred)
-
-
-def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    """Rows scaled to length 1; a zero row stays zero."""
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.where(norms > 0, norms, 1)).astype(np.float32)
 
 
 def cluster(vectors: np.ndarray | sparse.csr_matrix, num_topics: int, seed: int) -> np.ndarray:

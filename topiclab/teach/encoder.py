@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.preprocessing import normalize
 
-from topiclab.teach.similarity import Similarity, unit_rows
+from topiclab.data.neighbours import unit_rows
+from topiclab.teach.similarity import Similarity
 
 if TYPE_CHECKING:
     from topiclab.data.datamodule import TopicDataModule

@@ -9,8 +9,8 @@ from scipy import sparse
 from scipy.sparse.linalg import svds
 from sklearn.preprocessing import normalize
 
+from topiclab.data.neighbours import unit_rows
 from topiclab.teach.neighbours import tfidf_bags
-from topiclab.teach.similarity import unit_rows
 
 CONTEXT_POWER = 0.75
 

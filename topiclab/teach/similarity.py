@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from topiclab.data.neighbours import unit_rows
+
 # A cosine of MiniLM is sharp enough at temperature .05, its z-score at .5; divided by these, both are at 1.
 TEMPERATURES = {"raw": 0.05, "centred": 0.05, "zscore": 0.5}
 
@@ -65,10 +67,3 @@ class Similarity:
         documents = self.documents[rows]
         documents[~documents.any(axis=1)] = self.mean
         return documents @ self.weights.T + self.offsets
-
-
-def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    """Rows scaled to length 1, float32; a row of 0 stays."""
-    vectors = np.asarray(vectors, np.float32)
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(norms > 1e-9, norms, 1)
