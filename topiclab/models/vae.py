@@ -61,7 +61,7 @@ class LogisticNormalVAE(TopicModel):
             )
         sizes = {"num_words": self.num_words, "embedding_dim": self.embedding_dim}
         self.encoder_options: dict[str, Any] = {"num_topics": self.num_topics, **sizes, **encoder}
-        self.encoder = Encoder(**self.encoder_options)
+        self.encoder = self.make_encoder()
         self.theta_dropout = theta_dropout
         self.prior_variance = prior_variance or 1 - 1 / self.num_topics
         variance = torch.full((self.num_topics,), float(self.prior_variance))
@@ -72,6 +72,9 @@ class LogisticNormalVAE(TopicModel):
         self.init, self.init_neighbours = init, init_neighbours
         self.init_epochs, self.init_lr, self.init_logvar = init_epochs, init_lr, init_logvar
         self.readout, self.readout_smoothing = readout, readout_smoothing
+
+    def make_encoder(self) -> Encoder:
+        return Encoder(**self.encoder_options)
 
     def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
         return self.encoder(batch)
@@ -127,11 +130,15 @@ class LogisticNormalVAE(TopicModel):
     def _start_epochs(self, datamodule: TopicDataModule) -> int:
         return self.epochs_for(len(datamodule.train_rows), self.init_epochs)
 
+    def start_clusters(self, datamodule: TopicDataModule) -> np.ndarray:
+        """The cluster (N,) of every training document."""
+        return start_clusters(datamodule, self.init, self.init_neighbours, self.num_topics, self.seed)
+
     def _start(self, datamodule: TopicDataModule) -> dict[str, np.ndarray]:
         """Clusters of the training documents, and the state of an encoder that was taught them."""
-        assignment = start_clusters(datamodule, self.init, self.init_neighbours, self.num_topics, self.seed)
+        assignment = self.start_clusters(datamodule)
         torch.manual_seed(self.seed)
-        encoder = Encoder(**self.encoder_options).to(self.device)
+        encoder = self.make_encoder().to(self.device)
         if encoder.standardize is not None:
             encoder.standardize.fit(torch.from_numpy(np.array(datamodule.train_embeddings)))
         encoder.set_logvar(self.init_logvar)
