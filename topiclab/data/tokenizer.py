@@ -11,10 +11,13 @@ from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
 from scipy import sparse
+
+from topiclab.data.reading import read
 
 # Runs of letters that touch no digit or underscore: on English text the words of \b[a-z]{3,}\b and those with
 # accents. Jieba has found the words already, and two characters are a full Chinese word.
@@ -70,7 +73,7 @@ def tokenize(texts: Iterable[str], vocabulary: Mapping[str, Any]) -> Tokens:
 
     Texts are put into Unicode form NFC first, so that both spellings of an accent are one word.
     """
-    find, is_word = _finder(vocabulary["tokenizer"], vocabulary["token_pattern"])
+    find, _, is_word = _finder(vocabulary["tokenizer"], vocabulary["token_pattern"])
     index: defaultdict[str, int] = defaultdict()
     index.default_factory = index.__len__
     ids, ends = array("i"), array("q", [0])
@@ -78,12 +81,33 @@ def tokenize(texts: Iterable[str], vocabulary: Mapping[str, Any]) -> Tokens:
         text = unicodedata.normalize("NFC", text)
         ids.extend(map(index.__getitem__, find(text.lower() if vocabulary["lowercase"] else text)))
         ends.append(len(ids))
-    words = list(index)
-    tokens = Tokens(words, np.array(ids, dtype=np.int32), np.array(ends, dtype=np.int64))
+    tokens = Tokens(list(index), np.array(ids, dtype=np.int32), np.array(ends, dtype=np.int64))
+    return tokens.select(_is_kept(tokens.words, is_word, vocabulary))
+
+
+def tokenize_in_place(texts: Iterable[str], vocabulary: Mapping[str, Any]) -> tuple[Tokens, np.ndarray]:
+    """The tokens of `tokenize`, and where each stands in the text as given: (T, 2) int64 from, to.
+
+    A character that NFC or lower-casing makes of several, or several of one, belongs to a token whole.
+    """
+    _, find_spans, is_word = _finder(vocabulary["tokenizer"], vocabulary["token_pattern"])
+    index: defaultdict[str, int] = defaultdict()
+    index.default_factory = index.__len__
+    ids, ends, spans = array("i"), array("q", [0]), array("q")
+    for text in texts:
+        reading = read(text, vocabulary["lowercase"])
+        for start, stop in find_spans(reading.text):
+            ids.append(index[reading.text[start:stop]])
+            spans.extend(reading.source(start, stop))
+        ends.append(len(ids))
+    tokens = Tokens(list(index), np.array(ids, dtype=np.int32), np.array(ends, dtype=np.int64))
+    is_kept = _is_kept(tokens.words, is_word, vocabulary)
+    return tokens.select(is_kept), np.array(spans, dtype=np.int64).reshape(-1, 2)[is_kept[tokens.ids]]
+
+
+def _is_kept(words: list[str], is_word: Callable[[str], bool], vocabulary: Mapping[str, Any]) -> np.ndarray:
     excluded = stop_words(vocabulary["stop_words"])
-    return tokens.select(
-        np.array([is_word(word) and word.lower() not in excluded for word in words], dtype=bool)
-    )
+    return np.array([is_word(word) and word.lower() not in excluded for word in words], dtype=bool)
 
 
 def stop_words(language: str | None) -> frozenset[str]:
@@ -113,8 +137,8 @@ def stop_words(language: str | None) -> frozenset[str]:
 
 def _finder(
     tokenizer: str, token_pattern: str | None
-) -> tuple[Callable[[str], list[str]], Callable[[str], bool]]:
-    """The function from a text to its tokens, and the test that tells which of them are words."""
+) -> tuple[Callable[[str], list[str]], Callable[[str], Iterable[tuple[int, int]]], Callable[[str], bool]]:
+    """The functions from a text to its tokens and their places, and the test that tells which are words."""
     if tokenizer not in DEFAULT_PATTERNS:
         raise ValueError(
             f"data.vocabulary.tokenizer={tokenizer} is unknown; use {' or '.join(DEFAULT_PATTERNS)}"
@@ -132,7 +156,8 @@ def _finder(
             "the word; write the others as (?:...)"
         )
     if tokenizer == "regex":
-        return pattern.findall, bool
+        group = pattern.groups  # 0 is the whole match
+        return pattern.findall, lambda text: (m.span(group) for m in pattern.finditer(text)), bool
     try:
         import jieba
     except ImportError as error:
@@ -140,4 +165,9 @@ def _finder(
             "data.vocabulary.tokenizer=jieba needs the package jieba: pip install 'topiclab[chinese]'"
         ) from error
     jieba.setLogLevel("WARNING")
-    return jieba.lcut, lambda word: pattern.fullmatch(word) is not None
+
+    def spans(text: str) -> Iterable[tuple[int, int]]:
+        bounds = [0, *accumulate(map(len, jieba.lcut(text)))]
+        return pairwise(bounds)
+
+    return jieba.lcut, spans, lambda word: pattern.fullmatch(word) is not None

@@ -22,7 +22,7 @@ def fit_vocabulary(texts: Sequence[str], vocabulary: Mapping[str, Any]) -> tuple
     Raises ValueError when fewer than two words are left.
     """
     tokens = tokenize(texts, vocabulary)
-    grams = [tokens.ngrams(length) for length in _ngram_lengths(vocabulary)]
+    grams = [tokens.ngrams(length) for length in ngram_lengths(vocabulary)]
     words = [word for gram in grams for word in gram.words]
     totals = np.concatenate([np.bincount(gram.ids, minlength=len(gram.words)) for gram in grams])
     in_docs = np.concatenate([np.bincount(g.counts().indices, minlength=len(g.words)) for g in grams])
@@ -49,7 +49,7 @@ def count_tokens(tokens: Tokens, vocab: Sequence[str], vocabulary: Mapping[str, 
     """Counts (D, V) int32 of the vocabulary's words and n-grams in tokenised documents."""
     shape = (len(tokens.offsets) - 1, len(vocab))
     bow = sparse.csr_matrix(shape, dtype=np.int32)
-    for length in _ngram_lengths(vocabulary):
+    for length in ngram_lengths(vocabulary):
         gram = tokens.ngrams(length)
         column = columns(gram.words, vocab)
         known = gram.select(column >= 0)
@@ -74,7 +74,8 @@ def columns(words: Sequence[str], vocab: Sequence[str]) -> np.ndarray:
     return np.array([index.get(word, -1) for word in words], dtype=np.int32)
 
 
-def _ngram_lengths(vocabulary: Mapping[str, Any]) -> range:
+def ngram_lengths(vocabulary: Mapping[str, Any]) -> range:
+    """Tokens a word of the vocabulary may have; ValueError for a range that is none."""
     shortest, longest = vocabulary["ngrams"]
     if not 1 <= shortest <= longest:
         raise ValueError(

@@ -1,0 +1,69 @@
+"""Where words stand in raw texts: the same tokens as the counts, at the characters they come from."""
+
+import unicodedata
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from topiclab.data.reading import read
+from topiclab.data.sources import lee_path
+from topiclab.data.tokenizer import tokenize, tokenize_in_place
+from topiclab.data.vocabulary import count, fit_vocabulary
+from topiclab.data.word_places import find_words
+from topiclab.embed.lsa import words
+
+SETTINGS = {
+    "lowercase": True,
+    "tokenizer": "regex",
+    "token_pattern": None,
+    "stop_words": "english",
+    "min_df": 1,
+    "max_df": 1.0,
+    "size": 2000,
+    "ngrams": [1, 1],
+}
+MARKS = "a\u0301\u0327\u1100\u1161\u11a8\u09c7\u09beİßΣÅ Ab_9e\u0307"
+
+
+@given(st.text(MARKS, max_size=30), st.booleans())
+def test_every_character_read_is_traced_to_what_it_comes_from(text: str, lowercase: bool) -> None:
+    reading = read(text, lowercase)
+    composed = unicodedata.normalize("NFC", text)
+    assert reading.text == (composed.lower() if lowercase else composed)
+    for place in range(len(reading.text)):
+        start, stop = reading.source(place, place + 1)
+        again = unicodedata.normalize("NFC", text[start:stop])
+        assert reading.text[place] in (again.lower() if lowercase else again) or reading.text[place] in "ςσ"
+
+
+@given(st.lists(st.text(MARKS, max_size=30), max_size=4), st.booleans())
+def test_tokens_in_place_are_the_tokens(texts: list[str], lowercase: bool) -> None:
+    settings = {**SETTINGS, "lowercase": lowercase, "token_pattern": r"\b([^\W\d_]+)\b", "stop_words": "none"}
+    tokens, spans = tokenize_in_place(texts, settings)
+    plain = tokenize(texts, settings)
+    assert [tokens.words[token] for token in tokens.ids] == [plain.words[token] for token in plain.ids]
+    np.testing.assert_array_equal(tokens.offsets, plain.offsets)
+    docs = np.repeat(np.arange(len(texts)), np.diff(tokens.offsets))
+    for doc, token, (start, stop) in zip(docs, tokens.ids, spans, strict=True):
+        source = read(texts[doc][start:stop], lowercase).text.replace("ς", "σ")
+        assert tokens.words[token].replace("ς", "σ") in source
+
+
+@pytest.mark.parametrize("ngrams", [[1, 1], [1, 3], [2, 2]], ids=str)
+def test_places_are_as_many_as_the_counts(ngrams: list[int]) -> None:
+    texts = [*lee_path().read_text(encoding="utf-8").splitlines()[:60], "", "fires fires"]
+    settings = {**SETTINGS, "ngrams": ngrams}
+    vocab, _ = fit_vocabulary(texts, settings)
+    places = find_words(texts, vocab, settings)
+    found = np.zeros((len(texts), len(vocab)), int)
+    np.add.at(found, (places.docs, places.words), 1)
+    np.testing.assert_array_equal(found, count(texts, vocab, settings).toarray())
+    for doc, word, start, stop in zip(places.docs, places.words, places.starts, places.stops, strict=True):
+        inside = [each for each in words(texts[doc][start:stop]) if each in vocab[word].split()]
+        assert inside == vocab[word].split()
+    part = places.of_docs(10, 20)
+    np.testing.assert_array_equal(part.words, places.words[places.offsets[10] : places.offsets[20]])
+    assert part.num_docs == 10
+    assert set(part.docs) <= set(range(10))
