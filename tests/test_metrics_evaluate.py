@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn import metrics as sklearn_metrics
 
 from topiclab.data.corpus import Corpus
-from topiclab.metrics import clustering, diversity
+from topiclab.metrics import clustering, diversity, quality
 from topiclab.metrics.cooccurrence import cooccurrence
 from topiclab.metrics.evaluate import COHERENCES, EXTERNAL, METRICS, evaluate
 from topiclab.metrics.perplexity import perplexity
@@ -103,6 +103,31 @@ def test_exclusivity_by_hand():
     np.testing.assert_allclose(diversity.exclusivity(beta, np.array([[0, 1], [2, 0]])), [0.875, 0.625])
 
 
+@pytest.mark.parametrize(
+    ("npmi", "places", "mean", "share"),
+    [
+        ([0.1, 0.4, 0.3, 0.2], [1, 2], 0.35, 3 / 4),
+        ([0.1, 0.5, 0.3, 0.2, -0.9], [1, 2], 0.4, 3 / 4),  # of five the best two
+        ([0.1, 0.2, 0.2], [1], 0.2, 1.0),  # of equals the earlier
+        ([-0.3, -0.2], [1], -0.2, 1.0),
+    ],
+)
+def test_the_better_half_by_hand(npmi, places, mean, share):
+    topics = [["a", "b"], ["c", "d"], ["c", "e"], ["f", "g"], ["h", "i"]][: len(npmi)]
+    assert quality.best_half(np.array(npmi)).tolist() == places
+    assert quality.half_npmi(np.array(npmi)) == pytest.approx(mean)
+    assert quality.half_diversity(np.array(npmi), topics) == share
+
+
+def test_topic_quality_is_coherence_times_diversity():
+    found = evaluate(make_result(num_topics=5), make_corpus())
+    values, best = found["metrics"], sorted(found["per_topic"]["npmi"])[-2:]
+    assert values["tq"] == pytest.approx(values["npmi"] * values["td25"])
+    assert values["npmi_top50"] == pytest.approx(np.mean(best))
+    assert values["tq_top50"] == pytest.approx(values["npmi_top50"] * values["td25_top50"])
+    assert values["td25_top50"] > values["td25"]
+
+
 def test_frex_by_hand():
     beta = np.array([[0.5, 0.3, 0.2, 0.0], [0.5, 0.1, 0.0, 0.4]])
     # topic 0: shares .5 .75 1 0 rank 2/4 3/4 4/4 1/4; frequencies rank 4/4 3/4 2/4 1/4
@@ -183,11 +208,14 @@ def test_every_missing_value_has_a_reason():
     missing = {name for name, value in found["metrics"].items() if math.isnan(value)}
     assert missing == set(found["reasons"])
     assert missing == set(METRICS) - {
-        *("npmi", "c_v", "umass", "npmi_gensim", "c_v_gensim", "td", "td25", "train/topics_used")
+        *("npmi", "c_v", "umass", "npmi_gensim", "c_v_gensim", "td", "td25", "tq", "train/topics_used")
     }
     for name, reason in {
         "irbo": "only one topic",
         "frex": "only one topic",
+        "npmi_top50": "only one topic",
+        "td25_top50": "only one topic",
+        "tq_top50": "only one topic",
         "train/nmi": "no labels",
         "train/perplexity": "no likelihood",
         "test/topics_used": "no documents",
@@ -241,6 +269,8 @@ def test_words_absent_from_the_reference_are_named():
     assert f"1 top words: {word}" in found["reasons"]["npmi"]
     assert math.isnan(found["per_topic"]["npmi"][0])
     assert not all(math.isnan(value) for value in found["per_topic"]["npmi"])
+    assert word in found["reasons"]["tq_top50"]
+    assert "tq" not in found["per_topic"]
 
 
 def test_results_of_another_corpus_are_refused():

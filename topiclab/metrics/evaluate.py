@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from topiclab.metrics import clustering, coherence, diversity
+from topiclab.metrics import clustering, coherence, diversity, quality
 from topiclab.metrics.cooccurrence import EXACT, GENSIM, Cooccurrence, cooccurrence
 from topiclab.metrics.perplexity import perplexity
 from topiclab.metrics.rating import Rater, llm_rating
@@ -28,7 +28,10 @@ COHERENCES: dict[str, tuple[str, str]] = {  # name: formula and variant of the c
     "c_v_gensim": ("c_v", GENSIM),
 }
 EXTERNAL = {"npmi_ref": "npmi", "c_v_ref": "c_v"}  # exact counts of an external reference
-TOPIC_METRICS = (*COHERENCES, *EXTERNAL, "td", "td25", "irbo", "frex", "exclusivity", "llm_rating")
+TOPIC_METRICS = (
+    *(*COHERENCES, *EXTERNAL, "npmi_top50", "td", "td25", "td25_top50", "tq", "tq_top50"),
+    *("irbo", "frex", "exclusivity", "llm_rating"),
+)
 DEPTHS = {"p@1": 1, "p@5": 5, "p@10": 10}
 DOCUMENT_METRICS = (
     *("purity", "inverse_purity", "purity_f", "nmi", "ari", *DEPTHS),
@@ -58,7 +61,7 @@ def evaluate(
     reference: what coherence is counted on; by default all documents of corpus.
     external: counts of an external reference by window, for c_v_ref and npmi_ref.
     rater: a language model for llm_rating; what it rated is kept under cache_root.
-    top_n: words a topic in coherence, irbo, frex and exclusivity; td and td25 keep their 10 and 25.
+    top_n: words a topic in coherence, irbo, frex and exclusivity; td and the td25 keep their 10 and 25.
     Raises ValueError when result or predictions are not over the documents of corpus.
     """
     for name, rows in (("theta", result.theta), ("predictions", predictions)):
@@ -84,9 +87,28 @@ def _topic_measures(
         name: partial(_coherence, formula, variant, result, reference, cache_root, top_n)
         for name, (formula, variant) in COHERENCES.items()
     }
+
+    @cache
+    def npmi() -> np.ndarray:
+        return _coherence(*COHERENCES["npmi"], result, reference, cache_root, top_n)
+
+    def whole_npmi() -> np.ndarray:
+        try:
+            return npmi()
+        except UndefinedMetric as undefined:  # values of single topics are of npmi alone
+            raise UndefinedMetric(str(undefined)) from undefined
+
+    def half_diversity() -> float:
+        return quality.half_diversity(whole_npmi(), _topics(result, 25))
+
     return measures | {
+        "npmi": npmi,
+        "npmi_top50": lambda: quality.half_npmi(whole_npmi()),
         "td": lambda: diversity.topic_diversity(_topics(result, 10)),
         "td25": lambda: diversity.topic_diversity(_topics(result, 25)),
+        "td25_top50": half_diversity,
+        "tq": lambda: whole_npmi().mean() * diversity.topic_diversity(_topics(result, 25)),
+        "tq_top50": lambda: quality.half_npmi(whole_npmi()) * half_diversity(),
         "irbo": lambda: diversity.inverted_rbo(_topics(result, top_n)),
         "frex": lambda: diversity.frex(result.beta, _top_words(result, top_n)),
         "exclusivity": lambda: diversity.exclusivity(result.beta, _top_words(result, top_n)),
