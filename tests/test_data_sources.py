@@ -17,7 +17,8 @@ from topiclab.data.file import read_records
 from topiclab.data.sources import STACKOVERFLOW_TAGS, data_folder, lee_path, load_corpus
 from topiclab.data.synthetic import planted_topics, topic_word
 
-NAMES = sorted(path.stem for path in (conf_dir() / "data").glob("[!_]*.yaml"))
+FILES = sorted((conf_dir() / "data").glob("[!_]*.yaml"))
+NAMES = [path.stem for path in FILES if "_images" not in path.read_text()]
 
 
 @cache

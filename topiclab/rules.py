@@ -146,6 +146,7 @@ RULES: dict[str, Rule] = {
     "words_per_topic": COUNT,
     "doc_length": POSITIVE,
     "concentration": POSITIVE,
+    "modality": one_of("text", "images"),
     # embedder
     "model_id": TEXT,
     "package": TEXT,
