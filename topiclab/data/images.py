@@ -109,7 +109,7 @@ def code_corpus(images: ImageSet, grid: np.ndarray, num_codes: int, regions: Reg
     if grid.size and not 0 <= int(grid.min()) <= int(grid.max()) < num_codes:
         raise ValueError(f"codes {grid.min()}..{grid.max()} in the grids of a codebook of {num_codes}")
     num_docs, height, width = grid.shape
-    region, names = _regions(height, width, regions)
+    region, names = cell_regions(height, width, regions)
     digits = max(3, len(str(num_codes - 1)))
     vocab = tuple(f"{name}c{code:0{digits}d}" for name in names for code in range(num_codes))
     words = (region.reshape(-1) * num_codes + grid.reshape(num_docs, -1)).astype(np.int32)
@@ -133,7 +133,7 @@ def code_corpus(images: ImageSet, grid: np.ndarray, num_codes: int, regions: Reg
     )
 
 
-def _regions(height: int, width: int, regions: Regions) -> tuple[np.ndarray, list[str]]:
+def cell_regions(height: int, width: int, regions: Regions) -> tuple[np.ndarray, list[str]]:
     """Region of each cell (h, w), and the regions' names in order."""
     rows, columns = np.indices((height, width))
     if regions == "codes":
