@@ -114,6 +114,14 @@ def test_gensim_variant_equals_gensim(lee, frequent, lee_topics, measure, ours):
     np.testing.assert_allclose(values, expected, rtol=0, atol=1e-9)
 
 
+def test_the_table_holds_the_npmi_of_every_pair(lee, frequent, lee_topics):
+    counts = cooccurrence(make_corpus(lee, frequent), 10)
+    table, topics = coherence.npmi_table(counts), counts.ids(lee_topics)
+    above = np.triu_indices(10, 1)
+    means = [table[np.ix_(words, words)][above].mean() for words in topics]
+    np.testing.assert_allclose(means, coherence.npmi(lee_topics, counts), rtol=0, atol=1e-6)
+
+
 def test_exact_counts_find_words_that_gensim_forgets(lee, frequent, lee_topics):
     exact, gensim = (cooccurrence(make_corpus(lee, frequent), 10, variant) for variant in ("exact", "gensim"))
     assert (exact.pair_counts >= gensim.pair_counts).all()

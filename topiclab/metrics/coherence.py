@@ -51,6 +51,13 @@ def umass(topics: Topics, counts: Cooccurrence) -> np.ndarray:
     return scores[:, lower, higher].mean(axis=1)
 
 
+def npmi_table(counts: Cooccurrence) -> np.ndarray:
+    """(V, V) float32: NPMI of every two words of the counts, nan with a word that no window holds."""
+    joint = counts.pair_counts / counts.num_windows
+    single = np.where(counts.word_counts > 0, counts.word_counts / counts.num_windows, np.nan)
+    return _pairwise_npmi(joint[None], single[None])[0].astype(np.float32)
+
+
 def _probabilities(topics: Topics, counts: Cooccurrence) -> tuple[np.ndarray, np.ndarray]:
     """Joint (K, T, T) and single (K, T) probabilities; nan where a word is absent."""
     if not topics or len(topics[0]) < 2:

@@ -1,0 +1,122 @@
+"""Code sets: whether words that share codes of a codebook are words that meet in documents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from topiclab.metrics.neighbourhoods import skewness
+
+CODE_WORDS = 10
+BANDS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Word pairs to average over: ids of the two words (P,), and weights (P,) that sum to 1."""
+
+    first: np.ndarray
+    second: np.ndarray
+    weights: np.ndarray
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A number, its mean where words are exchanged within their frequency band, and how far that is.
+
+    z: the difference in standard deviations over the exchanges; nan where there are no pairs.
+    """
+
+    value: float
+    null: float
+    z: float
+
+    @property
+    def gain(self) -> float:
+        return self.value - self.null
+
+
+def usage(codes: np.ndarray, num_codes: int) -> float:
+    """Share of the codes that some word has."""
+    return len(np.unique(codes)) / num_codes
+
+
+def distinct_sets(codes: np.ndarray) -> float:
+    """Different code sets as a share of the words: 1 where every word can be told from every other."""
+    return len(np.unique(np.sort(codes, axis=1), axis=0)) / len(codes)
+
+
+def code_skewness(codes: np.ndarray, num_codes: int) -> float:
+    """Skewness of the number of words per code; large where a few codes are near everything."""
+    return skewness(np.bincount(codes.ravel(), minlength=num_codes))
+
+
+def indicator(codes: np.ndarray, num_codes: int) -> sparse.csr_matrix:
+    """(V, N) of 0 and 1 from the K codes of every word (V, K)."""
+    num_words, expansion = codes.shape
+    places = np.arange(0, num_words * expansion + 1, expansion)
+    ones = np.ones(codes.size, np.int32)
+    return sparse.csr_matrix((ones, codes.ravel(), places), shape=(num_words, num_codes))
+
+
+def sharing_pairs(codes: np.ndarray, num_codes: int) -> Pairs:
+    """Every two words with a code in common, weighted by how many they have."""
+    has = indicator(codes, num_codes)
+    shared = sparse.triu(has @ has.T, k=1).tocoo()
+    return Pairs(shared.row, shared.col, shared.data / max(1, shared.data.sum()))
+
+
+def pairs_by_rank(codes: np.ndarray, num_codes: int) -> list[Pairs]:
+    """K lists: the pairs with one code in common, by its place among the codes of the farther word.
+
+    codes: (V, K), nearest first.
+    """
+    has = indicator(codes, num_codes)
+    shared = sparse.triu(has @ has.T, k=1).tocoo()
+    is_single = shared.data == 1
+    first, second = shared.row[is_single], shared.col[is_single]
+    is_same = codes[first][:, :, None] == codes[second][:, None, :]
+    ranks = np.maximum(is_same.any(axis=2).argmax(axis=1), is_same.any(axis=1).argmax(axis=1))
+    found = [np.flatnonzero(ranks == rank) for rank in range(codes.shape[1])]
+    return [Pairs(first[at], second[at], np.full(len(at), 1 / max(1, len(at)))) for at in found]
+
+
+def code_pairs(codes: np.ndarray, num_codes: int) -> Pairs:
+    """All pairs among up to CODE_WORDS words of each code, every code with two words weighing the same.
+
+    A code's words are first those that have it as nearest, then as second; in order of the vocabulary.
+    """
+    members: list[list[int]] = [[] for _ in range(num_codes)]
+    for column in codes.T.tolist():
+        for word, code in enumerate(column):
+            members[code].append(word)
+    several = [np.array(words[:CODE_WORDS]) for words in members if len(words) > 1]
+    above = [np.triu_indices(len(words), 1) for words in several]
+    firsts = [words[rows] for words, (rows, _) in zip(several, above, strict=True)]
+    seconds = [words[columns] for words, (_, columns) in zip(several, above, strict=True)]
+    weights = [np.full(len(rows), 1 / len(rows) / len(several)) for rows, _ in above]
+    nothing = np.array([], np.int64)
+    return Pairs(*(np.concatenate([nothing, *parts]) for parts in (firsts, seconds, weights)))
+
+
+def exchanges(word_counts: np.ndarray, num: int, rng: np.random.Generator) -> np.ndarray:
+    """(num, V) orders of the words that exchange them within BANDS bands of about equal frequency."""
+    order = np.argsort(word_counts, kind="stable")
+    bands = np.array_split(order, max(1, min(BANDS, len(order) // 5)))
+    found = np.empty((num, len(order)), np.int64)
+    for exchanged in found:
+        for band in bands:
+            exchanged[band] = rng.permutation(band)
+    return found
+
+
+def exchange_test(pairs: Pairs, npmi: np.ndarray, exchanged: np.ndarray) -> Tested:
+    """Mean NPMI (V, V) of the pairs, beside its values when words stand for others (num, V)."""
+    if not len(pairs.weights):
+        return Tested(np.nan, np.nan, np.nan)
+    value = float(pairs.weights @ npmi[pairs.first, pairs.second])
+    null = np.array([pairs.weights @ npmi[words[pairs.first], words[pairs.second]] for words in exchanged])
+    spread = null.std(ddof=1)
+    return Tested(value, float(null.mean()), float((value - null.mean()) / spread) if spread > 0 else np.nan)
