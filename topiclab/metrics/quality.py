@@ -27,4 +27,4 @@ def half_npmi(npmi: np.ndarray) -> float:
 
 def half_diversity(npmi: np.ndarray, topics: Sequence[Sequence[str]]) -> float:
     """Share of different words among those of the better half's topics, in (0, 1]."""
-    return topic_diversity([topics[place] for place in best_half(npmi).tolist()])
+    return topic_diversity([topics[int(place)] for place in best_half(npmi)])
