@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 NEIGHBOURS = 10
+TIE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Preservation:
 
 
 def cosines(rows: np.ndarray, columns: np.ndarray | None = None) -> np.ndarray:
-    """(V, W) cosine of the rows of (V, E) with those of (W, E), by default the same; 0 with a row of zeros."""
+    """(V, W) cosine of the rows of (V, E) with those of (W, E), or one another; 0 with a row of zeros."""
     unit = _unit(rows)
     return unit @ (unit if columns is None else _unit(columns)).T
 
@@ -31,14 +32,13 @@ def cosines(rows: np.ndarray, columns: np.ndarray | None = None) -> np.ndarray:
 def neighbour_ranks(similarities: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(V, V) int32: place of every item in the order of nearness to a row's own, which itself has 0.
 
-    Equally near items come in random order: items of one code are all equally near.
+    Items nearer or farther by less than TIE come in random order: those of one code are all equally near.
     """
     num = len(similarities)
-    distances = -similarities.astype(np.float32)
+    distances = TIE * rng.random((num, num), dtype=np.float32) - similarities
     np.fill_diagonal(distances, -np.inf)
-    order = np.lexsort((rng.random((num, num), dtype=np.float32), distances), axis=-1)
     ranks = np.empty((num, num), np.int32)
-    np.put_along_axis(ranks, order, np.arange(num, dtype=np.int32)[None], axis=1)
+    np.put_along_axis(ranks, distances.argsort(axis=1), np.arange(num, dtype=np.int32)[None], axis=1)
     return ranks
 
 
