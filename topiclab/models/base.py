@@ -280,8 +280,11 @@ class TopicModel(L.LightningModule):
         rows = datamodule.train_rows
         scores = self.rank_words(theta[rows], beta, datamodule.train_bow)
         beta = (beta / beta.sum(axis=1, keepdims=True)).astype(np.float32)
-        info = {"epochs": self.epochs_trained}
-        return TopicResult(theta, beta, datamodule.corpus.vocab, rank_words(scores), nll, info)
+        return TopicResult(theta, beta, datamodule.corpus.vocab, rank_words(scores), nll, self.facts())
+
+    def facts(self) -> dict[str, Any]:
+        """What the manifest of the run says of the fit."""
+        return {"epochs": self.epochs_trained}
 
     def rank_words(self, theta: np.ndarray, beta: np.ndarray, bow: sparse.csr_matrix) -> np.ndarray:
         """Scores (K, V) by which the words of a topic are ranked; theta and bow of the training documents."""

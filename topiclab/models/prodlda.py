@@ -47,7 +47,11 @@ class ProdLDA(LogisticNormalVAE):
         return beta
 
     def start_decoder(self, words: np.ndarray) -> None:
-        """Log-ratio of each cluster's words to the corpus; 1/V smoothing keeps rare words from winning."""
-        floor = 1 / self.num_words
-        ratio = np.log((words + floor) / (words.mean(axis=0) + floor))
-        self.decoder.weight.data.copy_(torch.from_numpy(ratio))
+        """The clusters' log-ratios to the corpus as weights."""
+        self.decoder.weight.data.copy_(torch.from_numpy(log_ratio(words)))
+
+
+def log_ratio(words: np.ndarray) -> np.ndarray:
+    """Log-ratio of each row's words (K, V) to their mean; 1/V smoothing keeps rare words from winning."""
+    floor = 1 / words.shape[1]
+    return np.log((words + floor) / (words.mean(axis=0) + floor))

@@ -90,17 +90,25 @@ class LogisticNormalVAE(TopicModel):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         posterior = self.encode(batch)
         theta = self.theta(posterior)
-        recon = self.objective(self, dropout(theta, self.theta_dropout, self.training), batch)
+        losses = self.reconstruction(dropout(theta, self.theta_dropout, self.training), batch)
         kl = gaussian_kl(*posterior, self.prior_mean, self.prior_logvar)
-        losses = {"recon": recon, "kl": kl.clamp(min=self.free_bits) if self.free_bits else kl}
+        losses["kl"] = kl.clamp(min=self.free_bits) if self.free_bits else kl
         if self.classifier is not None:
             losses["classification"] = labelled_cross_entropy(self.classify(theta), batch.labels)
         return losses
 
+    def reconstruction(self, theta: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Named losses (B,) of what the topics theta (B, K) say of the documents."""
+        return {"recon": self.objective(self, theta, batch)}
+
+    def fit_input(self, encoder: Encoder, datamodule: TopicDataModule) -> None:
+        """Set what the encoder knows of its input before it learns."""
+        if encoder.standardize is not None:
+            encoder.standardize.fit(torch.from_numpy(np.array(datamodule.train_embeddings)))
+
     def initialize(self, datamodule: TopicDataModule) -> None:
         if self.init == "random":
-            if self.encoder.standardize is not None:
-                self.encoder.standardize.fit(torch.from_numpy(np.array(datamodule.train_embeddings)))
+            self.fit_input(self.encoder, datamodule)
             return
         root = datamodule.cache_root if datamodule.embedding_key else None
         start = cached_arrays(root, "starts", self._start_key(datamodule), lambda: self._start(datamodule))
@@ -139,8 +147,7 @@ class LogisticNormalVAE(TopicModel):
         assignment = self.start_clusters(datamodule)
         torch.manual_seed(self.seed)
         encoder = self.make_encoder().to(self.device)
-        if encoder.standardize is not None:
-            encoder.standardize.fit(torch.from_numpy(np.array(datamodule.train_embeddings)))
+        self.fit_input(encoder, datamodule)
         encoder.set_logvar(self.init_logvar)
         teach_clusters(
             encoder,
