@@ -39,6 +39,11 @@ DOCUMENT_METRICS = (
 )
 SPLITS = ("train", "test")
 Measure = Callable[[], float | np.ndarray]
+IMAGE_METRICS = (  # see images.py
+    *("test/prior_ce", "test/prior_ce_shuffled", "test/prior_ce_unconditional"),
+    *("test/prior_gap", "test/prior_gap_se", "test/bits_per_code", "test/mse"),
+    *("codebook_usage", "codebook_perplexity", "sample_fidelity", "sample_purity"),
+)
 METRICS = (*TOPIC_METRICS, *(f"{split}/{name}" for split in SPLITS for name in DOCUMENT_METRICS))
 
 
@@ -77,7 +82,7 @@ def evaluate(
         rows = corpus.rows(split)
         for name, measure in _document_measures(result, corpus, rows, predictions).items():
             measures[f"{split}/{name}"] = measure
-    return _take({name: measures[name] for name in METRICS})
+    return take({name: measures[name] for name in METRICS})
 
 
 def _topic_measures(
@@ -233,7 +238,7 @@ def _topics(result: TopicResult, num: int) -> list[list[str]]:
     return [[result.vocab[word] for word in words] for words in _top_words(result, num)]
 
 
-def _take(measures: dict[str, Measure]) -> dict[str, dict[str, Any]]:
+def take(measures: dict[str, Measure]) -> dict[str, dict[str, Any]]:
     """Call every measure; an array holds one value a topic, and its mean is the metric."""
     metrics: dict[str, float] = {}
     reasons: dict[str, str] = {}
