@@ -20,6 +20,9 @@ FILES = sorted(
 MODELS = sorted(path.stem for path in (conf_dir() / "model").glob("[!_]*.yaml"))
 # what the fit gives a model besides its yaml
 GIVEN = {"num_topics", "num_words", "embedding_dim", "num_classes", "objective", "seed", "class_weight"}
+GIVEN_OF_IMAGES = {"grid_shape"}
+# a group `data` of images as the checks see it: without a vocabulary
+IMAGES = {"name": "digits", "source": "digits", "modality": "images", "split": {"val": 0.1, "test": 0.2}}
 
 
 def leaves(path: Path):
@@ -62,13 +65,14 @@ def test_every_option_has_the_name_it_is_chosen_by(path):
 def test_model_yaml_binds_to_its_constructor(model):
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
         given = OmegaConf.to_container(hydra.compose(f"model/{model}").model)
-    special = {key for key in given if key.startswith("_")} | {"name"}
+    special = {key for key in given if key.startswith("_")} | {"name", "modality"}
     assert given["_partial_"] is True
     assert given["_convert_"] == "all"
     parameters = constructor_parameters(get_class(given["_target_"]))
     assert given.keys() - special - parameters.keys() == set()
     required = {name for name, parameter in parameters.items() if parameter.default is parameter.empty}
-    assert required - given.keys() - GIVEN == set()
+    images = GIVEN_OF_IMAGES if given.get("modality") == "images" else set()
+    assert required - given.keys() - GIVEN == images
 
 
 @pytest.mark.parametrize("path", sorted((conf_dir() / "task").glob("*.yaml")), ids=lambda path: path.stem)
@@ -146,6 +150,11 @@ def test_line_that_cannot_be_composed_is_explained(overrides, told):
         ({"data.vocabulary.ngrams": [1]}, ["data.vocabulary.ngrams=[1] is refused: give a pair"]),
         ({"data.path": "nowhere.csv"}, ["data.path=nowhere.csv: nothing there"]),
         ({"data.split.val": 0.5, "data.split.test": 0.5}, ["data.split.val=0.5", "leave no documents"]),
+        ({"data.split.val": None}, ["null keeps the makers' division, which data=lee has not"]),
+        ({"data.modality": "images"}, ["model=theta reads texts", "holds images; use model=tvqvae_image"]),
+        ({"model.modality": "images"}, ["model=theta reads images", "add data=digits"]),
+        ({"data": IMAGES, "embed_text": "bow", "mode.name": "supervised"}, ["holds images"]),
+        ({"data": IMAGES, "task.name": "teach", "teacher.name": "encoder"}, ["task=teach reads texts"]),
         ({"mode.name": "supervised"}, ["mode=supervised needs labels", "data=20newsgroups"]),
         (
             {"mode.name": "supervised", "data.name": "x", "data.label_column": None},

@@ -9,15 +9,14 @@ import pytest
 import torch
 from scipy import sparse
 from sklearn.metrics import normalized_mutual_info_score
+from small_cells import MODELS
 
-from topiclab.config import conf_dir
 from topiclab.data.batch import tensors_of
 from topiclab.models.base import TopicModel
 from topiclab.models.training import train
 from topiclab.tasks.fit import make_model
 from topiclab.teach.soft_labels import soft_labels
 
-MODELS = sorted(path.stem for path in (conf_dir() / "model").glob("[!_]*.yaml"))
 GRADIENT_MODELS = ["theta", "prodlda", "fastopic", "ecrtm", "nstm"]
 TAUGHT = [
     ["model=theta", "objective=dsl", "teacher=neighbours"],

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from topiclab.result import TopicResult
 from topiclab.run import read_result, run_cell
 from topiclab.tasks.fit import build_model, fit_corpus
 from topiclab.teach.states import TeacherStates
+
+if TYPE_CHECKING:
+    from topiclab.api_images import ImageTopics
 
 
 @dataclass(frozen=True)
@@ -105,13 +108,15 @@ def fit(
     cfg["data"]["fingerprint"] = corpus.fingerprint
     folder = Path(tempfile.mkdtemp(prefix="topiclab-") if folder is None else folder)
     run_cell(cfg, folder, partial(fit_corpus, corpus=corpus))
-    return load(folder)
+    topics = load(folder)
+    assert isinstance(topics, FittedTopics)
+    return topics
 
 
-def load(folder: str | Path, device: str = "auto") -> FittedTopics:
+def load(folder: str | Path, device: str = "auto") -> FittedTopics | ImageTopics:
     """A finished run from its folder; ValueError when something in it is missing or damaged.
 
-    device: where the embedder runs for unseen texts, whatever the run was fitted on.
+    device: where the embedder of unseen texts runs, or a model of images, whatever the run was fitted on.
     """
     folder = Path(folder)
     if not (folder / "result.json").is_file():
@@ -124,6 +129,10 @@ def load(folder: str | Path, device: str = "auto") -> FittedTopics:
     cfg = result["config"]
     if cfg["task"]["name"] != "fit":
         raise ValueError(f"{folder} holds a run of task={cfg['task']['name']}; give the folder of a task=fit")
+    if cfg["data"].get("modality") == "images":
+        from topiclab.api_images import load_image_run
+
+        return load_image_run(folder, result, device)
     facts = load_facts(folder)
     topics = TopicResult.load(folder / "topics.npz")
     is_supervised = cfg["mode"]["name"] == "supervised"

@@ -14,6 +14,8 @@ EXTRAS = {
     "topiclab.models.gibbs": ("tomotopy", "gibbs"),
     "topiclab.models.bertopic": ("bertopic", "bertopic"),
 }
+# Sources that may come divided into train, val and test by their makers.
+DIVIDED = ("cifar10", "celeba", "images")
 
 
 def validate(cfg: Mapping[str, Any]) -> list[str]:
@@ -21,6 +23,7 @@ def validate(cfg: Mapping[str, Any]) -> list[str]:
     if faults := refused_values(cfg):
         return faults  # the checks below rely on types
     checks = (
+        _check_modality,
         _check_data,
         _check_mode,
         _check_embedder,
@@ -32,12 +35,42 @@ def validate(cfg: Mapping[str, Any]) -> list[str]:
     return [fault for check in checks for fault in check(cfg)]
 
 
+def _check_modality(cfg: Mapping[str, Any]) -> Iterator[str]:
+    """Data and model must be of one kind, and images need nothing that reads text."""
+    data, model, task = cfg["data"], cfg["model"], cfg["task"]["name"]
+    has_images, reads_images = (node.get("modality") == "images" for node in (data, model))
+    if task == "fit" and reads_images and not has_images:
+        yield f"model={model['name']} reads images, but data={data['name']} holds texts; add data=digits"
+    if not has_images:
+        return
+    if task == "fit" and not reads_images:
+        yield (
+            f"model={model['name']} reads texts, but data={data['name']} holds images; "
+            "use model=tvqvae_image, or a corpus such as data=lee"
+        )
+    elif task not in ("fit", "predict"):
+        yield f"task={task} reads texts, but data={data['name']} holds images; use task=fit"
+    if (expansion := model.get("expansion", 1)) > 1 and reads_images:
+        yield (
+            f"model.expansion={expansion}: a prior draws one code for each cell of an image, and cannot draw "
+            "a set of them; use model.expansion=1"
+        )
+    for key, without in (("teacher", "none"), ("input", "embedder"), ("embed_text", "raw")):
+        chosen = cfg[key]["name"] if isinstance(cfg[key], Mapping) else cfg[key]
+        if chosen != without:
+            yield f"{key}={chosen} reads texts, but data={data['name']} holds images; use {key}={without}"
+    if adapt := cfg["mode"]["adapt"]:
+        yield f"mode.adapt={adapt} tunes an embedder of texts, but data={data['name']} holds images"
+
+
 def _check_data(cfg: Mapping[str, Any]) -> Iterator[str]:
     data, mode = cfg["data"], cfg["mode"]["name"]
     path, split = data.get("path"), data.get("split", {})
     if path and not Path(path).expanduser().exists():
         yield f"data.path={path}: nothing there, seen from {Path.cwd()}; give an existing file"
-    if sum(split.values()) >= 1:
+    if None in split.values() and data["source"] not in DIVIDED:
+        yield f"data.split: null keeps the makers' division, which data={data['name']} has not; give 0.1"
+    if sum(share or 0 for share in split.values()) >= 1:
         shares = " and ".join(f"data.split.{name}={share}" for name, share in split.items())
         yield f"{shares} leave no documents to train on; lower one"
     if mode == "supervised" and data["name"] == "lee":
@@ -63,16 +96,21 @@ def _check_embedder(cfg: Mapping[str, Any]) -> Iterator[str]:
             f"teacher.words={teacher['words']} reads words, which embedder=precomputed cannot; "
             "use teacher.words=centroid, or another embedder"
         )
-    if cfg["embed_text"] == "raw":
+    if cfg["embed_text"] == "raw" or cfg["data"].get("modality") == "images":
         return
     if embedder == "precomputed":
         yield "embed_text=bow: embedder=precomputed reads no text; use embed_text=raw, or another embedder"
-    if (shortest := cfg["data"]["vocabulary"]["ngrams"][0]) > 1:
+    vocabulary = cfg["data"].get("vocabulary")
+    if vocabulary and (shortest := vocabulary["ngrams"][0]) > 1:
         yield f"embed_text=bow reads single words, but data.vocabulary.ngrams starts at {shortest}; use 1"
 
 
 def _check_reference(cfg: Mapping[str, Any]) -> Iterator[str]:
     reference = cfg["reference"]
+    if not isinstance(reference, Mapping):  # of task=predict: an image, or a folder of them
+        if reference and not Path(reference).expanduser().exists():
+            yield f"reference={reference}: nothing there, seen from {Path.cwd()}; give an image or a folder"
+        return
     for name in ("path", "words"):
         if (given := reference[name]) and not Path(given).expanduser().exists():
             yield f"reference.{name}={given}: nothing there, seen from {Path.cwd()}; give what exists"

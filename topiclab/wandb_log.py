@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,6 +100,15 @@ def log_results(
     for name, value in evaluation["metrics"].items():
         if value is not None and math.isfinite(value):
             run.summary[name if "/" in name else f"topics/{name}"] = value
+
+
+def log_pictures(logger: WandbLogger | None, paths: Sequence[Path]) -> None:
+    """PNG files as pictures/<name>; nothing without a logger."""
+    if logger is None:
+        return
+    import wandb
+
+    logger.experiment.log({f"pictures/{path.stem}": wandb.Image(str(path)) for path in paths})
 
 
 def topic_rows(result: TopicResult, evaluation: Mapping[str, Any]) -> list[list[Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,9 @@ MODEL, EMBEDDER, FACTS, ADAPTER = "model.safetensors", "embedder.safetensors", "
 def save_bundle(folder: Path, model: Estimator, embeddings: Embeddings, corpus: Corpus) -> None:
     """Write the model's arrays, those of an embedder that was fitted or tuned, and the
     vocabulary."""
-    save_file(_contiguous(model.state()), folder / MODEL)
+    save_arrays(folder / MODEL, model.state())
     if is_fitted(embeddings.embedder):
-        save_file(_contiguous(embeddings.embedder.state()), folder / EMBEDDER)
+        save_arrays(folder / EMBEDDER, embeddings.embedder.state())
     if adapter := getattr(embeddings.embedder, "adapter", None):
         shutil.copytree(adapter, folder / ADAPTER, dirs_exist_ok=True)
     facts = {
@@ -57,5 +58,6 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(f"{path} cannot be read ({error}); remove {path.parent} and fit again") from error
 
 
-def _contiguous(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """A safetensors file of the arrays by name."""
+    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)

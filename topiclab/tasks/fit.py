@@ -39,6 +39,10 @@ log = logging.getLogger(__name__)
 
 def fit(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Corpus -> embeddings -> model -> metrics -> files of the run folder; what result.json says of them."""
+    if cfg["data"].get("modality") == "images":
+        from topiclab.tasks.fit_images import fit_images  # which imports from here
+
+        return fit_images(cfg, folder)
     return fit_corpus(cfg, folder, load_corpus(cfg["data"], cfg["paths"]["data"]))
 
 
@@ -166,8 +170,9 @@ def make_model(cfg: Mapping[str, Any], datamodule: TopicDataModule) -> Estimator
 
 
 def build_model(cfg: Mapping[str, Any], sizes: Mapping[str, int]) -> Estimator:
-    """The unfitted estimator of a configuration; sizes: num_words, embedding_dim, num_classes."""
-    node = {name: value for name, value in cfg["model"].items() if name != "name"}
+    """The unfitted estimator of a configuration; sizes: num_words, embedding_dim, num_classes, and of a model
+    of images grid_shape."""
+    node = {name: value for name, value in cfg["model"].items() if name not in ("name", "modality")}
     objective = instantiate({name: value for name, value in cfg["objective"].items() if name != "name"})
     if cfg["trainer"]["max_epochs"] is not None:
         node |= {"min_steps": 0} if "min_steps" in node else {}

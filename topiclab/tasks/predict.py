@@ -10,15 +10,27 @@ from typing import Any
 
 import numpy as np
 
-from topiclab.api import load
+from topiclab.api import FittedTopics, load
 from topiclab.data.sources import load_texts
 
 log = logging.getLogger(__name__)
 
 
 def predict(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Write theta.npy (D, K) and topics.csv (id, main topic, its share and words, predicted label)."""
+    """Write theta.npy (D, K) and topics.csv (id, main topic, its share and words, predicted label).
+
+    Of a run on images see `predict_images`.  Raises ValueError for a reference image beside a run on texts.
+    """
     fitted = load(Path(cfg["run"]).expanduser(), cfg["trainer"]["device"])
+    if not isinstance(fitted, FittedTopics):
+        from topiclab.tasks.predict_images import predict_images
+
+        return predict_images(cfg, folder, fitted)
+    if cfg["reference"]:
+        raise ValueError(
+            f"reference={cfg['reference']} is for a run on images, but run={cfg['run']} is of texts; "
+            "name documents with data="
+        )
     ids, texts = load_texts(cfg["data"], cfg["paths"]["data"])
     embeddings = fitted.embed(texts)
     theta = fitted.transform(texts, embeddings)
