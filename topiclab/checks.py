@@ -100,8 +100,7 @@ def _check_embedder(cfg: Mapping[str, Any]) -> Iterator[str]:
         return
     if embedder == "precomputed":
         yield "embed_text=bow: embedder=precomputed reads no text; use embed_text=raw, or another embedder"
-    vocabulary = cfg["data"].get("vocabulary")
-    if vocabulary and (shortest := vocabulary["ngrams"][0]) > 1:
+    if (shortest := cfg["data"]["vocabulary"]["ngrams"][0]) > 1:
         yield f"embed_text=bow reads single words, but data.vocabulary.ngrams starts at {shortest}; use 1"
 
 

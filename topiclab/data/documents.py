@@ -60,7 +60,7 @@ def build_corpus(documents: Iterable[Document], data: Mapping[str, Any]) -> Corp
         )
     vocab, tokens = fit_vocabulary(texts, data["vocabulary"])
     bow = count_tokens(tokens, vocab, data["vocabulary"])
-    labels, label_names = _labels([document.label for document in kept])
+    labels, label_names = index_labels([document.label for document in kept])
     info["without_known_words"] = int((np.diff(bow.indptr) == 0).sum())
     return Corpus(
         name=data["name"],
@@ -167,7 +167,7 @@ def _sample(documents: Iterable[Document], size: int | None, seed: int) -> list[
     return [document for _, _, document in sorted(heapq.nsmallest(size, ranked), key=lambda item: item[1])]
 
 
-def _labels(values: list[Any]) -> tuple[np.ndarray | None, tuple[str, ...]]:
+def index_labels(values: list[Any]) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Label ids (D,) int64, -1 where missing, and the sorted names; numbers sort as numbers."""
     names = [_label_name(value) for value in values]
     present = {name for name in names if name is not None}

@@ -14,7 +14,9 @@ import numpy as np
 from scipy import sparse
 
 from topiclab.data.corpus import SPLITS, Corpus, known_words
-from topiclab.data.image_sources import RawImages, image_digests, read_source
+from topiclab.data.image_files import Reading, decode
+from topiclab.data.image_sources import read_source
+from topiclab.data.raw_images import RawImages, image_digests
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +96,19 @@ def load_images(
         info={**raw.info, "duplicates": len(rows) - len(np.unique(digests, axis=0))},
         digests=digests,
     )
+
+
+def read_image(path: str | Path, shape: tuple[int, int, int], crop: int | None = None) -> np.ndarray:
+    """One picture as a model of images of this shape reads it: (C, H, W) uint8.
+
+    It becomes grey or colour by C, is cut to the square of side `crop` in the middle (data.crop), then about
+    its middle to the proportion of H and W, and resized.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such picture")
+    channels, height, width = shape
+    return decode(path.read_bytes(), str(path), Reading(channels, crop, (height, width)))[0]
 
 
 def code_corpus(images: ImageSet, grid: np.ndarray, num_codes: int, regions: Regions) -> Corpus:
