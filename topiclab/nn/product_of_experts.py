@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from topiclab.data.batch import Nonzeros
 from topiclab.nn.likelihood import linear_softmax_nll, tempered_nll
@@ -53,10 +54,10 @@ class ProductOfExperts(nn.Module):
             return tempered_nll(self(theta), targets, temperature)
         if len(theta) >= 2 * len(self.weight):
             return self._normed_nll(theta, (targets, None, None), temperature)
-        fixed = (targets, self.eps, temperature)
-        nll, mean, var = _SmallBatchNLL.apply(theta, self.weight, self.bias, *fixed)  # type: ignore[misc]
-        self.update_running(mean, var, len(theta))
-        return nll
+        # a few passes over B x V cost less here than the statistics' products of K x K and K x V
+        running = self.running_mean, self.running_var
+        normed = F.batch_norm(theta @ self.weight, *running, None, self.bias, True, self.momentum, self.eps)
+        return _SoftNLL.apply(normed, targets, temperature)  # type: ignore[return-value]
 
     def _normed_nll(self, theta: Tensor, targets: tuple[Tensor, Any, Any], temperature: float) -> Tensor:
         fixed = (*targets, self.eps, temperature)
@@ -132,35 +133,21 @@ class _BatchNormedNLL(torch.autograd.Function):
         return (grad_centred - grad_centred.mean(dim=0), grad_weight, grad_bias, *(None,) * 5)
 
 
-class _SmallBatchNLL(torch.autograd.Function):
-    """The same for targets (B, V) when B is small beside K: normalises the (B, V) product itself, because
-    then a few passes over it cost less than the statistics' products of K x K and K x V.
+class _SoftNLL(torch.autograd.Function):
+    """Cross-entropy of targets (B, V) with softmax(logits / temperature), no peak subtracted: the forward pass
+    leaves the gradient of the logits but for a row factor.
     """
 
     @staticmethod
-    def forward(ctx: Any, theta, weight, bias, targets, eps, temperature):  # type: ignore[override]
-        mean_theta = theta.mean(dim=0)
-        centred = theta - mean_theta
-        product = centred @ weight
-        var = torch.linalg.vecdot(product, product, dim=0) / len(theta)
-        scale = (var + eps).rsqrt() / temperature
-        logits = torch.addcmul(bias / temperature, product, scale)
+    def forward(ctx: Any, logits, targets, temperature):  # type: ignore[override]
         mass, said = targets.sum(dim=1), torch.linalg.vecdot(targets, logits)
-        total = logits.exp_().sum(dim=1)
-        residual = logits.mul_((mass / total).unsqueeze(1)).sub_(targets)
+        residual = (logits * (1 / temperature)).exp_()
+        total = residual.sum(dim=1)
         ctx.temperature = temperature
-        ctx.save_for_backward(centred, weight, product, scale, residual)
-        mean = mean_theta @ weight
-        ctx.mark_non_differentiable(mean, var)
-        return mass * total.log() - said, mean, var
+        ctx.save_for_backward(residual.mul_((mass / total).unsqueeze(1)).sub_(targets))
+        return mass * total.log() - said / temperature
 
     @staticmethod
-    def backward(ctx: Any, grad, _mean, _var):  # type: ignore[override]
-        centred, weight, product, scale, residual = ctx.saved_tensors
-        grad_logits = residual * grad.unsqueeze(1)
-        grad_bias = grad_logits.sum(dim=0) / ctx.temperature
-        along = torch.linalg.vecdot(grad_logits, product, dim=0)
-        through_var = along * scale.pow(3) * (-(ctx.temperature**2) / len(centred))
-        grad_product = grad_logits.mul_(scale).addcmul_(product, through_var)
-        grad_centred = grad_product @ weight.T
-        return grad_centred - grad_centred.mean(dim=0), centred.T @ grad_product, grad_bias, None, None, None
+    def backward(ctx: Any, grad):  # type: ignore[override]
+        (residual,) = ctx.saved_tensors
+        return residual * (grad / ctx.temperature).unsqueeze(1), None, None
