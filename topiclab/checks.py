@@ -27,6 +27,7 @@ def validate(cfg: Mapping[str, Any]) -> list[str]:
         _check_data,
         _check_mode,
         _check_embedder,
+        _check_codes,
         _check_reference,
         _check_task,
         _check_objective,
@@ -43,12 +44,12 @@ def _check_modality(cfg: Mapping[str, Any]) -> Iterator[str]:
         yield f"model={model['name']} reads images, but data={data['name']} holds texts; add data=digits"
     if not has_images:
         return
-    if task == "fit" and not reads_images:
+    if task in ("fit", "tvq_crossmodal") and not reads_images:
         yield (
             f"model={model['name']} reads texts, but data={data['name']} holds images; "
             "use model=tvqvae_image, or a corpus such as data=lee"
         )
-    elif task not in ("fit", "predict"):
+    elif task not in ("fit", "predict", "tvq_crossmodal"):
         yield f"task={task} reads texts, but data={data['name']} holds images; use task=fit"
     if (expansion := model.get("expansion", 1)) > 1 and reads_images:
         yield (
@@ -102,6 +103,35 @@ def _check_embedder(cfg: Mapping[str, Any]) -> Iterator[str]:
         yield "embed_text=bow: embedder=precomputed reads no text; use embed_text=raw, or another embedder"
     if (shortest := cfg["data"]["vocabulary"]["ngrams"][0]) > 1:
         yield f"embed_text=bow reads single words, but data.vocabulary.ngrams starts at {shortest}; use 1"
+
+
+def _check_codes(cfg: Mapping[str, Any]) -> Iterator[str]:
+    """What models of words as codes ask for, and what those without codes cannot read."""
+    model, embedder = cfg["model"], cfg["embedder"]["name"]
+    reads = model.get("encoder", {}).get("reads")
+    has_codes = "codebook" in model
+    if reads == "codes" and not has_codes:
+        yield f"model.encoder.reads=codes: model={model['name']} has no codes; use embeddings, bow or both"
+    if not has_codes or model.get("modality") == "images":
+        return
+    if reads == "bow":
+        yield f"model.encoder.reads=bow: model={model['name']} reads words as their codes; use reads=codes"
+    if model["expansion"] > model["num_codes"]:
+        yield (
+            f"model.expansion={model['expansion']} codes a word, but model.num_codes={model['num_codes']}; "
+            "lower model.expansion"
+        )
+    if cfg["num_topics"] == 1:
+        yield (
+            f"num_topics=1: model={model['name']} compares topics with one another, word by word; ask for at "
+            "least 2"
+        )
+    if cfg["task"]["name"] == "fit" and (embedder == "precomputed" or cfg["input"] == "teacher"):
+        chosen = "input=teacher" if cfg["input"] == "teacher" else "embedder=precomputed"
+        yield (
+            f"model={model['name']} quantises vectors of words, which {chosen} has not; use input=embedder "
+            "with an embedder that reads words, e.g. embedder=lsa"
+        )
 
 
 def _check_reference(cfg: Mapping[str, Any]) -> Iterator[str]:
