@@ -38,7 +38,7 @@ def document_coordinates(theta: np.ndarray, seed: int = 0) -> tuple[np.ndarray, 
 
 def draw_document_map(folder: Path, result: TopicResult, rows: np.ndarray, coordinates: np.ndarray) -> Path:
     """Write document_map.png: a dot per document in its main topic's colour, the largest topics named."""
-    figure, axes = _axes((9, 7))
+    figure, axes = new_axes((9, 7))
     topics = result.theta[rows].argmax(axis=1)
     axes.scatter(*coordinates.T, c=topics % 20, cmap="tab20", vmin=-0.5, vmax=19.5, s=8, linewidths=0)
     words = result.topic_words(3)
@@ -50,7 +50,7 @@ def draw_document_map(folder: Path, result: TopicResult, rows: np.ndarray, coord
     axes.set(
         xticks=[], yticks=[], title=f"{len(rows)} of {len(result.theta)} documents, t-SNE of their topics"
     )
-    return _save(figure, folder / "document_map.png")
+    return save_figure(figure, folder / "document_map.png")
 
 
 def draw_training(folder: Path) -> Path | None:
@@ -59,7 +59,7 @@ def draw_training(folder: Path) -> Path | None:
     history = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     if not history:
         return None
-    figure, axes = _axes((8, 4.5))
+    figure, axes = new_axes((8, 4.5))
     names = list(dict.fromkeys(name for epoch in history for name in epoch if "/" in name))
     losses = list(dict.fromkeys(name.split("/")[1] for name in names))
     for name in names:
@@ -69,7 +69,7 @@ def draw_training(folder: Path) -> Path | None:
         axes.plot(*zip(*points, strict=True), label=name, color=f"C{losses.index(loss)}", linestyle=line)
     axes.set(xlabel="epoch", ylabel="nats per document")
     axes.legend(frameon=False, fontsize=8)
-    return _save(figure, folder / "training.png")
+    return save_figure(figure, folder / "training.png")
 
 
 def draw_run(folder: Path) -> list[Path]:
@@ -80,14 +80,14 @@ def draw_run(folder: Path) -> list[Path]:
     return [document_map, *([training] if training else [])]
 
 
-def _axes(inches: tuple[float, float]) -> tuple[Figure, Axes]:
-    """A figure and its axes, without pyplot and its global state."""
+def new_axes(inches: tuple[float, float]) -> tuple[Figure, Axes]:
+    """A figure of this size and its axes, without pyplot and its global state."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=inches, layout="constrained")
     return figure, figure.subplots()
 
 
-def _save(figure: Figure, path: Path) -> Path:
+def save_figure(figure: Figure, path: Path) -> Path:
     figure.savefig(path, dpi=150)
     return path
