@@ -14,7 +14,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from topiclab.config import compose
-from topiclab.metrics.evaluate import METRICS
+from topiclab.metrics.evaluate import IMAGE_METRICS, METRICS
 from topiclab.report.__main__ import parser_of_arguments
 from topiclab.report.plan import planned_cells, read_table
 
@@ -92,7 +92,7 @@ def test_group_table_is_conf() -> None:
 
 
 def test_every_metric_is_named() -> None:
-    for metric in METRICS:
+    for metric in (*METRICS, *IMAGE_METRICS):
         assert f"`{metric.split('/')[-1]}`" in README, metric
 
 

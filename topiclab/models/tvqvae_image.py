@@ -1,0 +1,237 @@
+"""TVQ-VAE for images (Yoo & Choi, AAAI 2024): topics over visual words, from which code grids are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from topiclab.data.batch import Batch
+from topiclab.data.datamodule import TopicDataModule
+from topiclab.data.images import cell_regions
+from topiclab.models.encoder import Encoder
+from topiclab.models.grid_encoder import GridEncoder
+from topiclab.models.prodlda import ProdLDA
+from topiclab.models.warmstart import start_clusters
+from topiclab.nn.code_prior import CodePrior
+from topiclab.nn.code_transformer import CodeTransformer
+from topiclab.nn.pixelcnn import GatedPixelCNN
+
+PRIOR_BATCH = 256  # grids at a time outside training: logits are (B, N, h, w)
+START_SIZE = 1024  # components of a grid's code vectors that clusters are found in
+
+
+class TVQVAEImage(ProdLDA):
+    """An image is P = h * w codes; theta draws its bag as in ProdLDA, and its grid cell by cell:
+
+    p(grid | theta) = prod_i p(c_i | c_<i, t),  t_r = sum_k theta_k sum_n beta_krn rho_n for region r,
+    with the decoder's weight beta (K, R * N), the codebook rho (N, d) of a finished autoencoder, and an
+    autoregressive prior that sees in each cell the topic vector of its region.
+
+    Batches carry the grids as embeddings (B, P) float32 (see GridEncoder), and the words of the corpus are
+    region * N + code. All losses are nats per image: the prior's is a sum over cells. As published its mean
+    over cells is added to the bag's, which is prior_weight=1/P.
+
+    grid_shape: (h, w).  regions: what a word is, see `code_corpus`.
+    codebook: options of the autoencoder; read here is code_dim (d).
+    inference: the encoder reads the `grid` or the `bag`.
+    prior: kind `pixelcnn`, `transformer`, or `none`: each cell alone from the topics' words of its region.
+    is_theta_taught: the prior's gradient reaches the encoder; published False for the PixelCNN.
+    condition_dropout: share of the images whose topic vector the prior does not see while training, so that
+    it also draws without topics.
+    topic_norm: topic vectors are standardised over their d components, so that a single topic, which is
+    rarer and longer than any mixture, stays within what the prior has seen.
+    sample: temperature and top_k of drawing.
+    """
+
+    rho: Tensor
+    regions: Tensor
+
+    def __init__(
+        self,
+        *,
+        grid_shape: tuple[int, int],
+        num_codes: int,
+        expansion: int,
+        regions: str,
+        codebook: Mapping[str, Any],
+        inference: str,
+        prior: Mapping[str, Any],
+        bag_weight: float,
+        prior_weight: float,
+        is_theta_taught: bool,
+        condition_dropout: float,
+        topic_norm: bool,
+        sample: Mapping[str, Any],
+        encoder: Mapping[str, Any],
+        **vae: Any,
+    ) -> None:
+        if expansion != 1:
+            raise ValueError(
+                f"model.expansion={expansion}, but an autoregressive prior draws one code a cell; use "
+                "model.expansion=1"
+            )
+        self.grid_shape, self.num_codes = grid_shape, num_codes
+        self.region_kind, self.inference = regions, inference
+        super().__init__(encoder={"reads": "bow", **encoder}, **vae)
+        cells = torch.from_numpy(cell_regions(*grid_shape, regions)[0]).flatten()  # type: ignore[arg-type]
+        self.register_buffer("regions", cells, persistent=False)
+        self.num_regions = self.num_words // num_codes
+        self.register_buffer("rho", torch.zeros(num_codes, codebook["code_dim"]))
+        self.prior = make_prior(prior, num_codes, codebook["code_dim"], len(cells))
+        self.bag_weight, self.prior_weight = bag_weight, prior_weight
+        self.is_theta_taught = is_theta_taught
+        self.condition_dropout = condition_dropout
+        self.topic_norm = topic_norm
+        self.drawing = {name: sample[name] for name in ("temperature", "top_k")}
+
+    def make_encoder(self) -> Encoder:
+        if self.inference == "bag":
+            return super().make_encoder()
+        cells = self.grid_shape[0] * self.grid_shape[1]
+        return GridEncoder(num_cells=cells, num_codes=self.num_codes, **self.encoder_options)
+
+    # Topics as vectors, and the prior that they condition.
+
+    def topic_vectors(self, theta: Tensor) -> Tensor:
+        """theta (B, K) -> the topic vector of each region (B, R, d)."""
+        with torch.autocast(theta.device.type, enabled=False):
+            topics = self.decoder.weight.unflatten(1, (self.num_regions, self.num_codes)) @ self.rho
+            vectors = (theta.float() @ topics.flatten(1)).unflatten(1, topics.shape[1:])
+            return F.layer_norm(vectors, vectors.shape[2:]) if self.topic_norm else vectors
+
+    def condition(self, theta: Tensor) -> Tensor:
+        """What the prior sees of theta (B, K): one vector (B, d), or one a cell (B, d, h, w)."""
+        vectors = self.topic_vectors(theta)
+        if self.num_regions == 1:
+            return vectors[:, 0]
+        return vectors[:, self.regions].transpose(1, 2).unflatten(2, self.grid_shape)
+
+    def cell_logits(self, theta: Tensor) -> Tensor:
+        """Code logits of each cell on its own (B, N, h, w), from the topics' words of its region."""
+        words = self.decode(theta).unflatten(1, (self.num_regions, self.num_codes))
+        return words[:, self.regions].transpose(1, 2).unflatten(2, self.grid_shape)
+
+    def grid_nll(self, grid: Tensor, condition: Tensor | None) -> Tensor:
+        """Nats (B,) of the code grids (B, P) under the prior."""
+        assert self.prior is not None
+        return self.prior.nll(grid.long().unflatten(1, self.grid_shape), condition)
+
+    def reconstruction(self, theta: Tensor, batch: Batch) -> dict[str, Tensor]:
+        losses = {"recon": self.bag_weight * self.objective(self, theta, batch)}
+        if self.prior is not None and self.prior_weight:
+            losses["prior"] = self.prior_weight * self.prior_loss(theta, batch)
+        return losses
+
+    def prior_loss(self, theta: Tensor, batch: Batch) -> Tensor:
+        """Nats (B,) of the batch's grids, of some without their topics while training."""
+        assert batch.embeddings is not None
+        condition = self.condition(theta if self.is_theta_taught else theta.detach())
+        if not self.training:
+            parts = zip(batch.embeddings.split(PRIOR_BATCH), condition.split(PRIOR_BATCH), strict=True)
+            return torch.cat([self.grid_nll(*part) for part in parts])
+        if self.condition_dropout:
+            is_seen = torch.rand(len(theta), device=theta.device) >= self.condition_dropout
+            condition = condition * is_seen.view(-1, *[1] * (condition.ndim - 1))
+        return self.grid_nll(batch.embeddings, condition)
+
+    # Start.
+
+    def initialize(self, datamodule: TopicDataModule) -> None:
+        self.rho.copy_(torch.from_numpy(datamodule.embedded_words()[: self.num_codes]))
+        super().initialize(datamodule)
+
+    def start_clusters(self, datamodule: TopicDataModule) -> np.ndarray:
+        """Clusters of the grids as code vectors, for the numbers of the codes mean nothing."""
+        if self.init != "kmeans":
+            return super().start_clusters(datamodule)
+        assert datamodule.embeddings is not None
+        vectors = leading_components(self.rho.cpu().numpy(), START_SIZE // len(self.regions))
+        grids = np.asarray(datamodule.embeddings, np.int64)
+        pictures = vectors[grids].reshape(len(grids), -1)
+        pictures -= pictures[datamodule.train_rows].mean(axis=0)
+        drawn = TopicDataModule(datamodule.corpus, pictures)
+        return start_clusters(drawn, self.init, self.init_neighbours, self.num_topics, self.seed)
+
+    # What a fitted model draws.
+
+    @property
+    def draws_without_topics(self) -> bool:
+        return self.prior is None or self.condition_dropout > 0
+
+    @torch.no_grad()
+    def draw(
+        self, theta: np.ndarray | None, num: int, seed: int = 0, temperature: float | None = None
+    ) -> np.ndarray:
+        """Code grids (num, h, w) int64: one for each row of theta (num, K), or without topics."""
+        self.eval()
+        generator = torch.Generator(self.device).manual_seed(seed)
+        options = {**self.drawing} | ({} if temperature is None else {"temperature": temperature})
+        given = None if theta is None else torch.from_numpy(np.array(theta, np.float32)).to(self.device)
+        if self.prior is None:
+            return self._draw_cells(given, num, generator, options)
+        condition = None if given is None else self.condition(given)
+        grids = self.prior.sample(condition, self.grid_shape, num=num, generator=generator, **options)
+        return grids.cpu().numpy()
+
+    def _draw_cells(
+        self, theta: Tensor | None, num: int, generator: torch.Generator, options: Mapping[str, Any]
+    ) -> np.ndarray:
+        """Every cell on its own; without topics from even ones."""
+        if theta is None:
+            theta = torch.full((num, self.num_topics), 1 / self.num_topics, device=self.device)
+        logits = self.cell_logits(theta).flatten(2).transpose(1, 2) / options["temperature"]
+        if options["top_k"] is not None:
+            least = logits.topk(min(options["top_k"], self.num_codes)).values[..., -1:]
+            logits = logits.masked_fill(logits < least, -torch.inf)
+        codes = torch.multinomial(logits.flatten(0, 1).softmax(dim=1), 1, generator=generator)
+        return codes.view(num, *self.grid_shape).cpu().numpy()
+
+    @torch.no_grad()
+    def image_nll(self, grids: np.ndarray, theta: np.ndarray | None) -> np.ndarray:
+        """Nats (B,) of code grids (B, h, w) given theta (B, K), or without topics."""
+        self.eval()
+        nats = [np.empty(0)]
+        for start in range(0, len(grids), PRIOR_BATCH):
+            part = slice(start, start + PRIOR_BATCH)
+            grid = torch.from_numpy(grids[part].astype(np.int64)).to(self.device).flatten(1)
+            given = None if theta is None else torch.from_numpy(theta[part]).to(self.device)
+            nats.append(self._nll(grid, given).cpu().double().numpy())
+        return np.concatenate(nats)
+
+    def _nll(self, grid: Tensor, theta: Tensor | None) -> Tensor:
+        if self.prior is not None:
+            return self.grid_nll(grid, None if theta is None else self.condition(theta))
+        if theta is None:
+            theta = torch.full((len(grid), self.num_topics), 1 / self.num_topics, device=self.device)
+        logits = self.cell_logits(theta).float()
+        grid = grid.long().unflatten(1, self.grid_shape)
+        return F.cross_entropy(logits, grid, reduction="none").sum(dim=(1, 2))
+
+
+def make_prior(options: Mapping[str, Any], num_codes: int, code_dim: int, num_cells: int) -> CodePrior | None:
+    """The prior of `options` for topic vectors of code_dim; None for kind `none`."""
+    kind = options["kind"]
+    shared = {name: options[name] for name in ("width", "num_layers", "dropout")}
+    shared |= {"condition_dim": code_dim}
+    if kind == "pixelcnn":
+        return GatedPixelCNN(num_codes, **shared)
+    if kind == "transformer":
+        heads = {"num_heads": options["num_heads"], "prefix_length": options["prefix_length"]}
+        return CodeTransformer(num_codes, num_cells=num_cells, **heads, **shared)
+    if kind == "none":
+        return None
+    raise ValueError(f"model.prior.kind={kind} is unknown; use pixelcnn, transformer or none")
+
+
+def leading_components(vectors: np.ndarray, most: int) -> np.ndarray:
+    """Centred vectors (N, d) in their `most` leading principal components, or as they are when d is fewer."""
+    centred = vectors - vectors.mean(axis=0)
+    if most >= vectors.shape[1]:
+        return centred
+    left, scale, _ = np.linalg.svd(centred, full_matrices=False)
+    return (left * scale)[:, : max(1, most)]
