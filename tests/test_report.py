@@ -308,7 +308,7 @@ def test_a_table_says_its_grids(tmp_path: Path, capsys) -> None:
     assert capsys.readouterr().out.split() == ["warm", "others", "more"]
     (tmp_path / "tables/bad.yaml").write_text("columns: [npmi]\n")
     assert main(arguments(tmp_path, "bad")) == 1
-    assert "no such key: columns; there are: controls grids metrics" in capsys.readouterr().err
+    assert "no such key: columns; there are: check controls grids metrics" in capsys.readouterr().err
 
 
 def test_a_swept_option_tells_cells_apart(tmp_path: Path, capsys) -> None:

@@ -116,7 +116,12 @@ def exchange_test(pairs: Pairs, npmi: np.ndarray, exchanged: np.ndarray) -> Test
     """Mean NPMI (V, V) of the pairs, beside its values when words stand for others (num, V)."""
     if not len(pairs.weights):
         return Tested(np.nan, np.nan, np.nan)
-    value = float(pairs.weights @ npmi[pairs.first, pairs.second])
-    null = np.array([pairs.weights @ npmi[words[pairs.first], words[pairs.second]] for words in exchanged])
+    table, num_words = npmi.ravel(), len(npmi)
+
+    def mean(first: np.ndarray, second: np.ndarray) -> float:
+        return float(table.take(first * num_words + second) @ pairs.weights)
+
+    value = mean(pairs.first, pairs.second)
+    null = np.array([mean(words[pairs.first], words[pairs.second]) for words in exchanged])
     spread = null.std(ddof=1)
     return Tested(value, float(null.mean()), float((value - null.mean()) / spread) if spread > 0 else np.nan)

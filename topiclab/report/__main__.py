@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from topiclab.report.checks import draw_check, render_check
 from topiclab.report.collect import Cell, collect_cells
 from topiclab.report.controls import render_controls
 from topiclab.report.plan import AXES, Table, read_table
@@ -20,7 +21,10 @@ MOST_NOTES = 20
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print or write the table; 1 when a cell is missing, failed or unreadable, so that `make` stops."""
+    """Print or write the table; 1 when a cell is missing, failed or unreadable, so that `make` stops.
+
+    The figure of a check is written beside its table.
+    """
     args = parser_of_arguments().parse_args(argv)
     try:
         table = _as_asked(read_table(args.experiments, args.name), args)
@@ -37,7 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.out.write_text(text, encoding="utf-8")
     elif text:
         print(text)
-    if args.figures:
+    if table.check and text and (args.figures or args.out):
+        place = args.out.with_suffix(".png") if args.out else args.outputs / f"{table.name}.png"
+        print(draw_check(table.check, cells, place), file=sys.stderr)
+    elif args.figures:
         draw_figures([cell.folder for cell in cells if cell.is_done])
     _print_notes(cells, _metrics(table, cells, args.format))
     return int(any(not cell.is_done for cell in cells))
@@ -66,7 +73,9 @@ def parser_of_arguments() -> argparse.ArgumentParser:
     parser.add_argument("--reference", help="experiments/reference/ file whose numbers stand beside ours")
     parser.add_argument("--grids", action="store_true", help="only print which experiments the table is of")
     parser.add_argument(
-        "--figures", action="store_true", help="also draw the figures of every finished run folder"
+        "--figures",
+        action="store_true",
+        help="also draw the figures of every finished run folder, or that of a check",
     )
     return parser
 
@@ -85,9 +94,9 @@ def draw_figures(folders: Sequence[Path]) -> None:
 def _as_asked(table: Table, args: argparse.Namespace) -> Table:
     """The table with what the line sets; csv keeps every configuration, apart from averages asked for."""
     if args.format == "csv":
-        table = replace(table, parts=(), controls=None, over=("seed",), metrics=())
+        table = replace(table, parts=(), controls=None, check=None, over=("seed",), metrics=())
     if args.metrics:
-        table = replace(table, metrics=tuple(args.metrics), parts=(), controls=None)
+        table = replace(table, metrics=tuple(args.metrics), parts=(), controls=None, check=None)
     if args.over:
         table = replace(table, over=tuple(args.over))
     return replace(table, reference=args.reference) if args.reference else table
@@ -140,6 +149,8 @@ def _text(table: Table, cells: Sequence[Cell], args: argparse.Namespace) -> str:
 
 def _body(table: Table, cells: Sequence[Cell], args: argparse.Namespace) -> tuple[str, list[Line]]:
     """One table without parts, and its lines where it has such."""
+    if table.check and args.format == "md":
+        return render_check(table.check, cells), []
     if table.controls and args.format == "md":
         return render_controls(cells, table), []
     reference = _reference(table.reference, args) if table.reference else None

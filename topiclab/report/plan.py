@@ -40,6 +40,7 @@ class Table:
     grids: experiments whose cells it takes.  metrics: columns; none for the usual ones.
     over: what a number is averaged over, beside the seed that its standard deviation is of.
     reference: file under experiments/reference/ whose numbers stand beside ours.
+    check: a claim that is put to the test over the cells, see checks.py; then it says what was found.
     parts: tables that make up this one; then it has no columns of its own.
     """
 
@@ -50,6 +51,7 @@ class Table:
     over: tuple[str, ...] = ("seed",)
     reference: str | None = None
     controls: Controls | None = None
+    check: str | None = None
     notes: tuple[str, ...] = ()
     parts: tuple[Table, ...] = ()
 
