@@ -18,6 +18,10 @@ SMALL = {
     "model=kmeans": [],
     "model=bertopic": [],
     "model=fastopic": [],
+    "model=tvqvae": [
+        *("model.encoder.hidden_dims=[64,64]", "model.num_codes=40", "model.expansion=3"),
+        *("model.codebook.code_dim=16", "model.codebook.hidden_dims=[32]"),
+    ],
 }
 
 
@@ -39,8 +43,15 @@ def vectors():
     return embed_corpus(cfg["embedder"], corpus(), None, cfg["trainer"]).vectors
 
 
+@cache
+def word_vectors():
+    """The mean vector of the documents that a word is in, each document as often as it says the word."""
+    counts = corpus().bow.T
+    return (counts @ vectors() / counts.sum(axis=1).A).astype(np.float32)
+
+
 def datamodule(**options):
-    return TopicDataModule(corpus(), vectors(), **options)
+    return TopicDataModule(corpus(), vectors(), **{"word_vectors": word_vectors, **options})
 
 
 def recovery(result):

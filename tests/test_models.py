@@ -17,7 +17,7 @@ from topiclab.models.training import train
 from topiclab.tasks.fit import make_model
 from topiclab.teach.soft_labels import soft_labels
 
-GRADIENT_MODELS = ["theta", "prodlda", "fastopic", "ecrtm", "nstm"]
+GRADIENT_MODELS = ["theta", "prodlda", "fastopic", "ecrtm", "nstm", "tvqvae"]
 TAUGHT = [
     ["model=theta", "objective=dsl", "teacher=neighbours"],
     ["model=prodlda", "model.init=soft_labels", "teacher=neighbours"],
@@ -27,9 +27,10 @@ VARIANTS = [
     ["model=theta", "model.word_init=embedder", "model.is_word_frozen=true"],
     ["model=theta", "objective.length_power=1", "objective.weight=1"],
     ["model=theta", "model.readout=beta"],
+    ["model=tvqvae", "model.encoder.reads=both", "model.code_weight=1"],
     ["model=theta", "objective=mix", "teacher=neighbours", "model.init=soft_labels"],
 ]
-BACKBONES = ["prodlda", "zeroshot_tm", "combined_tm", "etm", "ecrtm", "fastopic", "theta"]
+BACKBONES = ["prodlda", "zeroshot_tm", "combined_tm", "etm", "ecrtm", "fastopic", "theta", "tvqvae"]
 VARIANTS += [[f"model={name}", "objective=dsl", "teacher=neighbours"] for name in BACKBONES]
 
 

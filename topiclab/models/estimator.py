@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from lightning.pytorch.loggers import Logger
@@ -38,4 +38,13 @@ class Estimator(Protocol):
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Take what `state` gave; ValueError names an array that does not fit."""
+        ...
+
+
+@runtime_checkable
+class Explained(Protocol):
+    """An estimator with more to show than topics."""
+
+    def explain(self, datamodule: TopicDataModule, folder: Path) -> None:
+        """Write into the run folder what the topics are made of, for a reader."""
         ...

@@ -27,7 +27,7 @@ from topiclab.metrics.evaluate import evaluate
 from topiclab.metrics.reference import reference_counts
 from topiclab.models.base import TopicModel
 from topiclab.models.bundle import save_bundle
-from topiclab.models.estimator import Estimator
+from topiclab.models.estimator import Estimator, Explained
 from topiclab.rate.rater import make_rater
 from topiclab.result import TopicResult
 from topiclab.teach.soft_labels import soft_labels
@@ -69,6 +69,8 @@ def fit_corpus(cfg: Mapping[str, Any], folder: Path, corpus: Corpus) -> dict[str
             )
         with clock("write"):
             write_topics(result, evaluation, folder)
+            if isinstance(model, Explained):
+                model.explain(datamodule, folder)
             if isinstance(model, TopicModel) and cfg["logger"]["name"] != "none":
                 write_history(model.history, folder / "metrics.csv")
             if predictions is not None:
