@@ -117,7 +117,7 @@ def embed_corpus(
     adapt: the `mode` group; where its `adapt` is set, the model is first tuned on the training rows.
     """
     started = time.perf_counter()
-    embedder = _prepared_embedder(embedder_cfg, corpus, cache_root, trainer, adapt)
+    embedder = prepared_embedder(embedder_cfg, corpus, cache_root, trainer, adapt)
     key = {"texts": corpus.text_fingerprint, "embedder": embedder.fingerprint()}
     if is_fitted(embedder):
         key["fit_rows"] = key_hash({"rows": corpus.rows("train").tolist()})
@@ -140,20 +140,21 @@ def embed_words(
 ) -> np.ndarray:
     """(V, E) float32: every vocabulary word, in the template, embedded as a document in their space."""
     texts = [template.replace("{word}", word) for word in corpus.vocab]
-    embedder = _prepared_embedder(embedder_cfg, corpus, cache_root, trainer, adapt)
+    embedder = prepared_embedder(embedder_cfg, corpus, cache_root, trainer, adapt)
     if is_fitted(embedder):
         return embed_corpus(embedder_cfg, corpus, cache_root, trainer, adapt).embedder.encode(texts)
     key = {"texts": key_hash({"texts": texts}), "embedder": embedder.fingerprint()}
     return _encode(embedder, texts, cache_root, key)[0]
 
 
-def _prepared_embedder(
+def prepared_embedder(
     embedder_cfg: Mapping[str, Any],
     corpus: Corpus,
     cache_root: Path | None,
     trainer: Mapping[str, Any],
     adapt: Mapping[str, Any] | None,
 ) -> Embedder:
+    """The embedder of `embed_corpus`, tuned where `adapt` asks for it; LSA is not yet fitted."""
     embedder = make_embedder(embedder_cfg, trainer)
     if adapt is None or adapt["adapt"] is None:
         return embedder

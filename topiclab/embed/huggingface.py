@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -159,48 +159,80 @@ class HuggingFaceEmbedder:
     ) -> np.ndarray:
         """All dimensions, (N, full_dim) float32; progress gets the number of texts of each batch."""
         tokens = self.tokenise(texts)
+        order: list[np.ndarray] = []
+        vectors: list[Tensor] = []
+        for rows, found in self.in_batches(tokens, self._forward):
+            order.append(rows)
+            vectors.append(found)
+            progress(len(rows))
+        result = np.empty((len(texts), self.full_dim), np.float32)
+        if vectors:
+            result[np.concatenate(order)] = torch.cat(vectors).cpu().numpy()
+        _check_finite(result, texts)
+        return result
+
+    def in_batches(
+        self, tokens: Sequence[np.ndarray], run: Callable[[list[np.ndarray]], Tensor]
+    ) -> Iterator[tuple[np.ndarray, Tensor]]:
+        """What `run` makes of batches of these texts, the longest first, with the rows of each batch."""
         order = np.argsort([-len(ids) for ids in tokens], kind="stable")
         budget = self.batch_tokens or BATCH_TOKENS[self.device.partition(":")[0]]
-        vectors: list[Tensor] = []
         start = 0
         while start < len(order):
-            batch = order[start : start + max(1, budget // len(tokens[order[start]]))]
+            rows = order[start : start + max(1, budget // len(tokens[order[start]]))]
             try:
-                vectors.append(self._forward([tokens[row] for row in batch]))
+                found = run([tokens[row] for row in rows])
             except torch.OutOfMemoryError:
-                if len(batch) == 1:
+                if len(rows) == 1:
                     raise
                 budget //= 2
                 torch.cuda.empty_cache()
                 log.warning("out of memory on %s: batches of %d tokens from here on", self.device, budget)
                 continue
-            start += len(batch)
-            progress(len(batch))
-        result = np.empty((len(texts), self.full_dim), np.float32)
-        if vectors:
-            result[order] = torch.cat(vectors).cpu().numpy()
-        _check_finite(result, texts)
-        return result
+            start += len(rows)
+            yield rows, found
 
     def tokenise(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Token ids of each text, cut to the limit, special tokens included."""
         tokens: list[np.ndarray] = []
         for start in range(0, len(texts), TOKENISE_DOCS):
             chunk = [self.document_prompt + text for text in texts[start : start + TOKENISE_DOCS]]
-            tokens += [np.asarray(ids, np.int64) for ids in self._token_ids(chunk)]
+            tokens += [np.asarray(ids, np.int64) for ids in self._encoded(chunk)["input_ids"]]
         if self.model_pooling == "lasttoken":
             self._check_end_token(tokens)
         return tokens
 
-    def _token_ids(self, texts: list[str]) -> list[list[int]]:
+    def tokenise_in_place(self, texts: Sequence[str]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Token ids as above, and the characters of its text that each token covers, (L, 2) from, to.
+
+        Tokens of the prompt and special ones cover none; ValueError where the tokenizer cannot tell.
+        """
+        if not self.model.tokenizer.is_fast:
+            raise ValueError(
+                f"the tokenizer of {self.folder} does not tell which characters a token covers; use a model "
+                "with a tokenizer.json, or model.words=type"
+            )
+        prompt = len(self.document_prompt)
+        tokens: list[np.ndarray] = []
+        spans: list[np.ndarray] = []
+        for start in range(0, len(texts), TOKENISE_DOCS):
+            chunk = [self.document_prompt + text for text in texts[start : start + TOKENISE_DOCS]]
+            found = self._encoded(chunk, return_offsets_mapping=True)
+            tokens += [np.asarray(ids, np.int64) for ids in found["input_ids"]]
+            spans += [np.maximum(np.reshape(each, (-1, 2)) - prompt, 0) for each in found["offset_mapping"]]
+        return tokens, spans
+
+    def _encoded(self, texts: list[str], **options: Any) -> dict[str, list[Any]]:
         """Reads at most 32 characters a token of a long text; the few that need more are read in full."""
-        limit, options = self.token_limit, {"truncation": True, "max_length": self.token_limit}
+        limit = self.token_limit
+        options |= {"truncation": True, "max_length": limit}
         num_chars = limit * CHARS_PER_TOKEN
         tokenizer = self.model.tokenizer
-        found = tokenizer([text[:num_chars] for text in texts], **options)["input_ids"]
+        found = dict(tokenizer([text[:num_chars] for text in texts], **options))
         for row, text in enumerate(texts):
-            if len(text) > num_chars and len(found[row]) < limit:
-                found[row] = tokenizer(text, **options)["input_ids"]
+            if len(text) > num_chars and len(found["input_ids"][row]) < limit:
+                for name, value in tokenizer(text, **options).items():
+                    found[name][row] = value
         return found
 
     def _check_end_token(self, tokens: Sequence[np.ndarray]) -> None:
@@ -215,6 +247,14 @@ class HuggingFaceEmbedder:
     def _forward(self, tokens: list[np.ndarray]) -> Tensor:
         vectors = self.model(self.features(tokens))["sentence_embedding"].float()
         return torch.nn.functional.normalize(vectors, dim=1) if self.normalize else vectors
+
+    @torch.inference_mode()
+    def hidden_states(self, tokens: list[np.ndarray]) -> Tensor:
+        """Last hidden states of these texts, one after the other, (sum of lengths, H) float32."""
+        features = self.transformer(self.features(tokens))
+        states = features["token_embeddings"]
+        is_packed = states.shape[:2] == (1, sum(map(len, tokens)))
+        return (states[0] if is_packed else states[features["attention_mask"].bool()]).float()
 
     def features(self, tokens: Sequence[np.ndarray]) -> dict[str, Tensor]:
         """The model's input: padded on the tokenizer's side, or packed where the model needs no padding."""

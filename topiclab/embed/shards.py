@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from torch import multiprocessing
@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 SHARD_DOCS = 2_048
 ROWS = "rows"
+Progress = Callable[[int], Any]
+W = TypeVar("W", bound=Sized)
 
 
 def encode_in_shards(
@@ -34,14 +36,10 @@ def encode_in_shards(
     def fill(folder: Path) -> dict[str, Any]:
         unique, rows = distinct(texts)
         shards = [slice(start, start + SHARD_DOCS) for start in range(0, len(unique), SHARD_DOCS)]
-        missing = [shard for shard in shards if not _shard_path(folder, shard).exists()]
-        if len(missing) < len(shards):
-            log.info("resuming: %d of %d shards are there", len(shards) - len(missing), len(shards))
-        if len(embedder.device_names) > 1:
-            _encode_on_devices(embedder, unique, missing, folder)
-        else:
-            _encode(embedder, unique, missing, folder)
-        _join([_shard_path(folder, shard) for shard in shards], folder / f"{VECTORS}.npy")
+        paths = [shard_path(folder, shard) for shard in shards]
+        work = {path: unique[shard] for path, shard in zip(paths, shards, strict=True)}
+        write_shards(embedder, work, _encode)
+        join(paths, folder / f"{VECTORS}.npy")
         if len(unique) < len(texts):
             save_array(folder / f"{ROWS}.npy", rows)
         return {**embedder.facts(), "num_texts": len(texts), "num_distinct": len(unique)}
@@ -62,30 +60,45 @@ def distinct(texts: Sequence[str]) -> tuple[list[str], np.ndarray]:
     return list(positions), rows
 
 
-def _shard_path(folder: Path, shard: slice) -> Path:
+def shard_path(folder: Path, shard: slice) -> Path:
     return folder / f"shard-{shard.start:09d}-{shard.stop:09d}.npy"
 
 
-def _encode(
-    embedder: HuggingFaceEmbedder, texts: Sequence[str], shards: Sequence[slice], folder: Path
-) -> None:
-    num_texts = sum(len(texts[shard]) for shard in shards)
-    with tqdm(total=num_texts, unit="docs", desc="embedding", disable=None) as bar:
-        for shard in shards:
-            save_array(_shard_path(folder, shard), embedder.encode_full(texts[shard], bar.update))
+def _encode(embedder: HuggingFaceEmbedder, texts: Sequence[str], progress: Progress) -> np.ndarray:
+    return embedder.encode_full(texts, progress)
 
 
-def _encode_on_devices(
-    embedder: HuggingFaceEmbedder, texts: Sequence[str], shards: Sequence[slice], folder: Path
+def write_shards(
+    embedder: HuggingFaceEmbedder,
+    work: Mapping[Path, W],
+    encode: Callable[[HuggingFaceEmbedder, W, Progress], np.ndarray],
 ) -> None:
-    """One process per device, each with every n-th shard; RuntimeError when one of them fails."""
+    """Write encode(embedder, what) to every path that is not there, on the embedder's devices.
+
+    encode: a function of a module, which another process can import; it calls progress with the number of
+    documents it has done, of len(what). RuntimeError when a process of several fails.
+    """
+    missing = {path: what for path, what in work.items() if not path.exists()}
+    if len(missing) < len(work):
+        log.info("resuming: %d of %d shards are there", len(work) - len(missing), len(work))
+    if len(embedder.device_names) > 1:
+        _write_on_devices(embedder, missing, encode)
+        return
+    total = sum(map(len, missing.values()))
+    with tqdm(total=total, unit="docs", desc="embedding", disable=None) as bar:
+        for path, what in missing.items():
+            save_array(path, encode(embedder, what, bar.update))
+
+
+def _write_on_devices(embedder: HuggingFaceEmbedder, work: Mapping[Path, W], encode: Callable) -> None:
+    """One process per device, each with every n-th shard."""
     context = multiprocessing.get_context("spawn")
     names = embedder.device_names
     workers = []
     for rank, name in enumerate(names):
-        own = {_shard_path(folder, shard): texts[shard] for shard in shards[rank :: len(names)]}
+        own = dict(list(work.items())[rank :: len(names)])
         worker = replace(embedder, device=name, devices=None)
-        workers.append(context.Process(target=_encode_share, args=(worker, own), daemon=True))
+        workers.append(context.Process(target=_write_share, args=(worker, own, encode), daemon=True))
     for process in workers:
         process.start()
     for process in workers:
@@ -97,23 +110,27 @@ def _encode_on_devices(
         )
 
 
-def _encode_share(embedder: HuggingFaceEmbedder, share: Mapping[Path, Sequence[str]]) -> None:
-    for path, texts in share.items():
-        save_array(path, embedder.encode_full(texts))
+def _write_share(embedder: HuggingFaceEmbedder, share: Mapping[Path, W], encode: Callable) -> None:
+    for path, what in share.items():
+        save_array(path, encode(embedder, what, lambda _: None))
 
 
-def _join(paths: Sequence[Path], joined: Path) -> None:
-    """Shards to one file, one in memory at a time; the shards are removed once it is whole."""
-    shapes = [load_array(path).shape for path in paths]
-    shape = (sum(rows for rows, _ in shapes), shapes[0][1])
+def join(paths: Sequence[Path], joined: Path, kept: Sequence[np.ndarray] | None = None) -> None:
+    """Shards to one file, one in memory at a time; the shards are removed once it is whole.
+
+    kept: which rows of each shard, bool; None is all.
+    """
+    parts = [load_array(path) for path in paths]
+    num_rows = sum(map(len, parts)) if kept is None else int(sum(map(np.sum, kept)))
     header = {
-        "descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)),
+        "descr": np.lib.format.dtype_to_descr(parts[0].dtype),
         "fortran_order": False,
-        "shape": shape,
+        "shape": (num_rows, *parts[0].shape[1:]),
     }
     with atomic_file(joined) as stream:
         np.lib.format.write_array_header_2_0(stream, header)
-        for path in paths:
-            stream.write(np.load(path).tobytes())
+        for index, part in enumerate(parts):
+            stream.write((part if kept is None else part[kept[index]]).tobytes())
+    del parts
     for path in paths:
         path.unlink()
