@@ -217,6 +217,15 @@ def test_size_and_channels_make_different_pictures_alike(tmp_path):
     assert load(tmp_path, size=[8, 2], channels=1).images.shape == (2, 1, 8, 2)
 
 
+def test_more_than_the_memory_holds_is_refused_before_it_is_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr(image_files, "memory_bytes", lambda: 2 * 2 * 72 - 1)
+    with pytest.raises(
+        ValueError, match=r"2 pictures of 6 x 4 pixels take 0 GiB.*data\.size=\[64,64\] makes"
+    ):
+        load(saved(tmp_path, a=picture(0), b=picture(1)))
+    assert load(tmp_path, channels=1).num_docs == 2
+
+
 def test_a_folder_that_is_missing_or_holds_none_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"data\.path=.*nowhere: no such file or folder"):
         load(tmp_path / "nowhere")

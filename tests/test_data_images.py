@@ -10,6 +10,7 @@ from sklearn.datasets import load_digits
 
 from topiclab.config import conf_dir
 from topiclab.data.images import ImageSet, code_corpus, load_images
+from topiclab.data.sources import load_texts
 
 
 def data_group(name, **changed):
@@ -121,3 +122,8 @@ def test_grids_that_do_not_fit_are_refused(grid, regions, message):
 def test_settings_that_leave_nothing_are_refused(changed, message):
     with pytest.raises(ValueError, match=message):
         load_images(data_group("digits", **changed))
+
+
+def test_images_are_not_read_as_texts():
+    with pytest.raises(ValueError, match="data=digits holds images, but texts are read here"):
+        load_texts(data_group("digits", deduplicate=False))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import logging
+import math
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from topiclab.machine import num_cores
-
-log = logging.getLogger(__name__)
+from topiclab.machine import memory_bytes, num_cores
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
@@ -96,7 +94,7 @@ def decode_all(names: Sequence[str], read: Callable[[int], bytes], reading: Read
             continue
         pixels, is_flattened = outcome
         if not count:
-            images = np.empty((len(names), *pixels.shape), np.uint8)
+            images = _room(len(names), pixels.shape)
         elif pixels.shape != images.shape[1:]:
             raise ValueError(_difference(names[int(rows[0])], images.shape[1:], names[row], pixels.shape))
         images[count], rows[count] = pixels, row
@@ -108,6 +106,17 @@ def decode_all(names: Sequence[str], read: Callable[[int], bytes], reading: Read
     if skipped:
         info["skipped_names"] = skipped[:NAMED_SKIPS]
     return Decoded(images[:count], rows[:count], info)
+
+
+def _room(count: int, shape: tuple[int, ...]) -> np.ndarray:
+    """(count, C, H, W) uint8, not filled; ValueError where this machine has not half the memory for it."""
+    needed, height, width = count * math.prod(shape), *shape[1:]
+    if needed > memory_bytes() / 2:
+        raise ValueError(
+            f"{count} pictures of {height} x {width} pixels take {needed / 2**30:.0f} GiB, more than half of "
+            "this machine's memory; data.size=[64,64] makes them smaller"
+        )
+    return np.empty((count, *shape), np.uint8)
 
 
 def _outcomes(

@@ -132,6 +132,10 @@ def _documents(data: Mapping[str, Any], path: Path | None) -> Iterator[Document]
             raise ValueError("data=file needs data.path=<file>, and data.text_column where it is not `text`")
         columns = {key: data[key] for key in ("text_column", "label_column", "id_column", "timestamp_column")}
         return read_documents(path, **columns, encoding=data["encoding"])
+    if data.get("modality") == "images":
+        raise ValueError(
+            f"data={data['name']} holds images, but texts are read here; use data=lee or data=file"
+        )
     raise ValueError(
         f"data.source={source} is unknown; use lee, synthetic, 20newsgroups, {', '.join(ORIGINS)} or file"
     )
