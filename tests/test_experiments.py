@@ -37,6 +37,29 @@ TINY = [
     "trainer.precision=fp32",
     "seed=0",
 ]
+TINY_IMAGES = [
+    *(
+        "data=digits",
+        "data.sample=100",
+        "num_topics=3",
+        "seed=0",
+        "trainer.max_epochs=1",
+        "trainer.device=cpu",
+    ),
+    *(
+        "model.num_codes=16",
+        "model.codebook.code_dim=8",
+        "model.codebook.width=8",
+        "model.codebook.block_dim=8",
+    ),
+    *("model.codebook.num_downsamples=1", "model.prior.width=8", "model.prior.num_layers=2"),
+    *("model.sample.num_per_topic=2", "model.sample.num_references=2", "model.sample.num_per_reference=2"),
+]
+IMAGES = {
+    path.stem
+    for path in (conf_dir() / "data").glob("[!_]*.yaml")
+    if "[_images" in path.read_text(encoding="utf-8")
+}
 SWEPT_BY_TINY = ("data", "num_topics", "seed")
 
 
@@ -94,7 +117,8 @@ NEW_OPTIONS = new_options()
 def run_tiny(name: str, cell: dict[str, str], folder: Path, cache: Path, tiny_lm: Path) -> dict[str, Any]:
     """The cell with one epoch of a few planted documents, its language model exchanged for a random one."""
     overrides = overrides_of({key: value for key, value in cell.items() if key not in SWEPT_BY_TINY})
-    cfg = compose_grid(name, [*overrides, *TINY, f"paths.cache={cache}"])
+    has_images = planned_axes(EXPERIMENTS / f"{name}.yaml", cell)["data"] in IMAGES
+    cfg = compose_grid(name, [*overrides, *(TINY_IMAGES if has_images else TINY), f"paths.cache={cache}"])
     if "multi_token" in cfg["teacher"]:
         cfg["teacher"] |= {"path": str(tiny_lm), "multi_token": "exact"}  # planted words are no tokens
     return run_cell(cfg, folder)
