@@ -223,6 +223,7 @@ RULES: dict[str, Rule] = {
     "expansion": COUNT,
     "regions": one_of("codes", "quadrant", "position"),
     "inference": one_of("grid", "bag"),
+    "codebook.assignment": one_of("nearest", "random"),
     "codebook.update": one_of("ema", "gradient"),
     "codebook.init": one_of("kmeans", "uniform"),
     "decay": SHARE,
