@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -147,7 +148,8 @@ def _named_faults(name: str) -> Iterator[None]:
     try:
         yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ValueError(f"{name}: {_too_many_pixels(str(error))}") from error
+        told = re.search(r"\d+", str(error))
+        raise ValueError(f"{name}: {_too_many_pixels(told.group() if told else 'too many')}") from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
         reason = str(error).split(" <_io")[0]
         raise CorruptImageError(
