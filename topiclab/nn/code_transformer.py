@@ -105,22 +105,21 @@ class CodeTransformer(CodePrior):
 
     def cell_logits(self, grid: Tensor, condition: Tensor | None) -> Iterator[Tensor]:
         num, height, width = grid.shape
-        hidden, cells = self.prefix(condition, num, height, width)
-        hidden = hidden + self.positions[: self.prefix_length]
-        length = self.prefix_length + height * width - 1
-        caches = [KeyValueCache(length) for _ in self.blocks]
-        codes = grid.view(num, -1)
-        for cell in range(height * width):
-            if cell:
-                hidden = (
-                    self.embedding(codes[:, cell - 1 : cell]) + self.positions[self.prefix_length + cell - 1]
-                )
-            if cells is not None:
-                own = cells[:, cell : cell + 1]
-                hidden = hidden + F.pad(own, (0, 0, hidden.shape[1] - 1, 0))
+        num_cells, codes = height * width, grid.view(num, -1)
+        prefix, cells = self.prefix(condition, num, height, width)
+        shifts = self.positions[: self.prefix_length + num_cells - 1]
+        if cells is not None:
+            shifts = shifts + F.pad(cells, (0, 0, self.prefix_length - 1, 0))
+        hidden = prefix + shifts[..., : self.prefix_length, :]
+        caches = [KeyValueCache(shifts.shape[-2]) for _ in self.blocks]
+        for block, cache in zip(self.blocks, caches, strict=True):
+            hidden = block(hidden, cache)
+        yield self.head(self.norm(hidden[:, -1]))
+        for cell in range(1, num_cells):
+            hidden = self.embedding(codes[:, cell - 1]) + shifts[..., self.prefix_length + cell - 1, :]
             for block, cache in zip(self.blocks, caches, strict=True):
-                hidden = block(hidden, cache)
-            yield self.head(self.norm(hidden[:, -1]))
+                hidden = block.step(hidden, cache)  # type: ignore[operator]
+            yield self.head(self.norm(hidden))
 
 
 class Block(nn.Module):
@@ -135,15 +134,25 @@ class Block(nn.Module):
         self.grow, self.shrink = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
     def forward(self, tokens: Tensor, cache: KeyValueCache | None = None) -> Tensor:
-        """cache: of the tokens before these, which are added to it; then without dropout."""
+        """cache: takes the keys and values of these, the first tokens; then without dropout."""
         split = self.queries_keys_values(self.attention_norm(tokens)).unflatten(2, (3, self.num_heads, -1))
         queries, keys, values = split.permute(2, 0, 3, 1, 4)
-        is_causal = cache is None or not cache.length  # one token after others sees them all
         if cache is not None:
-            keys, values = cache.add(keys, values)
+            cache.start(keys, values)
         rate = self.dropout if self.training and cache is None else 0.0
-        seen = F.scaled_dot_product_attention(queries, keys, values, dropout_p=rate, is_causal=is_causal)
-        tokens = tokens + dropout(self.out(seen.transpose(1, 2).flatten(2)), rate, True)
+        seen = F.scaled_dot_product_attention(queries, keys, values, dropout_p=rate, is_causal=True)
+        return self._after_attention(tokens, seen.transpose(1, 2).flatten(2), rate)
+
+    def step(self, tokens: Tensor, cache: KeyValueCache) -> Tensor:
+        """forward of the next token alone (B, width), without dropout."""
+        num, width = tokens.shape
+        split = self.queries_keys_values(self.attention_norm(tokens))
+        queries, *new = split.view(num, 3, self.num_heads, 1, width // self.num_heads).unbind(1)
+        seen = F.scaled_dot_product_attention(queries, *cache.add(*new))
+        return self._after_attention(tokens, seen.view(num, width), 0.0)
+
+    def _after_attention(self, tokens: Tensor, seen: Tensor, rate: float) -> Tensor:
+        tokens = tokens + dropout(self.out(seen), rate, True)
         hidden = F.gelu(self.grow(self.hidden_norm(tokens)))
         return tokens + dropout(self.shrink(hidden), rate, True)
 
@@ -157,13 +166,15 @@ class KeyValueCache:
     def __init__(self, most: int) -> None:
         self.length, self.most = 0, most
 
+    def start(self, keys: Tensor, values: Tensor) -> None:
+        shape = (*keys.shape[:2], self.most, keys.shape[3])
+        self.keys, self.values = keys.new_empty(shape), values.new_empty(shape)
+        self.add(keys, values)
+
     def add(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """All keys and values up to and with these."""
-        if not self.length:
-            self.keys, self.values = (
-                part.new_empty(*part.shape[:2], self.most, part.shape[3]) for part in (keys, values)
-            )
-        added = slice(self.length, self.length + keys.shape[2])
-        self.keys[:, :, added], self.values[:, :, added] = keys, values
-        self.length = added.stop
-        return self.keys[:, :, : self.length], self.values[:, :, : self.length]
+        start, added = self.length, keys.shape[2]
+        self.length += added
+        self.keys.narrow(2, start, added).copy_(keys)
+        self.values.narrow(2, start, added).copy_(values)
+        return self.keys.narrow(2, 0, self.length), self.values.narrow(2, 0, self.length)
