@@ -328,6 +328,9 @@ def test_parquet_without_pictures_is_refused(columns, message, tmp_path):
     parquet.write_table(pa.table(columns), tmp_path / "a.parquet")
     with pytest.raises(ValueError, match=message):
         load(tmp_path / "a.parquet")
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(ValueError, match=r"a\.parquet: not a Parquet file.*check data\.path"):
+        load(tmp_path / "a.parquet")
 
 
 @pytest.mark.skipif(not (data_folder() / "cifar10.parquet").is_file(), reason="no cifar10.parquet")

@@ -122,7 +122,7 @@ def parquet_listing(path: Path) -> Listing:
     labels: list[str | None] = []
     parts: list[str | None] = []
     for file in files:
-        names = parquet.read_schema(file).names
+        names = _columns(file)
         table = parquet.read_table(file, columns=[name for name in FACT_COLUMNS if name in names])
         labels += _labels(table)
         parts += _parts(table, file)
@@ -141,11 +141,22 @@ def parquet_listing(path: Path) -> Listing:
     )
 
 
+def _columns(file: Path) -> list[str]:
+    """Names of a Parquet file's columns."""
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        return parquet.read_schema(file).names
+    except pyarrow.ArrowInvalid as error:
+        raise ValueError(f"{file}: not a Parquet file ({error}); check data.path") from error
+
+
 def _pictures(file: Path) -> list[bytes]:
     """The bytes of each row's picture."""
     from pyarrow import compute, parquet, types
 
-    names = parquet.read_schema(file).names
+    names = _columns(file)
     column = next((name for name in IMAGE_COLUMNS if name in names), None)
     if column is None:
         raise ValueError(
