@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from topiclab.data.batch import Batch
 from topiclab.data.datamodule import TopicDataModule
@@ -26,7 +26,7 @@ class TVQVAE(ProdLDA):
     Stage 1 (see word_codes.py) gives every word its `expansion` nearest of num_codes codes. This is stage 2:
     ProdLDA whose weights come from beta (K, N) through the codebook (see CodebookExperts).
     codebook: options of stage 1.  alpha: hidden_dims and topic_norm.
-    has_shift: see CodebookExperts.
+    has_shift: batch norms learn what they add to every logit: of words, of codes and, in the encoder, of topics.
     code_weight: of -log p(codes | theta), divided by the codes of a word; the published code leaves it out.
     kl_weight: of the KL once it is warm.
     Differs from the authors' code: the decoder's batch norm is folded into its weights (same numbers), and by
@@ -57,6 +57,8 @@ class TVQVAE(ProdLDA):
             batch_norm_momentum=batch_norm_momentum,
             **vae,
         )
+        if isinstance(self.encoder.head_norm, nn.BatchNorm1d):
+            self.encoder.head_norm.bias.requires_grad_(has_shift)
         self.num_codes, self.expansion = num_codes, expansion
         self.codebook_options = dict(codebook)
         self.code_weight, self.kl_scale = code_weight, kl_weight
