@@ -5,7 +5,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
 TABLES := $(sort $(basename $(notdir $(wildcard experiments/*.yaml experiments/tables/*.yaml))))
-DASHED := $(subst _,-,$(filter dsl_%,$(TABLES)))
+DASHED := $(subst _,-,$(filter dsl_% tvq_%,$(TABLES)))
 BENCHMARKS := $(filter-out bench-peer_environment,\
   $(patsubst benchmarks/%.py,bench-%,$(shell grep -l "python benchmarks" benchmarks/*.py)))
 
@@ -17,7 +17,7 @@ help: ## List the targets
 	  file=experiments/tables/$$name.yaml; test -e $$file || file=experiments/$$name.yaml; \
 	  awk -v name=$$name 'NR == 1 {gsub(/^# | \(.*|: .*|\.$$/, ""); told = $$0} \
 	    sub(/^title: /, "") {told = $$0} \
-	    END {if (name ~ /^dsl_/) gsub("_", "-", name); printf "%-26s %s\n", name, told}' $$file; \
+	    END {if (name ~ /^(dsl|tvq)_/) gsub("_", "-", name); printf "%-26s %s\n", name, told}' $$file; \
 	done
 	@printf '\nBenchmarks: measure and compare\n'
 	@for name in $(BENCHMARKS); do \

@@ -1,0 +1,114 @@
+"""task=tvq_crossmodal: whether topics of images and topics of their captions agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from topiclab.data.captions import write_captions
+from topiclab.data.corpus import Corpus
+from topiclab.data.images import ImageSet, code_corpus, load_images
+from topiclab.data.sources import corpus_from_texts
+from topiclab.metrics.alignment import Alignment, alignment
+from topiclab.metrics.clustering import normalized_mutual_information
+from topiclab.tasks.fit import Stages, document_vectors, make_datamodule, make_model
+from topiclab.tasks.fit_images import check_images, grid_datamodule, learned_codes, make_image_model
+
+PERMUTATIONS, CONTROL_PERMUTATIONS = 1000, 200
+
+
+def tvq_crossmodal(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Topics of images by cfg.model, of captions by cfg.captions.model, and how they agree on held-out pairs.
+
+    Measures are <side>/<name>, <side>/<name>_null over permuted pairs and <side>/<name>_z. Sides, each
+    against the topics of the captions: topics, of the images; pixels, k-means of the images; labels, the true
+    classes. The two models are fitted apart: nothing of one is known to the other.
+    """
+    clock, rng = Stages(), np.random.default_rng(cfg["seed"])
+    images = load_images(cfg["data"], cfg["paths"]["data"], Path(cfg["paths"]["cache"]))
+    check_images(cfg, images)
+    if images.labels is None:
+        raise ValueError(f"captions are written from labels, which {images.name} has not; use data=digits")
+    with threadpool_limits(cfg["trainer"]["num_threads"]):
+        with clock("images"):
+            of_images = image_topics(cfg, images, folder / "images")
+        with clock("captions"):
+            corpus = caption_corpus(cfg, images)
+            of_captions = caption_topics(cfg, corpus, folder / "captions")
+        with clock("alignment"):
+            one_hot = np.eye(len(images.label_names))
+            is_train = np.isin(np.arange(images.num_docs), images.rows("train"))
+            sides = {
+                "topics": (of_images, PERMUTATIONS),
+                "pixels": (pixel_clusters(images, cfg["num_topics"], cfg["seed"]), CONTROL_PERMUTATIONS),
+                "labels": (one_hot[images.labels], CONTROL_PERMUTATIONS),
+            }
+            metrics: dict[str, float] = {}
+            for side, (theta, number) in sides.items():
+                for name, found in alignment(theta, of_captions, is_train, number, rng).items():
+                    metrics |= told(f"{side}/{name}", found)
+    for name, theta in (("topics", of_images), ("captions", of_captions)):
+        main = theta[~is_train].argmax(axis=1)
+        metrics[f"{name}/label_nmi"] = normalized_mutual_information(images.labels[~is_train], main)
+    for name, theta in (("theta_images", of_images), ("theta_captions", of_captions)):
+        np.save(folder / f"{name}.npy", theta, allow_pickle=False)
+    return {
+        "metrics": metrics,
+        "reasons": {
+            name: "permuting changes nothing" for name, value in metrics.items() if not np.isfinite(value)
+        },
+        "seconds": clock.seconds,
+        "manifest": {"captions": corpus.texts[:10], "words": corpus.num_words},
+    }
+
+
+def image_topics(cfg: Mapping[str, Any], images: ImageSet, folder: Path) -> np.ndarray:
+    """theta (D, K) of the images, without drawing any."""
+    folder.mkdir(exist_ok=True)
+    codes = learned_codes(cfg, images)
+    corpus = code_corpus(images, codes.grid, cfg["model"]["num_codes"], cfg["model"]["regions"])
+    datamodule = grid_datamodule(cfg, corpus, codes)
+    model = make_image_model(cfg, datamodule, codes.grid.shape[1:])
+    return model.fit(datamodule, folder, cfg["trainer"], []).theta
+
+
+def caption_corpus(cfg: Mapping[str, Any], images: ImageSet) -> Corpus:
+    """A caption for every image, in the images' order and with their split."""
+    assert images.labels is not None
+    captions = cfg["captions"]
+    texts = write_captions(cfg["data"]["source"], images.label_names, images.labels, captions["seed"])
+    names = [images.label_names[label] for label in images.labels]
+    corpus = corpus_from_texts(
+        texts,
+        name=f"captions of {images.name}",
+        labels=names,
+        vocabulary=captions["vocabulary"],
+        split={"val": 0.0, "test": 0.0},
+    )
+    return replace(corpus, split=images.split)
+
+
+def caption_topics(cfg: Mapping[str, Any], corpus: Corpus, folder: Path) -> np.ndarray:
+    """theta (D, K) of the captions."""
+    folder.mkdir(exist_ok=True)
+    cfg = {**cfg, "model": cfg["captions"]["model"]}
+    datamodule = make_datamodule(cfg, corpus, document_vectors(cfg, corpus))
+    return make_model(cfg, datamodule).fit(datamodule, folder, cfg["trainer"], []).theta
+
+
+def pixel_clusters(images: ImageSet, num_clusters: int, seed: int) -> np.ndarray:
+    """(D, K) one-hot k-means clusters of the images, found on the training ones."""
+    from sklearn.cluster import KMeans
+
+    pixels = images.images.reshape(images.num_docs, -1).astype(np.float32) / 255
+    found = KMeans(num_clusters, random_state=seed).fit(pixels[images.rows("train")])
+    return np.eye(num_clusters)[found.predict(pixels)]
+
+
+def told(name: str, found: Alignment) -> dict[str, float]:
+    return {name: found.value, f"{name}_null": found.null, f"{name}_z": found.z}

@@ -1,0 +1,159 @@
+"""task=tvq_knn: whether the nearest codes of a word keep its neighbourhood, beside codes that should not."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+from topiclab.data.sources import load_corpus
+from topiclab.metrics import code_sets
+from topiclab.metrics.code_sets import Tested, exchange_test
+from topiclab.metrics.coherence import WINDOWS, npmi_table
+from topiclab.metrics.cooccurrence import cooccurrence
+from topiclab.metrics.neighbourhoods import cosines, hubness, neighbour_ranks, preservation
+from topiclab.models.word_codes import WordCodes, word_codes
+from topiclab.nn.kmeans import kmeans, nearest
+from topiclab.tasks.fit import Stages, check_sizes, document_vectors, make_datamodule
+
+log = logging.getLogger(__name__)
+
+EXCHANGES = 50
+RANKS = 5
+
+
+def tvq_knn(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Stage 1 of a tvqvae, and measures of its codes and of three controls; what result.json says of them.
+
+    Measures are <space>/<name>. Spaces: x, the word vectors; z, the encoder's; zq, the mean of a word's
+    codes; codes, how many codes two words share; and in the place of codes: kmeans, the nearest centres of
+    k-means of x; random, the nearest of random vectors like z; shuffled, the codes of another word.
+    """
+    if cfg["model"]["name"] != "tvqvae":
+        raise ValueError(
+            f"task=tvq_knn reads codes of words, which model={cfg['model']['name']} has not; use model=tvqvae"
+        )
+    clock, rng = Stages(), np.random.default_rng(cfg["seed"])
+    corpus = load_corpus(cfg["data"], cfg["paths"]["data"])
+    check_sizes(cfg, corpus)
+    cache = Path(cfg["paths"]["cache"])
+    with threadpool_limits(cfg["trainer"]["num_threads"]):
+        with clock("codebook"):
+            vectors, learned = learned_codes(cfg)
+        with clock("controls"):
+            sources = {"codes": learned.codes, **control_codes(vectors, learned, cfg["seed"])}
+        with clock("spaces"):
+            reference = neighbour_ranks(cosines(vectors), rng)
+            metrics = space_measures(vectors, learned, sources, reference, rng)
+        with clock("code sets"):
+            counts = cooccurrence(corpus, WINDOWS["npmi"], cache_root=cache)
+            exchanged = code_sets.exchanges(counts.word_counts, EXCHANGES, rng)
+            for name, codes in sources.items():
+                measures = topical_measures(codes, cfg["model"]["num_codes"], npmi_table(counts), exchanged)
+                metrics |= {f"{name}/{measure}": value for measure, value in measures.items()}
+    facts = {key: value for key, value in learned.codebook.facts.items() if key != "history"}
+    return {
+        "metrics": metrics,
+        "reasons": {
+            name: "no such pair of words" for name, value in metrics.items() if not np.isfinite(value)
+        },
+        "seconds": clock.seconds,
+        "manifest": {
+            "codebook": {"key": learned.codebook.key, "is_cached": learned.codebook.is_cached, **facts}
+        },
+    }
+
+
+def learned_codes(cfg: Mapping[str, Any]) -> tuple[np.ndarray, WordCodes]:
+    """Word vectors (V, E) and their codes, the same as a fit of model=tvqvae has, from its cache."""
+    corpus, cache = load_corpus(cfg["data"], cfg["paths"]["data"]), Path(cfg["paths"]["cache"])
+    datamodule = make_datamodule(cfg, corpus, document_vectors(cfg, corpus))
+    vectors, options = datamodule.embedded_words(), dict(cfg["model"]["codebook"])
+    if (epochs := cfg["trainer"]["max_epochs"]) is not None:
+        options["max_epochs"] = min(epochs, options["max_epochs"])
+    found = word_codes(
+        vectors,
+        np.asarray(datamodule.train_bow.sum(axis=0)).ravel(),
+        options,
+        expansion=cfg["model"]["expansion"],
+        num_codes=cfg["model"]["num_codes"],
+        seed=cfg["seed"],
+        cache_root=cache,
+        key=datamodule.fingerprint,
+        device=cfg["trainer"]["device"],
+    )
+    return vectors, found
+
+
+def control_codes(vectors: np.ndarray, learned: WordCodes, seed: int) -> dict[str, np.ndarray]:
+    """Codes (V, K) of every word without what is to be tested; see `tvq_knn`."""
+    (num_codes, _), (num_words, expansion) = learned.codebook.vectors.shape, learned.codes.shape
+    rng, latents = np.random.default_rng(seed), learned.latents
+    unit = torch.nn.functional.normalize(torch.from_numpy(vectors), dim=1)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        centres = kmeans(unit, num_codes)
+    like_latents = rng.normal(latents.mean(axis=0), latents.std(axis=0), (num_codes, latents.shape[1]))
+    random = torch.from_numpy(like_latents.astype(np.float32))
+    return {
+        "kmeans": nearest(unit, centres, expansion)[0].numpy(),
+        "random": nearest(torch.from_numpy(np.array(latents)), random, expansion)[0].numpy(),
+        "shuffled": learned.codes[rng.permutation(num_words)],
+    }
+
+
+def space_measures(
+    vectors: np.ndarray,
+    learned: WordCodes,
+    sources: Mapping[str, np.ndarray],
+    reference: np.ndarray,
+    rng: np.random.Generator,
+) -> dict[str, float]:
+    """How every space keeps the neighbourhoods of x, whose ranks are `reference`."""
+    table = learned.codebook.vectors
+    similarities = {"z": cosines(learned.latents), "zq": cosines(table[learned.codes].mean(axis=1))}
+    for name, codes in sources.items():
+        has = code_sets.indicator(codes, len(table))
+        similarities[name] = (has @ has.T).toarray()
+    found = {"x/hubness": hubness(reference)}
+    for name, values in similarities.items():
+        ranks = neighbour_ranks(values, rng)
+        kept = preservation(reference, ranks)
+        found |= {
+            f"{name}/trust": kept.trust,
+            f"{name}/continuity": kept.continuity,
+            f"{name}/overlap": kept.overlap,
+        }
+        if name in ("z", "zq"):
+            found[f"{name}/hubness"] = hubness(ranks)
+    return found
+
+
+def topical_measures(
+    codes: np.ndarray, num_codes: int, npmi: np.ndarray, exchanged: np.ndarray
+) -> dict[str, float]:
+    """NPMI of words that share codes, of the words of a code, and by the rank of an only shared code."""
+    shared = exchange_test(code_sets.sharing_pairs(codes, num_codes), npmi, exchanged)
+    of_code = exchange_test(code_sets.code_pairs(codes, num_codes), npmi, exchanged)
+    by_rank = [exchange_test(pairs, npmi, exchanged) for pairs in code_sets.pairs_by_rank(codes, num_codes)]
+    found = _told("npmi", shared) | _told("code", of_code)
+    for rank, tested in enumerate(by_rank[:RANKS], 1):
+        found |= {f"decay{rank}": tested.gain, f"decay{rank}_z": tested.z}
+    return found | {
+        "usage": code_sets.usage(codes, num_codes),
+        "distinct": code_sets.distinct_sets(codes),
+        "skew": code_sets.code_skewness(codes, num_codes),
+    }
+
+
+def _told(name: str, tested: Tested) -> dict[str, float]:
+    return {
+        f"{name}_shared" if name == "npmi" else name: tested.value,
+        f"{name}_gain": tested.gain,
+        f"{name}_z": tested.z,
+    }
