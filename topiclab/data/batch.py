@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from itertools import repeat
 
 import numpy as np
 import torch
@@ -28,17 +29,16 @@ class Nonzeros:
     num_words: int
 
     def split(self, sizes: Sequence[int]) -> Iterator[Nonzeros]:
-        """Consecutive documents, so many in each part; words and counts stay views."""
-        first = 0
-        bounds = self.offsets[np.cumsum([0, *sizes])].tolist()
-        for size, start, stop in zip(sizes, bounds[:-1], bounds[1:], strict=True):
-            offsets = self.offsets[first : first + size + 1] - start
-            lengths = self.lengths[first : first + size]
-            docs = self.docs[start:stop] - first
-            yield Nonzeros(
-                docs, self.words[start:stop], self.counts[start:stop], offsets, lengths, self.num_words
-            )
-            first += size
+        """Consecutive documents, so many in each part; all but docs and offsets stay views."""
+        firsts = np.cumsum([0, *sizes])
+        bounds = self.offsets[firsts].tolist()
+        held = np.diff(bounds)
+        docs = self.docs - torch.from_numpy(firsts[:-1].repeat(held)).to(self.docs.device)
+        cut = (values.split(held.tolist()) for values in (docs, self.words, self.counts))
+        parts = zip(*cut, self.lengths.split(list(sizes)), strict=True)
+        for (docs, words, counts, lengths), first, start in zip(parts, firsts, bounds, strict=False):
+            offsets = self.offsets[first : first + len(lengths) + 1] - start
+            yield Nonzeros(docs, words, counts, offsets, lengths, self.num_words)
 
 
 class SparseCounts:
@@ -115,6 +115,7 @@ class DocumentTensors:
         sizes = [len(part) for part in parts]
         # index_select copies whole rows; indexing goes element by element, which takes 2.5 times as long
         pick = lambda tensor, part: None if tensor is None else tensor.index_select(0, part)  # noqa: E731
+        cut = lambda vector: repeat(None) if vector is None else vector[rows].split(sizes)  # noqa: E731
         targets: Iterator[Nonzeros | Tensor | None] = (
             self.targets.permuted(rows).split(sizes)
             if isinstance(self.targets, SparseCounts)
@@ -122,15 +123,14 @@ class DocumentTensors:
                 None if self.targets is None else self.targets.index_select(0, part).float() for part in parts
             )
         )
-        for part, bow, target in zip(parts, self.bow.permuted(rows).split(sizes), targets, strict=True):
-            yield Batch(
-                part,
-                bow,
-                pick(self.embeddings, part),
-                pick(self.labels, part),
-                target,
-                pick(self.target_entropy, part),
-            )
+        bows, labels, entropies = (
+            self.bow.permuted(rows).split(sizes),
+            cut(self.labels),
+            cut(self.target_entropy),
+        )
+        cuts = zip(parts, bows, labels, targets, entropies)  # noqa: B905
+        for part, bow, label, target, entropy in cuts:
+            yield Batch(part, bow, pick(self.embeddings, part), label, target, entropy)
 
 
 def tensors_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
@@ -168,7 +169,7 @@ class TopicModel(L.LightningModule):
         )  # its step also runs Lightning's hooks, a tenth of a mini-batch's time
         optimizer: torch.optim.Optimizer = counted.optimizer
         parameters = list(self.parameters())
-        sums: dict[str, Tensor] = {}
+        sizes, history = [], defaultdict(list)
         rows = self._train_rows[torch.randperm(len(self._train_rows))]
         for index, batch in enumerate(self.batches(rows, self.batch_size), start=1):
             means = {name: values.mean() for name, values in self.losses(batch).items()}
@@ -182,9 +183,11 @@ class TopicModel(L.LightningModule):
                 nn.utils.clip_grad_norm_(self.parameters(), self.gradient_clip)
             is_last = index == self.num_batches(len(rows), self.batch_size)
             (counted if is_last else optimizer).step()  # Lightning counts one step an epoch
+            sizes.append(len(batch.rows))
             for name, value in means.items():
-                sums[name] = sums.get(name, 0) + value.detach() * (len(batch.rows) / len(rows))
-        self._record("train", sums, kl_weight)
+                history[name].append(value.detach())
+        shares = torch.tensor(sizes, device=self.device) / len(rows)
+        self._record("train", {name: torch.stack(history[name]) @ shares for name in history}, kl_weight)
 
     def validation_step(self, _batch: Any, _index: int) -> None:
         sums: dict[str, Tensor] = {}

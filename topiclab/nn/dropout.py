@@ -14,8 +14,10 @@ def dropout(values: Tensor, rate: float, is_training: bool) -> Tensor:
 
     torch draws a CPU mask element by element; four elements share one 64-bit draw here.
     """
-    if not is_training or rate == 0 or values.device.type != "cpu":
-        return F.dropout(values, rate, is_training)
+    if not is_training or rate == 0:
+        return values
+    if values.device.type != "cpu":
+        return F.dropout(values, rate)
     dropped = round(rate * LEVELS)
     draws = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
     levels = draws.view(torch.int16)[: values.numel()].view(values.shape)

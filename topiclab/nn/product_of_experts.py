@@ -134,8 +134,8 @@ class _BatchNormedNLL(torch.autograd.Function):
 
 
 class _SoftNLL(torch.autograd.Function):
-    """Cross-entropy of targets (B, V) with softmax(logits / temperature), no peak subtracted: the forward pass
-    leaves the gradient of the logits but for a row factor.
+    """Cross-entropy of targets (B, V) with softmax(logits / temperature), no peak subtracted: the forward
+    pass leaves the gradient of the logits but for a row factor.
     """
 
     @staticmethod
