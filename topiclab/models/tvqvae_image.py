@@ -43,8 +43,8 @@ class TVQVAEImage(ProdLDA):
     is_theta_taught: the prior's gradient reaches the encoder; published False for the PixelCNN.
     condition_dropout: share of the images whose topic vector the prior does not see while training, so that
     it also draws without topics.
-    topic_norm: topic vectors are standardised over their d components, so that a single topic, which is
-    rarer and longer than any mixture, stays within what the prior has seen.
+    topic_norm: topic vectors are standardised over their d components, so that a single topic is no longer
+    than the mixtures that the prior has seen.
     sample: temperature and top_k of drawing.
     """
 
