@@ -107,7 +107,7 @@ def test_the_encoder_reads_normed_bags(input_norm):
         "l1": torch.nan_to_num(said / said.sum(dim=1, keepdim=True)),
         "log1p": (said / E).log1p(),
     }[input_norm]
-    torch.testing.assert_close(encoder.read_codes(batch_of(counts()).bow), expected)
+    torch.testing.assert_close(encoder.read_codes(batch_of(counts())), expected)
     mu, _ = encoder(batch_of(counts()))
     torch.testing.assert_close(mu, encoder.heads(torch.tanh(encoder.first(expected))).chunk(2, dim=1)[0])
 

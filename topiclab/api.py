@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from topiclab.config import compose
+from topiclab.data.occurrences import Occurrences
 from topiclab.data.sources import corpus_from_texts
 from topiclab.data.vocabulary import count, texts_of_known_words
 from topiclab.embed.embedder import Embedder, is_fitted, make_embedder
+from topiclab.embed.occurrences import text_occurrences
 from topiclab.models.base import TopicModel
 from topiclab.models.bundle import ADAPTER, EMBEDDER, MODEL, load_arrays, load_facts
 from topiclab.models.estimator import Estimator
@@ -46,12 +48,27 @@ class FittedTopics:
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors (N, E) of unseen texts, read as the run's own (`embed_text`; a teacher reads them raw)."""
+        return self.embedder.encode(self._as_read(texts))
+
+    def _as_read(self, texts: Sequence[str]) -> Sequence[str]:
         # older runs have no such keys: an embedder read raw texts
         reads_bow = self.config.get("embed_text", "raw") == "bow"
         if reads_bow and self.config.get("input", "embedder") == "embedder":
-            vocabulary = self.config["data"]["vocabulary"]
-            texts = texts_of_known_words(texts, self.result.vocab, vocabulary)
-        return self.embedder.encode(texts)
+            return texts_of_known_words(texts, self.result.vocab, self.config["data"]["vocabulary"])
+        return texts
+
+    def _occurrences(self, texts: Sequence[str]) -> dict[str, Occurrences]:
+        """Those of the vocabulary in unseen texts, for a model that reads them."""
+        if not isinstance(self.model, TopicModel) or not self.model.reads_occurrences:
+            return {}
+        found = text_occurrences(
+            self.embedder,
+            self._as_read(texts),
+            self.result.vocab,
+            self.config["data"]["vocabulary"],
+            self.config["model"]["subtokens"],
+        )
+        return {"occurrences": found}
 
     def transform(self, texts: Sequence[str], embeddings: np.ndarray | None = None) -> np.ndarray:
         """Topic proportions (N, K) of unseen texts; embeddings (N, E) stand in for the embedder's when
@@ -59,7 +76,7 @@ class FittedTopics:
         bow = count(texts, self.result.vocab, self.config["data"]["vocabulary"])
         if embeddings is None:
             embeddings = self.embed(texts)
-        return self.model.transform(bow, embeddings)
+        return self.model.transform(bow, embeddings, **self._occurrences(texts))
 
     @property
     def predicts_labels(self) -> bool:
@@ -72,7 +89,7 @@ class FittedTopics:
         bow = count(texts, self.result.vocab, self.config["data"]["vocabulary"])
         if embeddings is None:
             embeddings = self.embed(texts)
-        classes = self.model.predict_classes(bow, embeddings)
+        classes = self.model.predict_classes(bow, embeddings, **self._occurrences(texts))
         return [self.label_names[index] for index in classes.argmax(axis=1)]
 
 

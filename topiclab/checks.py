@@ -14,6 +14,8 @@ EXTRAS = {
     "topiclab.models.gibbs": ("tomotopy", "gibbs"),
     "topiclab.models.bertopic": ("bertopic", "bertopic"),
 }
+# Embedders that are no language model, so without a hidden state at every word.
+WITHOUT_TOKENS = ("lsa", "random", "precomputed")
 # Sources that may come divided into train, val and test by their makers.
 DIVIDED = ("cifar10", "celeba", "images")
 
@@ -116,6 +118,16 @@ def _check_codes(cfg: Mapping[str, Any]) -> Iterator[str]:
         return
     if reads == "bow":
         yield f"model.encoder.reads=bow: model={model['name']} reads words as their codes; use reads=codes"
+    if model["words"] != "type" and (embedder in WITHOUT_TOKENS or cfg["input"] == "teacher"):
+        yield (
+            f"model.words={model['words']} reads hidden states at every word, which neither "
+            f"embedder={embedder} nor input=teacher gives; use embedder=minilm or another model, or model.words=type"
+        )
+    if model["words"] == "token" and model["codebook"]["assignment"] == "random":
+        yield (
+            "model.codebook.assignment=random exchanges the codes of words, which with model.words=token are "
+            "not fixed; use model.words=type or contextual_type"
+        )
     if model["expansion"] > model["num_codes"]:
         yield (
             f"model.expansion={model['expansion']} codes a word, but model.num_codes={model['num_codes']}; "

@@ -75,6 +75,7 @@ class Batch:
     labels: (B,) int64, -1 without label; None unless the mode shows labels to the model.
     targets: word distributions to match, as nonzeros or (B, V) float32; None unless the objective has some.
     target_entropy: (B,) nats of the targets, with them.
+    codes: what the occurrences of words mean where they stand; None where words have codes of their own.
     """
 
     rows: Tensor
@@ -83,6 +84,7 @@ class Batch:
     labels: Tensor | None = None
     targets: Nonzeros | Tensor | None = None
     target_entropy: Tensor | None = None
+    codes: Nonzeros | None = None
 
 
 @dataclass
@@ -94,6 +96,7 @@ class DocumentTensors:
     labels: Tensor | None = None
     targets: SparseCounts | Tensor | None = None
     target_entropy: Tensor | None = None
+    codes: SparseCounts | None = None
 
     def __len__(self) -> int:
         return len(self.bow.lengths)
@@ -107,6 +110,7 @@ class DocumentTensors:
             labels=move(self.labels),
             targets=move(self.targets),
             target_entropy=move(self.target_entropy),
+            codes=None if self.codes is None else self.codes.to(device),
         )
 
     def batches(self, rows: Tensor, count: int) -> Iterator[Batch]:
@@ -128,9 +132,10 @@ class DocumentTensors:
             cut(self.labels),
             cut(self.target_entropy),
         )
-        cuts = zip(parts, bows, labels, targets, entropies)  # noqa: B905
-        for part, bow, label, target, entropy in cuts:
-            yield Batch(part, bow, pick(self.embeddings, part), label, target, entropy)
+        codes = repeat(None) if self.codes is None else self.codes.permuted(rows).split(sizes)
+        cuts = zip(parts, bows, labels, targets, entropies, codes)  # noqa: B905
+        for part, bow, label, target, entropy, code in cuts:
+            yield Batch(part, bow, pick(self.embeddings, part), label, target, entropy, code)
 
 
 def tensors_of(

@@ -15,6 +15,7 @@ from topiclab.data.batch import DocumentTensors, tensors_of
 from topiclab.data.cache import cached_arrays, key_hash
 from topiclab.data.corpus import SPLITS, Corpus
 from topiclab.data.neighbours import nearest_neighbours
+from topiclab.data.occurrences import Occurrences
 
 if TYPE_CHECKING:
     from topiclab.teach.soft_labels import SoftLabels
@@ -30,6 +31,7 @@ class TopicDataModule(L.LightningDataModule):
     embedding_key names the embeddings in caches; cache_root is where derived arrays (neighbours) are kept.
     word_vectors: makes (V, E') word vectors on first use, for decoders that start from them; of each word in
     the template, if one is given.
+    occurrences: makes vectors of the single occurrences of words on first use.
     teach: makes the soft labels of this data module on first use; None without a teacher.
     """
 
@@ -42,6 +44,7 @@ class TopicDataModule(L.LightningDataModule):
         embedding_key: str | None = None,
         cache_root: Path | None = None,
         word_vectors: Callable[..., np.ndarray] | None = None,
+        occurrences: Callable[..., Occurrences] | None = None,
         teach: Callable[[TopicDataModule], SoftLabels] | None = None,
     ) -> None:
         super().__init__()
@@ -57,6 +60,7 @@ class TopicDataModule(L.LightningDataModule):
         self.embedding_key = embedding_key
         self.cache_root = cache_root
         self.word_vectors = word_vectors
+        self.occurrences = occurrences
         self.teach = teach
         self.train_rows = corpus.rows("train")
         self.val_rows = corpus.rows("val")
@@ -113,6 +117,15 @@ class TopicDataModule(L.LightningDataModule):
                 "model.word_init=embedder, but the embedder gives no word vectors; use word_init=random"
             )
         return np.array(self.word_vectors(), dtype=np.float32)
+
+    def word_occurrences(self, subtokens: str | None = None) -> Occurrences:
+        """Contextual vectors of every occurrence of the vocabulary; ValueError where the input has none."""
+        if self.occurrences is None:
+            raise ValueError(
+                "model.words=token and contextual_type read a language model's states at every word, and "
+                "this input gives none; use input=embedder with e.g. embedder=minilm, or model.words=type"
+            )
+        return self.occurrences(subtokens=subtokens)
 
     def train_neighbours(self, num_neighbours: int) -> np.ndarray:
         """Nearest training documents of each training document, itself excluded; (N, k) int32 places among

@@ -36,6 +36,10 @@ class Occurrences:
         shape = (self.num_docs, self.num_words)
         return sparse.csr_matrix((ones, (self.docs, self.words)), shape=shape)
 
+    def reach(self) -> dict[str, int]:
+        """How many there are in the texts, and how many of them lie beyond what the model reads."""
+        return {name: self.manifest[name] for name in ("num_places", "num_beyond")}
+
     def word_means(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean vector of each word's occurrences, (V, H) float32, 0 without any; how many they are, (V,)."""
         sums = np.zeros((self.num_words, self.vectors.shape[1]))

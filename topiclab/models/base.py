@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from topiclab.data.batch import Batch, DocumentTensors, Nonzeros, SparseCounts, tensors_of
 from topiclab.data.datamodule import TopicDataModule
+from topiclab.data.occurrences import Occurrences
 from topiclab.nn.likelihood import softmax_nll, tempered_nll
 from topiclab.objectives import Objective
 from topiclab.result import TopicResult, rank_words
@@ -39,6 +40,8 @@ class TopicModel(L.LightningModule):
     kl_warmup: the weight of the loss named `kl` rises linearly to 1 over this share of the epochs.
     Every epoch draws its own random state from (seed, epoch), so a resumed fit equals an uninterrupted one.
     """
+
+    reads_occurrences = False
 
     def __init__(
         self,
@@ -110,6 +113,16 @@ class TopicModel(L.LightningModule):
         """Named losses, each (B,) nats per document."""
         raise NotImplementedError
 
+    def documents_of(self, datamodule: TopicDataModule) -> DocumentTensors:
+        """What this model reads of every document of a corpus."""
+        return datamodule.documents
+
+    def unseen_documents(
+        self, bow: sparse.csr_matrix, embeddings: np.ndarray | None, occurrences: Occurrences | None
+    ) -> DocumentTensors:
+        """The same of other documents; occurrences for a model whose `reads_occurrences` is true."""
+        return tensors_of(bow, embeddings)
+
     def initialize(self, datamodule: TopicDataModule) -> None:
         """Set statistics of the input and the starting point from the training documents."""
 
@@ -125,7 +138,7 @@ class TopicModel(L.LightningModule):
 
     def attach(self, datamodule: TopicDataModule) -> None:
         """Take the documents, and the objective's targets, as tensors onto this module's device."""
-        documents = datamodule.documents
+        documents = self.documents_of(datamodule)
         if (targets := self.objective.targets(datamodule)) is not None:
             values = targets.values
             documents = replace(
@@ -253,15 +266,25 @@ class TopicModel(L.LightningModule):
         assert self.classifier is not None
         return self.classifier((theta + 1e-8).log())
 
-    def predict_classes(self, bow: sparse.csr_matrix, embeddings: np.ndarray | None) -> np.ndarray:
+    def predict_classes(
+        self,
+        bow: sparse.csr_matrix,
+        embeddings: np.ndarray | None,
+        occurrences: Occurrences | None = None,
+    ) -> np.ndarray:
         """Class log-probabilities (N, C) of unseen documents; only with a classifier."""
-        classes = self.infer(tensors_of(bow, embeddings))[2]
+        classes = self.infer(self.unseen_documents(bow, embeddings, occurrences))[2]
         assert classes is not None
         return classes
 
-    def transform(self, bow: sparse.csr_matrix, embeddings: np.ndarray | None) -> np.ndarray:
+    def transform(
+        self,
+        bow: sparse.csr_matrix,
+        embeddings: np.ndarray | None,
+        occurrences: Occurrences | None = None,
+    ) -> np.ndarray:
         """Topic proportions (N, K) of unseen documents."""
-        return self.infer(tensors_of(bow, embeddings))[0]
+        return self.infer(self.unseen_documents(bow, embeddings, occurrences))[0]
 
     # What a run asks of an estimator.
 
@@ -277,7 +300,7 @@ class TopicModel(L.LightningModule):
 
         train(self, datamodule, folder, trainer, loggers)
         self.settle(datamodule)
-        theta, nll, _ = self.infer(datamodule.documents)
+        theta, nll, _ = self.infer(self.documents_of(datamodule))
         with torch.inference_mode():
             beta = self.beta().double().cpu().numpy()
         rows = datamodule.train_rows

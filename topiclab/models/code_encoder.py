@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from topiclab.data.batch import Batch, Nonzeros
+from topiclab.data.batch import Batch
 from topiclab.models.encoder import Encoder, Standardize
-from topiclab.nn.code_bag import CodeBag
+from topiclab.nn.code_bag import CodeBag, dense_bag
 
 
 class CodeEncoder(Encoder):
@@ -19,6 +19,7 @@ class CodeEncoder(Encoder):
     reads: `codes`, `embeddings` (standardised), or `both` side by side.
     input_norm: of the bag: `none`, raw counts as published; `k`, divided by the codes of a word; `l1`, shares
     of the document; `log1p`, of what `k` gives.
+    words: `token` takes the codes of the documents' own occurrences, otherwise every word has its codes.
     """
 
     def __init__(
@@ -30,17 +31,19 @@ class CodeEncoder(Encoder):
         num_codes: int,
         expansion: int,
         input_norm: str,
+        words: str = "type",
         **layers: Any,
     ) -> None:
         sizes = {"codes": num_codes, "embeddings": embedding_dim, "both": num_codes + embedding_dim}
         super().__init__(reads="embeddings", num_words=num_words, embedding_dim=sizes[reads], **layers)
+        self.words = words
         self.source, self.input_norm, self.expansion = reads, input_norm, expansion
         self.bag = CodeBag(num_words, num_codes, expansion)
 
     def hidden(self, batch: Batch) -> Tensor:
         if self.source == "embeddings":
             return super().hidden(batch)
-        vectors = self.read_codes(batch.bow)
+        vectors = self.read_codes(batch)
         if self.source == "both":
             if batch.embeddings is None:
                 raise ValueError(
@@ -58,9 +61,21 @@ class CodeEncoder(Encoder):
         self.standardize.mean[-vectors.shape[1] :] = statistics.mean
         self.standardize.std[-vectors.shape[1] :] = statistics.std
 
-    def read_codes(self, bow: Nonzeros) -> Tensor:
+    def bag_of(self, batch: Batch) -> Tensor:
+        """The documents' bags of codes (B, N)."""
+        if self.words != "token":
+            return self.bag(batch.bow)
+        if batch.codes is None:
+            raise ValueError(
+                "model.words=token reads the codes of occurrences, and these documents come without; give "
+                "the occurrences of their words, or fit with model.words=contextual_type"
+            )
+        codes, masses = batch.codes.words.unsqueeze(1), batch.codes.counts.unsqueeze(1)
+        return dense_bag(batch.codes, codes, masses, self.bag.num_codes)
+
+    def read_codes(self, batch: Batch) -> Tensor:
         """The normed bag of codes (B, N)."""
-        bag = self.bag(bow)
+        bag = self.bag_of(batch)
         if self.input_norm == "none":
             return bag
         if self.input_norm == "l1":

@@ -151,7 +151,8 @@ class LogisticNormalVAE(TopicModel):
         encoder.set_logvar(self.init_logvar)
         teach_clusters(
             encoder,
-            datamodule,
+            self.documents_of(datamodule),
+            datamodule.train_rows,
             assignment,
             epochs=self._start_epochs(datamodule),
             batch_size=self.batch_size,

@@ -15,6 +15,7 @@ from scipy import sparse
 from sklearn.cluster import KMeans
 from torch.nn import functional as F
 
+from topiclab.data.batch import DocumentTensors
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.neighbours import unit_rows
 from topiclab.models.encoder import Encoder
@@ -72,7 +73,8 @@ def cluster_words(bow: sparse.csr_matrix, assignment: np.ndarray, num_topics: in
 
 def teach_clusters(
     encoder: Encoder,
-    datamodule: TopicDataModule,
+    documents: DocumentTensors,
+    train_rows: np.ndarray,
     assignment: np.ndarray,
     *,
     epochs: int,
@@ -81,12 +83,12 @@ def teach_clusters(
 ) -> None:
     """Train the encoder, in place, until its mean predicts each training document's cluster (cross-entropy).
 
-    assignment: (N,) clusters of the training documents.
+    documents: of the corpus.  train_rows: (N,).  assignment: (N,) clusters of the training documents.
     """
     device = next(encoder.parameters()).device
-    documents = datamodule.documents.to(device)
-    rows = torch.from_numpy(datamodule.train_rows).to(device)
-    target = torch.full((datamodule.corpus.num_docs,), -1, device=device)
+    documents = documents.to(device)
+    rows = torch.from_numpy(train_rows).to(device)
+    target = torch.full((len(documents),), -1, device=device)
     target[rows] = torch.from_numpy(assignment).to(device)
     optimizer = torch.optim.Adam(encoder.parameters(), lr=lr, fused=True)
     encoder.train()

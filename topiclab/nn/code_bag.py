@@ -31,14 +31,19 @@ class CodeBag(nn.Module):
 
     def forward(self, bow: Nonzeros) -> Tensor:
         """(B, N); costs K additions a nonzero."""
-        num_docs = len(bow.lengths)
-        places = bow.docs.unsqueeze(1) * self.num_codes + self.codes[bow.words]
         masses = bow.counts.unsqueeze(1) * self.weights[bow.words]
-        bag = masses.new_zeros(num_docs * self.num_codes).index_add_(0, places.view(-1), masses.view(-1))
-        return bag.view(num_docs, self.num_codes)
+        return dense_bag(bow, self.codes[bow.words], masses, self.num_codes)
 
     def spread(self, words: Tensor) -> Tensor:
         """Distributions of words (M, V) as distributions of codes (M, N)."""
         shares = self.weights / self.weights.sum(dim=1, keepdim=True).clamp(min=1e-30)
         table = words.new_zeros(len(self.codes), self.num_codes).scatter_add_(1, self.codes, shares.to(words))
         return words @ table
+
+
+def dense_bag(bow: Nonzeros, codes: Tensor, masses: Tensor, num_codes: int) -> Tensor:
+    """(B, N) from the codes (n, K) that each nonzero of the documents has, and how much of each, (n, K)."""
+    num_docs = len(bow.lengths)
+    places = bow.docs.unsqueeze(1) * num_codes + codes
+    bag = masses.new_zeros(num_docs * num_codes).index_add_(0, places.view(-1), masses.view(-1))
+    return bag.view(num_docs, num_codes)

@@ -23,6 +23,7 @@ from topiclab.data.corpus import Corpus
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.sources import load_corpus
 from topiclab.embed.embedder import Embeddings, corpus_as_read, embed_corpus, embed_words
+from topiclab.embed.occurrences import occurrence_vectors
 from topiclab.metrics.evaluate import evaluate
 from topiclab.metrics.reference import reference_counts
 from topiclab.models.base import TopicModel
@@ -150,6 +151,12 @@ def make_datamodule(cfg: Mapping[str, Any], corpus: Corpus, embeddings: Embeddin
     cache = Path(cfg["paths"]["cache"])
     read = corpus_as_read(corpus, cfg["embed_text"])
     words = partial(embed_words, cfg["embedder"], read, cache, cfg["trainer"], adapt=cfg["mode"])
+    occurrences = partial(
+        occurrence_vectors,
+        *(cfg["embedder"], read, cache, cfg["trainer"]),
+        adapt=cfg["mode"],
+        vocabulary=cfg["data"]["vocabulary"],
+    )
     reads_embedder, has_teacher = cfg["input"] == "embedder", cfg["teacher"]["name"] != "none"
     return TopicDataModule(
         corpus,
@@ -158,6 +165,7 @@ def make_datamodule(cfg: Mapping[str, Any], corpus: Corpus, embeddings: Embeddin
         embedding_key=embeddings.key,
         cache_root=cache,
         word_vectors=words if reads_embedder else None,
+        occurrences=occurrences if reads_embedder else None,
         teach=partial(soft_labels, cfg["teacher"], trainer=cfg["trainer"]) if has_teacher else None,
     )
 
@@ -194,7 +202,7 @@ def predict_labels(model: Estimator, datamodule: TopicDataModule) -> np.ndarray 
     """Label ids (D,) of every document under a model with a classification head, else None."""
     if not isinstance(model, TopicModel) or model.classifier is None:
         return None
-    classes = model.infer(datamodule.documents)[2]
+    classes = model.infer(model.documents_of(datamodule))[2]
     assert classes is not None
     return classes.argmax(axis=1)
 
