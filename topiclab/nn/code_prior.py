@@ -29,7 +29,7 @@ class CodePrior(nn.Module):
     def cell_logits(self, grid: Tensor, condition: Tensor | None) -> Iterator[Tensor]:
         """Logits (B, N) of one cell after the other; the caller has filled grid up to that cell by then.
 
-        Without dropout. Each step costs one cell and not a grid: what later cells need is kept.
+        Without gradients and dropout. A step costs one cell and not a grid: what later cells need is kept.
         """
         raise NotImplementedError
 

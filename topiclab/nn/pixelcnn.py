@@ -54,28 +54,23 @@ class GatedPixelCNN(CodePrior):
             for number, side in enumerate(kernels)
         )
         self.condition = nn.Linear(condition_dim, num_layers * 2 * width, bias=False)
-        self.head = nn.Sequential(
-            nn.Linear(width, head_width), nn.ReLU(inplace=True), nn.Linear(head_width, num_codes)
-        )
-        for layer in self.layers:
-            layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.head = nn.Sequential(nn.Linear(width, head_width), nn.ReLU(), nn.Linear(head_width, num_codes))
 
     def logits(self, grid: Tensor, condition: Tensor | None) -> Tensor:
-        above = before = self.embedding(grid).permute(0, 3, 1, 2)
+        above = before = self.embedding(grid)
         for layer, shift in zip(self.layers, self.shifts(condition, *grid.shape[1:]), strict=True):
             above, before = layer(above, before, shift)
-        return self.head(before.permute(0, 2, 3, 1))
+        return self.head(before)
 
     def shifts(self, condition: Tensor | None, height: int, width: int) -> list[Tensor | None]:
-        """What the condition adds before the gates of each layer: (B, 2 * width, 1, 1) or (B, ., h, w)."""
+        """What the condition adds before the gates of each layer: (B, 1, 1, 2 * width) or (B, h, w, .)."""
         if condition is None:
             return [None] * len(self.layers)
         if condition.ndim == 2:
-            condition = condition[:, :, None, None]
-        shifts = self.condition(condition.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        if condition.shape[2:] != (1, 1):
-            shifts = stretch(shifts, height, width)
-        return list(shifts.chunk(len(self.layers), dim=1))
+            shifts = self.condition(condition)[:, None, None]
+        else:
+            shifts = self.condition(stretch(condition, height, width).permute(0, 2, 3, 1))
+        return list(shifts.chunk(len(self.layers), dim=3))
 
     def cell_logits(self, grid: Tensor, condition: Tensor | None) -> Iterator[Tensor]:
         num, height, width = grid.shape
@@ -97,27 +92,39 @@ class GatedPixelCNN(CodePrior):
 
 
 class GatedLayer(nn.Module):
-    """One layer of both stacks; on (B, width, h, w), channels last in memory."""
+    """One layer of both stacks, on (B, h, w, width)."""
 
     def __init__(self, width: int, side: int, *, is_first: bool, dropout: float) -> None:
         super().__init__()
         self.is_first, self.reach = is_first, side // 2
-        own = 0 if is_first else 1
-        self.vertical = nn.Conv2d(width, 2 * width, (self.reach + own, side))
-        self.horizontal = nn.Conv2d(width, 2 * width, (1, self.reach + own))
-        self.across = nn.Conv2d(2 * width, 2 * width, 1, bias=False)
-        self.out = nn.Conv2d(width, width, 1)
+        self.length = self.reach if is_first else self.reach + 1  # of what is seen of rows, and of columns
+        self.vertical = nn.Conv2d(width, 2 * width, (self.length, side))
+        self.vertical.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.horizontal = nn.Linear(self.length * width, 2 * width)
+        self.across = nn.Linear(2 * width, 2 * width, bias=False)
+        self.out = nn.Linear(width, width)
         self.dropout = Dropout(dropout)
 
     def forward(self, above: Tensor, before: Tensor, shift: Tensor | None) -> tuple[Tensor, Tensor]:
-        reach, spare = (
-            self.reach,
-            -1 if self.is_first else 0,
-        )  # the last row and column, which no cell may see
-        features = self.vertical(F.pad(above, (reach, reach, reach, spare)))
-        mixed = self.across(features) + self.horizontal(F.pad(before, (reach, spare)))
+        spare = self.length - self.reach - 1  # -1: the last row and column, which no cell may see
+        features = self.features(F.pad(above, (0, 0, self.reach, self.reach, self.reach, spare)))
+        columns = F.pad(before, (0, 0, self.reach, spare))
+        seen = [columns[:, :, first : first + above.shape[2]] for first in range(self.length)]
+        mixed = self.across(features) + self.horizontal(torch.cat(seen, dim=3))
         drawn = self.out(self.dropout(gate(mixed, shift)))
         return self.dropout(gate(features, shift)), drawn if self.is_first else before + drawn
+
+    def features(self, rows: Tensor) -> Tensor:
+        """The vertical stack's (B, h, w, 2 * width) of its padded input."""
+        return self.vertical(rows.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+def gate(features: Tensor, shift: Tensor | None) -> Tensor:
+    """tanh(a) * sigmoid(b) of features (., 2 * width) plus shift."""
+    if shift is not None:
+        features = features + shift
+    signal, opening = features.chunk(2, dim=-1)
+    return signal.tanh() * opening.sigmoid()
 
 
 class LayerCache:
@@ -129,43 +136,29 @@ class LayerCache:
 
     def __init__(self, layer: GatedLayer, num: int, width: int, shift: Tensor | None) -> None:
         self.layer, self.shift = layer, shift
-        channels, (height, _) = layer.out.in_channels, layer.vertical.kernel_size
-        columns = layer.horizontal.kernel_size[1]
-        weight, bias = layer.horizontal.weight, layer.horizontal.bias
-        assert bias is not None
-        self.bias = bias.view(1, -1, 1, 1)
-        self.rows = weight.new_zeros(num, height, width + 2 * layer.reach, channels)
-        self.columns = weight.new_zeros(num, columns, channels)
-        self.weight = weight.permute(3, 1, 2, 0).reshape(columns * channels, 2 * channels)
-        self.out = layer.out.weight.flatten(1)
+        channels, reach = layer.out.in_features, layer.reach
+        self.rows = layer.out.weight.new_zeros(num, layer.length, width + 2 * reach, channels)
+        self.columns = layer.out.weight.new_zeros(num, layer.length - 1 + width, channels)
 
     def start_row(self, above: Tensor, row: int) -> Tensor:
         """What the vertical stack hands to the next layer (B, w, width), from what it gets there."""
-        reach = self.layer.reach
-        newest = F.pad(above, (0, 0, reach, reach)).unsqueeze(1)
+        newest = F.pad(above, (0, 0, self.layer.reach, self.layer.reach)).unsqueeze(1)
         self.rows = torch.cat([self.rows[:, 1:], newest], dim=1)
-        features = self.layer.vertical(self.rows.permute(0, 3, 1, 2))
+        features = self.layer.features(self.rows)
         shift = self.shift
-        if shift is not None and shift.shape[2] > 1:
-            shift = shift[:, :, row : row + 1]
-        mixed = self.layer.across(features) + self.bias
+        if shift is not None and shift.shape[1] > 1:
+            shift = shift[:, row : row + 1]
+        mixed = self.layer.across(features) + self.layer.horizontal.bias
         if shift is not None:
             mixed = mixed + shift
-        self.mixed = mixed.squeeze(2).permute(2, 0, 1).contiguous()
-        self.columns = torch.zeros_like(self.columns)
-        return gate(features, shift).squeeze(2).transpose(1, 2)
+        self.mixed = mixed.squeeze(1).transpose(0, 1).contiguous()
+        return gate(features, shift).squeeze(1)
 
     def step(self, before: Tensor, column: int) -> Tensor:
         """What the horizontal stack hands on (B, width) for the next cell of the row."""
-        self.columns = torch.cat([self.columns[:, 1:], before.unsqueeze(1)], dim=1)
-        features = torch.addmm(self.mixed[column], self.columns.flatten(1), self.weight)
-        drawn = F.linear(gate(features, None), self.out, self.layer.out.bias)
+        last = column + self.layer.length
+        self.columns[:, last - 1] = before
+        seen = self.columns[:, column:last].flatten(1)
+        features = torch.addmm(self.mixed[column], seen, self.layer.horizontal.weight.T)
+        drawn = self.layer.out(gate(features, None))
         return drawn if self.layer.is_first else before + drawn
-
-
-def gate(features: Tensor, shift: Tensor | None) -> Tensor:
-    """tanh(a) * sigmoid(b) of features (B, 2 * width, h, w) plus shift."""
-    if shift is not None:
-        features = features + shift
-    signal, opening = features.chunk(2, dim=1)
-    return signal.tanh() * opening.sigmoid()
