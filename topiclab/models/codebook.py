@@ -53,11 +53,11 @@ class Autoencoder(Protocol):
         """Float inputs (B, ...) of inputs as they are stored."""
         ...
 
-    def encode(self, inputs: Tensor) -> Tensor:
+    def vectors(self, inputs: Tensor) -> Tensor:
         """Vectors (M, d) to quantise; M is a multiple of B."""
         ...
 
-    def decode(self, vectors: Tensor) -> Tensor:
+    def restored(self, vectors: Tensor) -> Tensor:
         """(M, d) back to (B, ...)."""
         ...
 
@@ -118,7 +118,7 @@ class CodebookTraining(L.LightningModule):
         if self.is_quantizing and not quantizer.is_started.item():
             rows = self.train_rows[torch.randperm(len(self.train_rows))[:MOST_START_ROWS]]
             with torch.no_grad():
-                vectors = [self.autoencoder.encode(inputs).float() for inputs, _ in self.batches(rows)]
+                vectors = [self.autoencoder.vectors(inputs).float() for inputs, _ in self.batches(rows)]
             quantizer.start(torch.cat(vectors))
 
     @property
@@ -147,14 +147,14 @@ class CodebookTraining(L.LightningModule):
 
     def reconstruct(self, inputs: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The quantizer's loss and the mean squared error of prepared inputs."""
-        vectors = self.autoencoder.encode(inputs)
+        vectors = self.autoencoder.vectors(inputs)
         repeats = len(vectors) // len(inputs)
         each = weights if weights is None or repeats == 1 else weights.repeat_interleave(repeats)
         loss = vectors.new_zeros(())
         if self.is_quantizing:
             quantized = self.autoencoder.quantizer(vectors, each)
             vectors, loss = quantized.vectors, quantized.loss
-        squares = (self.autoencoder.decode(vectors).float() - inputs).square().flatten(1).mean(1)
+        squares = (self.autoencoder.restored(vectors).float() - inputs).square().flatten(1).mean(1)
         return loss, (squares if weights is None else squares * weights).mean()
 
     def batches(self, rows: Tensor, batch_size: int = EVAL_BATCH) -> Iterator[tuple[Tensor, Tensor | None]]:
@@ -224,8 +224,7 @@ def train_codebook(
         trainer.fit(training)
     training.to(place).eval()
     rows = training.train_rows if training.val_rows is None else training.val_rows
-    with torch.autocast(place.type, torch.bfloat16, enabled=is_bf16):
-        facts = training.evaluate(rows)
+    facts = training.evaluate(rows)
     return {**facts, "epochs": len(training.history), "history": training.history}
 
 

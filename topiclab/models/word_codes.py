@@ -111,11 +111,11 @@ class WordAutoencoder(nn.Module):
     def prepare(self, raw: Tensor) -> Tensor:
         return (raw.float() - self.mean) / self.scale
 
-    def encode(self, inputs: Tensor) -> Tensor:
+    def vectors(self, inputs: Tensor) -> Tensor:
         latents = self.encoder(inputs)
         return F.normalize(latents.float(), dim=1) if self.is_normalized else latents
 
-    def decode(self, vectors: Tensor) -> Tensor:
+    def restored(self, vectors: Tensor) -> Tensor:
         return self.decoder(vectors)
 
 
@@ -228,7 +228,7 @@ def _train(
 def _latents(module: WordAutoencoder, vectors: Tensor) -> np.ndarray:
     device = module.mean.device
     parts = [
-        module.encode(module.prepare(part.to(device))).float().cpu() for part in vectors.split(EVAL_BATCH)
+        module.vectors(module.prepare(part.to(device))).float().cpu() for part in vectors.split(EVAL_BATCH)
     ]
     return torch.cat(parts).numpy()
 

@@ -16,7 +16,8 @@ from topiclab.nn.kmeans import kmeans, nearest
 
 SMOOTHING = 1e-5  # of the counts, in units of vectors per batch
 HITS_DECAY = 0.9  # of the running hits that say which codes are dead: a code unused for about 30 batches
-START_VECTORS = 256  # for each code, the most that k-means starts from
+ENOUGH_HITS = 5.0  # a batch and code, for restart_below to be taken as it is
+START_VECTORS = 64  # for each code, the most that k-means starts from
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class VectorQuantizer(nn.Module):
     is_cosine: vectors and codes are scaled to length 1 first.
     decay: of the running means.  commitment: weight of the loss that draws vectors to their codes.
     restart_below: a code with fewer hits per batch (a running mean) takes the place of a vector of the batch;
-        where a batch has fewer hits than codes, fewer than this share of the mean. 0: never.
+        less in proportion where a batch has fewer than five hits a code, as chance misses many. 0: never.
     init: `kmeans` of the first vectors seen, or `uniform` in +-init_scale.
     Under torch.distributed every rank holds the same codebook: hits and sums are added over ranks, random
     picks are those of rank 0. Distances, sums and codebook are float32 whatever autocast says.
@@ -200,14 +201,15 @@ class VectorQuantizer(nn.Module):
             smooth = (self.counts + SMOOTHING) / (total + self.num_codes * SMOOTHING) * total
             self.codebook.copy_(self._scaled(self.sums / smooth.unsqueeze(1)))
         if self.restart_below:
-            threshold = self.restart_below * self.hits.mean().clamp(max=1)
+            expected = self.hits.mean()
+            threshold = self.restart_below * (expected / ENOUGH_HITS).clamp(max=1)
             picks = torch.randint(len(z), (self.num_codes,), device=z.device)
             self._place(
                 self.hits < threshold, _from_first_rank(self._scaled(share * z[picks])), 2 * threshold
             )
 
     def _place(self, which: Tensor, vectors: Tensor, hits: Tensor | float = 1.0) -> None:
-        """Put the codes of a mask (N,) at vectors (N, d), as if one vector a batch had hit them."""
+        """Put the codes of a mask (N,) at vectors (N, d), as if they had so many hits a batch."""
         column = which.unsqueeze(1)
         self.codebook.data.copy_(torch.where(column, vectors, self.codebook.data))
         self.hits.copy_(torch.where(which, torch.as_tensor(hits).to(self.hits), self.hits))
