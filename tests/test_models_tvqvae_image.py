@@ -21,6 +21,7 @@ NUM_CODES, CODE_DIM, SIDE, NUM_TOPICS, NUM_IMAGES = 12, 6, 4, 3, 240
 SMALL = [
     *("model=tvqvae_image", "data=digits", f"num_topics={NUM_TOPICS}", f"model.num_codes={NUM_CODES}"),
     *(f"model.codebook.code_dim={CODE_DIM}", "model.prior.width=8", "model.prior.num_layers=2"),
+    *("model.regions=quadrant", "model.prior.dropout=0"),
     *("model.encoder.hidden_dims=[32,32]", "trainer.device=cpu", "trainer.max_epochs=6"),
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,7 @@ class ImageEvidence:
         return purity(self.drawn_label, self.drawn_for)
 
 
-def evaluate_images(evidence: ImageEvidence) -> dict[str, dict[str, float | str | list[float]]]:
+def evaluate_images(evidence: ImageEvidence) -> dict[str, dict[str, Any]]:
     """As `evaluate` returns it, for all IMAGE_METRICS."""
     measures: tuple[Measure, ...] = (
         lambda: evidence.per_code(evidence.nats),

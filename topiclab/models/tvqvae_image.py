@@ -17,7 +17,7 @@ from topiclab.models.encoder import Encoder
 from topiclab.models.grid_encoder import GridEncoder
 from topiclab.models.prodlda import ProdLDA
 from topiclab.models.warmstart import start_clusters
-from topiclab.nn.code_prior import CodePrior
+from topiclab.nn.code_prior import CodePrior, draw_codes
 from topiclab.nn.code_transformer import CodeTransformer
 from topiclab.nn.pixelcnn import GatedPixelCNN
 
@@ -87,7 +87,7 @@ class TVQVAEImage(ProdLDA):
         self.is_theta_taught = is_theta_taught
         self.condition_dropout = condition_dropout
         self.topic_norm = topic_norm
-        self.drawing = {name: sample[name] for name in ("temperature", "top_k")}
+        self.drawing: dict[str, Any] = {name: sample[name] for name in ("temperature", "top_k")}
 
     def make_encoder(self) -> Encoder:
         if self.inference == "bag":
@@ -170,26 +170,17 @@ class TVQVAEImage(ProdLDA):
         """Code grids (num, h, w) int64: one for each row of theta (num, K), or without topics."""
         self.eval()
         generator = torch.Generator(self.device).manual_seed(seed)
-        options = {**self.drawing} | ({} if temperature is None else {"temperature": temperature})
+        options = self.drawing if temperature is None else {**self.drawing, "temperature": temperature}
         given = None if theta is None else torch.from_numpy(np.array(theta, np.float32)).to(self.device)
-        if self.prior is None:
-            return self._draw_cells(given, num, generator, options)
-        condition = None if given is None else self.condition(given)
-        grids = self.prior.sample(condition, self.grid_shape, num=num, generator=generator, **options)
+        if self.prior is not None:
+            condition = None if given is None else self.condition(given)
+            grids = self.prior.sample(condition, self.grid_shape, num=num, generator=generator, **options)
+        else:
+            logits = self.cell_logits(self._even_theta(num) if given is None else given).permute(0, 2, 3, 1)
+            uniform = torch.rand(num, *self.grid_shape, generator=generator, device=self.device)
+            codes = draw_codes(logits.flatten(0, 2), uniform.flatten(), **options)
+            grids = codes.view(num, *self.grid_shape)
         return grids.cpu().numpy()
-
-    def _draw_cells(
-        self, theta: Tensor | None, num: int, generator: torch.Generator, options: Mapping[str, Any]
-    ) -> np.ndarray:
-        """Every cell on its own; without topics from even ones."""
-        if theta is None:
-            theta = torch.full((num, self.num_topics), 1 / self.num_topics, device=self.device)
-        logits = self.cell_logits(theta).flatten(2).transpose(1, 2) / options["temperature"]
-        if options["top_k"] is not None:
-            least = logits.topk(min(options["top_k"], self.num_codes)).values[..., -1:]
-            logits = logits.masked_fill(logits < least, -torch.inf)
-        codes = torch.multinomial(logits.flatten(0, 1).softmax(dim=1), 1, generator=generator)
-        return codes.view(num, *self.grid_shape).cpu().numpy()
 
     @torch.no_grad()
     def image_nll(self, grids: np.ndarray, theta: np.ndarray | None) -> np.ndarray:
@@ -206,11 +197,12 @@ class TVQVAEImage(ProdLDA):
     def _nll(self, grid: Tensor, theta: Tensor | None) -> Tensor:
         if self.prior is not None:
             return self.grid_nll(grid, None if theta is None else self.condition(theta))
-        if theta is None:
-            theta = torch.full((len(grid), self.num_topics), 1 / self.num_topics, device=self.device)
-        logits = self.cell_logits(theta).float()
+        logits = self.cell_logits(self._even_theta(len(grid)) if theta is None else theta).float()
         grid = grid.long().unflatten(1, self.grid_shape)
         return F.cross_entropy(logits, grid, reduction="none").sum(dim=(1, 2))
+
+    def _even_theta(self, num: int) -> Tensor:
+        return torch.full((num, self.num_topics), 1 / self.num_topics, device=self.device)
 
 
 def make_prior(options: Mapping[str, Any], num_codes: int, code_dim: int, num_cells: int) -> CodePrior | None:

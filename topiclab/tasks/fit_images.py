@@ -38,6 +38,7 @@ from topiclab.wandb_log import log_pictures, log_results, wandb_logger
 log = logging.getLogger(__name__)
 
 SHUFFLES = 5  # draws of another image's topics
+MOST_NEIGHBOURS = 10_000  # training images among which a drawn one's nearest is looked for
 
 
 def fit_images(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -170,7 +171,7 @@ def image_evidence(
     restored = fitted.decode(grids)
     difference = (originals.astype(np.float32) - restored) / 127.5
     num_topics, num_drawn = gallery.by_topic.shape[:2]
-    train = images.rows("train")
+    train = np.random.default_rng(0).permutation(images.rows("train"))[:MOST_NEIGHBOURS]
     label = None
     if images.labels is not None:
         drawn = gallery.by_topic.reshape(-1, *images.images.shape[1:])
