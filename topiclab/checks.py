@@ -121,7 +121,7 @@ def _check_codes(cfg: Mapping[str, Any]) -> Iterator[str]:
     if model["words"] != "type" and (embedder in WITHOUT_TOKENS or cfg["input"] == "teacher"):
         yield (
             f"model.words={model['words']} reads hidden states at every word, which neither "
-            f"embedder={embedder} nor input=teacher gives; use embedder=minilm or another model, or model.words=type"
+            f"embedder={embedder} nor input=teacher gives; use embedder=minilm, or model.words=type"
         )
     if model["words"] == "token" and model["codebook"]["assignment"] == "random":
         yield (
