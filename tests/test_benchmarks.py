@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "gpu_dsl.py"
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+SCRIPT = BENCHMARKS / "gpu_dsl.py"
 
 
 @pytest.fixture
@@ -25,14 +26,21 @@ def gpu_dsl(monkeypatch):
     return module
 
 
-def test_gpu_benchmark_runs_on_a_cpu():
-    command = [sys.executable, str(SCRIPT), "--device", "cpu", "--steps", "3", "--small"]
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("gpu_dsl.py", ["stack 4", "4075 fits"]),
+        ("gpu_tvqvae.py", ["1     bf16", "2     bf16", "draw  bf16", "100 epochs of 45000 images"]),
+    ],
+)
+def test_gpu_benchmarks_run_on_a_cpu(script, said):
+    command = [sys.executable, str(BENCHMARKS / script), "--device", "cpu", "--steps", "3", "--small"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert f"torch {torch.__version__}" in ran.stdout
-    assert "stack 4" in ran.stdout
-    assert "4075 fits" in ran.stdout
+    for line in said:
+        assert line in ran.stdout
 
 
 def test_stacked_fits_are_the_single_ones(gpu_dsl, monkeypatch):
