@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from topiclab.metrics.alignment import alignment, debiased_cka, match_topics, recall_at, ridge_map
+from topiclab.metrics.clustering import normalized_mutual_information
 
 RNG = np.random.default_rng(0)
 
@@ -43,6 +44,13 @@ def test_cka_without_bias_is_0_where_the_usual_one_is_not():
 
 def test_cka_of_constants_is_undefined():
     assert np.isnan(debiased_cka(np.ones((8, 2)), topics(8, 2)))
+
+
+def test_main_topics_share_the_usual_mutual_information():
+    theta, other = topics(), topics(seed=1)
+    found = alignment(theta, other + theta, is_fitted_on(), 3, np.random.default_rng(1))["nmi"].value
+    mains = theta[1::2].argmax(axis=1), (other + theta)[1::2].argmax(axis=1)
+    assert found == pytest.approx(normalized_mutual_information(*mains))
 
 
 def test_topics_are_matched_one_to_one():

@@ -97,7 +97,7 @@ def draw(cells: Sequence[Cell], path: Path) -> Path:
 
 
 def _setting(cell: Cell) -> tuple[str, int, str]:
-    return setting(cell, "model.regions"), cell.axes["num_topics"], setting(cell, "captions.embedder.name")
+    return setting(cell, "model.regions"), cell.axes["num_topics"], cell.axes["embedder"]
 
 
 def _settings(cells: Sequence[Cell]) -> list[tuple[str, int, str]]:

@@ -96,7 +96,8 @@ def caption_corpus(cfg: Mapping[str, Any], images: ImageSet) -> Corpus:
 def caption_topics(cfg: Mapping[str, Any], corpus: Corpus, folder: Path) -> np.ndarray:
     """theta (D, K) of the captions."""
     folder.mkdir(exist_ok=True)
-    cfg = {**cfg, "model": cfg["captions"]["model"]}
+    data = {**cfg["data"], "vocabulary": cfg["captions"]["vocabulary"]}
+    cfg = {**cfg, "data": data, "model": cfg["captions"]["model"]}
     datamodule = make_datamodule(cfg, corpus, document_vectors(cfg, corpus))
     return make_model(cfg, datamodule).fit(datamodule, folder, cfg["trainer"], []).theta
 

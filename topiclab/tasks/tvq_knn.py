@@ -34,9 +34,11 @@ def tvq_knn(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     codes; codes, how many codes two words share; and in the place of codes: kmeans, the nearest centres of
     k-means of x; random, the nearest of random vectors like z; shuffled, the codes of another word.
     """
-    if cfg["model"]["name"] != "tvqvae":
+    model = cfg["model"]
+    if model["name"] != "tvqvae" or model["words"] != "type":
         raise ValueError(
-            f"task=tvq_knn reads codes of words, which model={cfg['model']['name']} has not; use model=tvqvae"
+            f"task=tvq_knn reads one set of codes a word, which model={model['name']} has not, or not with "
+            f"model.words={model.get('words')}; use model=tvqvae model.words=type"
         )
     clock, rng = Stages(), np.random.default_rng(cfg["seed"])
     corpus = load_corpus(cfg["data"], cfg["paths"]["data"])
