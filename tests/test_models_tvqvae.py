@@ -259,7 +259,7 @@ def test_the_likelihood_of_codes_is_divided_by_the_codes_of_a_word(whole, monkey
 
 
 def test_documents_without_words_keep_their_place(tmp_path):
-    cfg = planted.configuration(*FAST)
+    cfg = planted.configuration(*FAST, "model.encoder.reads=codes")
     rows = planted.corpus().rows("train")[:7]
     counts = planted.corpus().bow.toarray()
     counts[rows] = 0
