@@ -38,7 +38,7 @@ demo: $(STAMP) ## Fit ten topics to 300 news stories on the CPU and print them
 
 .PHONY: tvqvae-digits
 tvqvae-digits: $(STAMP) ## Learn codes and topics of handwritten digits on the CPU, and draw digits from each topic
-	$(RUN) -m topiclab name=tvqvae_digits model=tvqvae_image data=digits num_topics=10 trainer.num_threads=2 $(ARGS)
+	$(RUN) -m topiclab name=tvqvae_digits model=tvqvae_image data=digits num_topics=10 $(ARGS)
 
 .PHONY: tvqvae-cifar
 tvqvae-cifar: $(STAMP) ## The same on CIFAR-10, for a GPU; on the CPU with ARGS=trainer.max_epochs=1
