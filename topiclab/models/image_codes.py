@@ -8,11 +8,11 @@ The options are the block `codebook` of the model's yaml; published values are t
     num_blocks: 2 # residual blocks on either side
     block_dim: 32 # channels inside a residual block
     update: ema # ema | gradient (published)
-    decay: 0.99 # of the running means of update=ema
+    decay: 0.9 # of the running means of update=ema; their memory is how far codes lag behind
     init: kmeans # kmeans | uniform in +-1/N (published)
     restart_below: 0.5 # hits per batch below which a code moves to a cell of the batch; published: 0, never
-    commitment: 1.0 # weight of the loss that draws cells to their codes
-    lr: 1.0e-3 # published: 2e-4
+    commitment: 0.25 # weight of the loss that draws cells to their codes; published: 1
+    lr: 4.0e-3 # published: 2e-4
     max_epochs: 30
     batch_size: 64
     is_best_kept: true # of all epochs the best on validation images
