@@ -4,6 +4,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
+import planted
 import pytest
 
 import topiclab
@@ -11,6 +12,7 @@ from topiclab.config import ConfigError, compose
 from topiclab.data.occurrences import Occurrences
 from topiclab.embed.occurrences import text_occurrences
 from topiclab.models.occurrence_codes import code_bags, occurrence_codes, usual_codes
+from topiclab.tasks.fit import make_model
 
 RIVER = ["fish swim near the bank of the river", "the river bank was muddy after the flood"]
 MONEY = ["the bank gave them a cheap loan", "her bank account holds money from the loan"]
@@ -100,6 +102,63 @@ def test_bags_add_up_and_words_have_their_usual_codes() -> None:
     usual, shares = usual_codes(bags, 2)
     assert usual[0].tolist() == [1, 0]
     np.testing.assert_allclose(shares, [[0.5, 0.25], [0, 0], [0.5, 0.25]])
+
+
+def planted_occurrences(subtokens=None) -> Occurrences:
+    """Every word of the planted corpus in its place, as the vector of its word and of its document."""
+    bow = planted.corpus().bow.tocoo()
+    docs, words = bow.row.repeat(bow.data).astype(np.int32), bow.col.repeat(bow.data).astype(np.int32)
+    order = np.argsort(docs, kind="stable")
+    docs, words = docs[order], words[order]
+    vectors = (planted.word_vectors()[words] + 0.3 * planted.vectors()[docs]).astype(np.float16)
+    return Occurrences(
+        vectors, words, docs, *bow.shape, "planted", {"num_places": len(docs), "num_beyond": 0}
+    )
+
+
+FAST = ("model=tvqvae", "model.codebook.max_epochs=3", "model.codebook.warmup_epochs=1")
+
+
+@pytest.mark.parametrize("words", ["token", "contextual_type"])
+def test_planted_topics_are_recovered_from_words_in_context(words, tmp_path) -> None:
+    # LSA is no language model, which a whole configuration is told and this data module is not
+    cfg = planted.configuration(
+        *FAST, "embedder=minilm", f"model.words={words}", "model.max_occurrences=4000"
+    )
+    datamodule = planted.datamodule(occurrences=planted_occurrences, word_vectors=None)
+    model = make_model(cfg, datamodule)
+    result = model.fit(datamodule, tmp_path, cfg["trainer"])
+    assert planted.recovery(result) >= 0.9
+    twin = make_model(cfg, datamodule)
+    twin.load_state(model.state())
+    unseen = (planted.corpus().bow, planted.vectors(), planted_occurrences())
+    np.testing.assert_allclose(twin.transform(*unseen), result.theta, atol=1e-4)
+    if words == "token":
+        other = make_model(planted.configuration(*FAST), datamodule)
+        with pytest.raises(ValueError, match=r"model\.words=type"):
+            other.load_state(model.state())
+    else:
+        np.testing.assert_allclose(twin.transform(*unseen[:2]), result.theta, atol=1e-4)
+
+
+def test_a_resumed_fit_finds_its_codes_again(tmp_path) -> None:
+    cfg = planted.configuration(*FAST, "embedder=minilm", "model.words=token", "trainer.max_epochs=1")
+    datamodule = planted.datamodule(occurrences=planted_occurrences)
+    model = make_model(cfg, datamodule)
+    model.initialize(datamodule)
+    codes = model.documents_of(datamodule).codes
+    resumed = make_model(cfg, datamodule)
+    again = resumed.documents_of(datamodule).codes
+    np.testing.assert_array_equal(again.words, codes.words)
+    np.testing.assert_array_equal(again.counts, codes.counts)
+    np.testing.assert_allclose(codes.lengths, 3 * planted.corpus().bow.sum(axis=1).A1)
+
+
+def test_an_input_without_occurrences_is_refused(tmp_path) -> None:
+    cfg = planted.configuration(*FAST, "embedder=minilm", "model.words=token")
+    datamodule = planted.datamodule()
+    with pytest.raises(ValueError, match="this input gives none"):
+        make_model(cfg, datamodule).fit(datamodule, tmp_path, cfg["trainer"])
 
 
 @pytest.mark.parametrize("words", ["token", "contextual_type"])
