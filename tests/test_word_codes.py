@@ -27,7 +27,7 @@ OPTIONS = {
     "expand_at": "train",
     "is_frequency_weighted": False,
     "max_epochs": 24,
-    "warmup_epochs": 14,
+    "warmup": 0.6,
     "batch_size": 64,
     "lr": 2e-3,
     "weight_decay": 0.01,
@@ -109,7 +109,7 @@ def test_a_second_call_reads_the_cache_and_says_so(
 
 
 def test_anything_that_changes_the_codes_changes_the_key(vectors: np.ndarray, tmp_path: Path) -> None:
-    quick = {"max_epochs": 2, "warmup_epochs": 1}
+    quick = {"max_epochs": 2}
     first = fit(vectors, tmp_path, **quick)
     others = [
         fit(vectors + 1, tmp_path, **quick),  # the vectors of another corpus
@@ -127,7 +127,7 @@ def test_anything_that_changes_the_codes_changes_the_key(vectors: np.ndarray, tm
 
 
 def test_expanding_afterwards_shares_one_codebook(vectors: np.ndarray, tmp_path: Path) -> None:
-    quick = {"max_epochs": 2, "warmup_epochs": 1, "expand_at": "infer"}
+    quick = {"max_epochs": 2, "expand_at": "infer"}
     fits = [fit(vectors, tmp_path, expansion=expansion, **quick) for expansion in (1, 3, 5)]
     assert [found.codebook.is_cached for found in fits] == [False, True, True]
     assert fit(vectors, tmp_path, expansion=1, **quick | {"expand_at": "train"}).codebook.is_cached
@@ -142,8 +142,6 @@ def test_what_cannot_be_is_refused(vectors: np.ndarray) -> None:
         fit(np.repeat(vectors[:10], 30, axis=0))
     with pytest.raises(ValueError, match=r"expansion=25.*num_codes=24"):
         fit(vectors, expansion=25)
-    with pytest.raises(ValueError, match="warmup_epochs=24 leaves none"):
-        fit(vectors, warmup_epochs=24)
 
 
 def test_the_published_options_run(vectors: np.ndarray) -> None:
@@ -153,8 +151,8 @@ def test_the_published_options_run(vectors: np.ndarray) -> None:
         init="uniform",
         reduce="sum",
         restart_below=0.0,
-        warmup_epochs=0,
-        max_epochs=2,
+        warmup=0.0,
+        max_epochs=1,
     )
     assert np.isfinite(found.codebook.vectors).all()
     assert (found.weights == 1).all()

@@ -202,11 +202,6 @@ def train_codebook(
     training: CodebookTraining, *, max_epochs: int, device: str, is_bf16: bool = False
 ) -> dict[str, Any]:
     """Fit in place, on one device, and leave the module there in eval mode; its facts (see Codebook)."""
-    if training.warmup_epochs >= max_epochs:
-        raise ValueError(
-            f"model.codebook.warmup_epochs={training.warmup_epochs} leaves none of max_epochs={max_epochs} "
-            "to the codes; lower warmup_epochs"
-        )
     place = torch.device(resolve_device(device))
     trainer = L.Trainer(
         max_epochs=max_epochs,

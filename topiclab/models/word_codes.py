@@ -18,7 +18,7 @@ One vector may stand for a word of the vocabulary or for one occurrence of it. T
     assignment: nearest          # nearest | random (a control): every word has the codes of another
     is_frequency_weighted: false # words count as often as they occur
     max_epochs: 30 # published: 1000
-    warmup_epochs: 15 # of these, before the codes start; published: 0
+    warmup: 0.5 # share of these before the codes start; published: 0
     batch_size: 256 # vectors per step
     lr: 5.0e-4
     weight_decay: 0.01
@@ -211,7 +211,8 @@ def _train(
         train_rows=np.arange(len(vectors)),
         weights=weights,
         seed=seed,
-        **{name: options[name] for name in ("batch_size", "lr", "weight_decay", "warmup_epochs")},
+        warmup_epochs=int(options["warmup"] * options["max_epochs"]),
+        **{name: options[name] for name in ("batch_size", "lr", "weight_decay")},
     )
     facts = train_codebook(training, max_epochs=options["max_epochs"], device=resolve_device(device))
     table = quantizer.vectors_of(torch.arange(num_codes, device=quantizer.codebook.device).unsqueeze(1))
