@@ -264,6 +264,7 @@ def test_evidence_is_paired():
     )
     assert metrics["sample_fidelity"] == pytest.approx(0.9)
     assert metrics["sample_purity"] == pytest.approx(0.95)
+    assert 0.7 < metrics["sample_nmi"] < 0.9
     never = dataclasses.replace(evidence, unconditional=None, drawn_label=None, nats=hard[:0])
     reasons = evaluate_images(never)["reasons"]
     assert {"test/prior_ce", "test/prior_ce_unconditional", "test/prior_gap", "sample_purity"} <= set(reasons)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from topiclab.metrics.clustering import purity
+from topiclab.metrics.clustering import normalized_mutual_information, purity
 from topiclab.metrics.evaluate import IMAGE_METRICS, Measure, take
 from topiclab.metrics.undefined import UndefinedMetric
 
@@ -50,10 +52,10 @@ class ImageEvidence:
             raise UndefinedMetric("topics of another test image need two test images")
         return (self.shuffled.mean(axis=0) - self.nats) / self.num_cells
 
-    def label_purity(self) -> float:
+    def against_labels(self, measure: Callable[[np.ndarray, np.ndarray], float]) -> float:
         if self.drawn_label is None:
             raise UndefinedMetric("the images have no labels")
-        return purity(self.drawn_label, self.drawn_for)
+        return measure(self.drawn_label, self.drawn_for)
 
 
 def evaluate_images(evidence: ImageEvidence) -> dict[str, dict[str, Any]]:
@@ -69,7 +71,8 @@ def evaluate_images(evidence: ImageEvidence) -> dict[str, dict[str, Any]]:
         lambda: evidence.usage,
         lambda: evidence.perplexity,
         lambda: _mean(evidence.drawn_topic == evidence.drawn_for),
-        evidence.label_purity,
+        partial(evidence.against_labels, purity),
+        partial(evidence.against_labels, normalized_mutual_information),
     )
     return take(dict(zip(IMAGE_METRICS, measures, strict=True)))
 

@@ -38,6 +38,7 @@ from topiclab.wandb_log import log_pictures, log_results, wandb_logger
 log = logging.getLogger(__name__)
 
 SHUFFLES = 5  # draws of another image's topics
+MOST_TESTED = 2000  # test images, at random, that the prior is measured on
 MOST_NEIGHBOURS = 10_000  # training images among which a drawn one's nearest is looked for
 
 
@@ -165,7 +166,8 @@ def image_evidence(
     fitted: ImageTopicModel, images: ImageSet, codes: ImageCodes, result: TopicResult, gallery: Gallery
 ) -> ImageEvidence:
     """What the metrics of images are taken from, over the test images and the drawn ones."""
-    model, rows = fitted.model, images.rows("test")
+    rows = np.random.default_rng(0).permutation(images.rows("test"))[:MOST_TESTED]
+    model = fitted.model
     grids, theta, originals = codes.grid[rows], result.theta[rows], images.images[rows]
     others = [another_row(len(rows), seed) for seed in range(SHUFFLES if len(rows) > 1 else 0)]
     restored = fitted.decode(grids)
