@@ -38,7 +38,7 @@ class TVQVAE(ProdLDA):
     word has the codes of what it means in each place.
     subtokens: see `encode_places`.  max_occurrences: how many of them stage 1 learns from; of words=token.
     codebook: options of stage 1.  alpha: hidden_dims and topic_norm.
-    has_shift: batch norms learn what they add to every logit: of words, of codes and, in the encoder, of topics.
+    has_shift: batch norms learn a shift of every logit: of words, of codes and, in the encoder, of topics.
     code_weight: of -log p(codes | theta), divided by the codes of a word; the published code leaves it out.
     kl_weight: of the KL once it is warm.
     Differs from the authors' code: the decoder's batch norm is folded into its weights (same numbers), and by
