@@ -23,7 +23,7 @@ from topiclab.run import run_cell
 from topiclab.tasks.fit import make_model
 
 V, N, K, D, E, B = 30, 8, 4, 5, 3, 12
-FAST = ("model=tvqvae", "model.codebook.max_epochs=3", "model.codebook.warmup_epochs=1")
+FAST = ("model=tvqvae", "model.codebook.max_epochs=3", "model.codebook.warmup=0.34")
 
 
 def counts(num_docs=B, seed=0):
