@@ -116,7 +116,7 @@ def planted_occurrences(subtokens=None) -> Occurrences:
     )
 
 
-FAST = ("model=tvqvae", "model.codebook.max_epochs=3", "model.codebook.warmup_epochs=1")
+FAST = ("model=tvqvae", "model.codebook.max_epochs=3", "model.codebook.warmup=0.34")
 
 
 @pytest.mark.parametrize("words", ["token", "contextual_type"])
