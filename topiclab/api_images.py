@@ -90,7 +90,8 @@ def load_image_run(folder: Path, result: Mapping[str, Any], device: str) -> Imag
     model.load_state(load_arrays(folder / MODEL))
     autoencoder = ImageAutoencoder(**facts["autoencoder"])
     autoencoder.load_state(load_arrays(folder / AUTOENCODER))
-    shape = tuple(facts["image_shape"])
-    fitted = ImageTopicModel(model.to(resolve_device(device)), autoencoder, shape)
+    autoencoder.to(place := resolve_device(device))
+    channels, height, width = facts["image_shape"]
+    fitted = ImageTopicModel(model.to(place), autoencoder, (channels, height, width))
     topics, names = TopicResult.load(folder / "topics.npz"), tuple(facts["label_names"])
     return ImageTopics(folder, cfg, result["metrics"], topics, names, fitted)

@@ -27,7 +27,7 @@ class ImageTopicModel:
 
     model: TVQVAEImage
     autoencoder: ImageAutoencoder
-    image_shape: tuple[int, ...]
+    image_shape: tuple[int, int, int]
 
     def grids(self, images: np.ndarray) -> np.ndarray:
         """Code grids (B, h, w) int64 of images (B, C, H, W) uint8."""

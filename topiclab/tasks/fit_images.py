@@ -59,7 +59,8 @@ def fit_images(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             loggers: list[Logger] = [] if wandb_run is None else [wandb_run]
             result = replace(model.fit(datamodule, folder, cfg["trainer"], loggers), ids=corpus.ids)
         model.to(resolve_device(cfg["trainer"]["device"]))
-        fitted = ImageTopicModel(model, codes.autoencoder, images.images.shape[1:])
+        _, channels, height, width = images.images.shape
+        fitted = ImageTopicModel(model, codes.autoencoder, (channels, height, width))
         with clock("draw"):
             gallery = draw_gallery(fitted, images, result.theta, cfg["model"]["sample"], cfg["seed"])
         with clock("evaluate"):
