@@ -218,7 +218,8 @@ class TVQVAE(ProdLDA):
             encoder.fit_embeddings(torch.from_numpy(np.array(datamodule.train_embeddings)))
 
     def _start_key(self, datamodule: TopicDataModule) -> dict[str, Any]:
-        return {**super()._start_key(datamodule), "codebook": self.codebook_key}
+        codes = {"codebook": self.codebook_key, "codes": self.codebook_options}  # how words are given them
+        return {**super()._start_key(datamodule), **codes}
 
     def start_decoder(self, words: np.ndarray) -> None:
         """The clusters' codes as beta, and alpha by least squares on their words."""
