@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from topiclab.config import compose
+from topiclab.data.sources import load_corpus
+from topiclab.tasks.fit import document_vectors, make_datamodule, make_model
 from topiclab.tasks.tvq_knn import control_codes, learned_codes, tvq_knn
 
 SMALL = [
@@ -52,6 +54,20 @@ def test_codes_are_those_of_the_fit_and_come_from_its_cache(cfg, outcome):
     assert {codes.shape for codes in controls.values()} == {learned.codes.shape}
     assert (np.sort(controls["shuffled"], axis=0) == np.sort(learned.codes, axis=0)).all()
     assert (controls["shuffled"] != learned.codes).any()
+
+
+def test_exchanged_codes_are_not_started_from_learned_ones(cfg, outcome):
+    tables = []
+    for assignment in ("nearest", "random", "nearest"):
+        codebook = {**cfg["model"]["codebook"], "assignment": assignment}
+        chosen = {**cfg, "model": {**cfg["model"], "codebook": codebook}}
+        corpus = load_corpus(chosen["data"])
+        datamodule = make_datamodule(chosen, corpus, document_vectors(chosen, corpus))
+        model = make_model(chosen, datamodule)
+        model.initialize(datamodule)
+        tables.append(model.encoder.bag.codes.tolist())
+    assert tables[0] == tables[2] != tables[1]
+    assert sorted(tables[0]) == sorted(tables[1])
 
 
 def test_a_model_without_codes_is_refused(cfg, tmp_path):

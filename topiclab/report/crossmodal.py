@@ -68,8 +68,8 @@ def verdict(cells: Sequence[Cell]) -> str:
     but = f" (beyond {BEYOND:g} deviations: {some} of the cells)" if some else ""
     return (
         f"Found: topics of images and of captions **{word}**{but}. CKA {cka.text()}, where the true classes "
-        f"reach {most.text()}; above clusters of pixels by {pixels.text()}. The captions say the class and "
-        "nothing else of an image, so this measures what both models know of the class, not a shared space."
+        f"reach {most.text()}; minus that of clusters of pixels {pixels.text()}. The captions say the class "
+        "and nothing else of an image: this measures what both models know of the class, not a shared space."
     )
 
 
@@ -91,7 +91,7 @@ def draw(cells: Sequence[Cell], path: Path) -> Path:
         axes.plot(places - 0.25, null, "_", color="black", markersize=16, label="permuted pairs")
         axes.set(xticks=places, ylabel="agreement with topics of captions", title=name)
         axes.set_xticklabels(list(MEASURES.values()))
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize=8, loc="upper center")
     figure.savefig(path, dpi=150)
     return path
 

@@ -103,7 +103,8 @@ def verdict(cells: Sequence[Cell]) -> str:
     )
     reach = f"every rank up to {carried}" if carried else "no rank"
     return (
-        f"Found: neighbourhoods are **{word}**. "
+        f"Found: neighbourhoods are **{word}**. NPMI gain of shared codes goes from "
+        f"{_mean(first, 'codes/npmi_gain'):+.3f} to {_mean(most, 'codes/npmi_gain'):+.3f} as codes do. "
         f"Expansion {expansions[-1]} minus {expansions[0]} changes overlap@10 by {several.text()}. "
         f"NPMI gain of learned codes minus random codebook {against['random'].text()}, minus shuffled "
         f"{against['shuffled'].text()}, minus k-means of the vectors {against['kmeans'].text()}. Alone, a "
