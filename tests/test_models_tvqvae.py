@@ -226,7 +226,7 @@ def whole(tmp_path_factory):
 
 def test_stage_two_leaves_the_codes_alone(whole):
     model, result = whole
-    found = model.word_codes
+    found = model.text_codes
     assert np.array_equal(model.encoder.bag.codes, found.codes)
     expected = F.normalize(torch.from_numpy(np.array(found.codebook.vectors)), dim=1)
     torch.testing.assert_close(model.decoder.codebook, expected)

@@ -13,16 +13,14 @@ from scipy import sparse
 from torch import Tensor, nn
 
 from topiclab.data.batch import Batch, DocumentTensors, SparseCounts
-from topiclab.data.cache import key_hash
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.occurrences import Occurrences
 from topiclab.models.code_encoder import CodeEncoder
-from topiclab.models.codebook import Codebook
 from topiclab.models.codes_file import codes_file
 from topiclab.models.encoder import Encoder
-from topiclab.models.occurrence_codes import code_bags, codes_of, occurrence_codes, usual_codes
+from topiclab.models.occurrence_codes import code_bags, codes_of
 from topiclab.models.prodlda import ProdLDA, log_ratio
-from topiclab.models.word_codes import WordCodes, word_codes
+from topiclab.models.text_codes import TextCodes, text_codes
 from topiclab.nn.codebook_experts import CodebookExperts
 
 CODER = "coder."  # of the arrays that give codes to unseen occurrences
@@ -31,7 +29,7 @@ CODER = "coder."  # of the arrays that give codes to unseen occurrences
 class TVQVAE(ProdLDA):
     """p(w|d) = softmax(BN(theta @ alpha(beta, codebook))), the document read as a bag of codes.
 
-    Stage 1 (see word_codes.py) gives every word its `expansion` nearest of num_codes codes. This is stage 2:
+    Stage 1 (see text_codes.py) gives every word its `expansion` nearest of num_codes codes. This is stage 2:
     ProdLDA whose weights come from beta (K, N) through the codebook (see CodebookExperts).
     words: what stage 1 reads of a word: `type`, one vector from the embedder; `contextual_type`, the mean of
     a language model's states at its occurrences; `token`, those states one by one (published), so that a
@@ -80,10 +78,8 @@ class TVQVAE(ProdLDA):
         self.codebook_options = dict(codebook)
         self.code_weight, self.kl_scale = code_weight, kl_weight
         self.codebook_facts: dict[str, Any] = {}
-        self.word_codes: WordCodes | None = None
-        self.codebook_key = ""
+        self.text_codes: TextCodes | None = None
         self.coder: dict[str, np.ndarray] = {}
-        self._table: tuple[np.ndarray, np.ndarray] | None = None
         self._bags: SparseCounts | None = None
         self.decoder = CodebookExperts(
             self.num_topics,
@@ -123,80 +119,28 @@ class TVQVAE(ProdLDA):
         return self.decoder.weight.softmax(dim=1)
 
     def initialize(self, datamodule: TopicDataModule) -> None:
-        vectors = self._quantize(datamodule)
-        self.decoder.set_codebook(torch.from_numpy(np.array(vectors)))
-        super().initialize(datamodule)
-
-    def _quantize(self, datamodule: TopicDataModule) -> np.ndarray:
-        """Stage 1 on the words of the vocabulary, or on their occurrences; the codebook (N, d)."""
-        if self.reads_occurrences:
-            codebook = self._quantize_tokens(datamodule)
-        else:
-            self.word_codes, is_found = self._quantize_words(datamodule)
-            codebook = self.word_codes.codebook
-            self._table = self.word_codes.codes, self.word_codes.weights * is_found[:, None]
-        self.codebook_key = codebook.key
-        self.codebook_facts |= {name: value for name, value in codebook.facts.items() if name != "history"}
-        return codebook.vectors
-
-    def _quantize_words(self, datamodule: TopicDataModule) -> tuple[WordCodes, np.ndarray]:
-        """Codes of the words, and which of them (V,) have a vector: a model may not reach a word anywhere."""
-        is_named = datamodule.embedding_key is not None
-        key, counts = datamodule.fingerprint, np.asarray(datamodule.train_bow.sum(axis=0)).ravel()
-        is_found = np.ones(self.num_words, np.float32)
-        if self.words == "contextual_type":
-            occurrences = datamodule.word_occurrences(self.subtokens)
-            self.codebook_facts = {**occurrences.reach(), **self.codebook_facts}
-            key = key_hash({"means": occurrences.key})
-            vectors, found = occurrences.word_means()
-            is_found = (found > 0).astype(np.float32)
-        elif datamodule.word_vectors is None:
-            raise ValueError(
-                "model=tvqvae quantises vectors of words, and this input gives none; use input=embedder with "
-                "an embedder that reads words, e.g. embedder=lsa"
-            )
-        else:
-            vectors = datamodule.embedded_words()
-        codes = word_codes(
-            vectors,
-            counts,
+        self.text_codes = found = text_codes(
+            datamodule,
             self.codebook_options,
-            expansion=self.expansion,
-            num_codes=self.num_codes,
-            seed=self.seed,
-            cache_root=datamodule.cache_root if is_named else None,
-            key=key if is_named else None,
-            device=self.device.type,
-        )
-        return codes, is_found
-
-    def _quantize_tokens(self, datamodule: TopicDataModule) -> Codebook:
-        occurrences = datamodule.word_occurrences(self.subtokens)
-        self.codebook_facts = {**occurrences.reach(), **self.codebook_facts}
-        found = occurrence_codes(
-            occurrences,
-            datamodule.train_rows,
-            self.codebook_options,
+            words=self.words,
+            subtokens=self.subtokens,
             max_occurrences=self.max_occurrences,
-            expansion=self.expansion,
             num_codes=self.num_codes,
+            expansion=self.expansion,
             seed=self.seed,
-            cache_root=datamodule.cache_root if datamodule.embedding_key else None,
             device=self.device.type,
         )
-        self.coder = found.coder
-        codes = found.codes, found.weights
-        self._bags = SparseCounts(code_bags(*codes, occurrences.docs, occurrences.num_docs, self.num_codes))
-        of_words = code_bags(*codes, occurrences.words, occurrences.num_words, self.num_codes)
-        self._table = usual_codes(of_words, self.expansion)
-        return found.codebook
+        self.coder, self.codebook_facts = found.coder, found.facts
+        self._bags = None if found.bags is None else SparseCounts(found.bags)
+        self.decoder.set_codebook(torch.from_numpy(np.array(found.codebook.vectors)))
+        super().initialize(datamodule)
 
     def documents_of(self, datamodule: TopicDataModule) -> DocumentTensors:
         documents = super().documents_of(datamodule)
         if not self.reads_occurrences:
             return documents
         if self._bags is None:  # of a fit that was resumed
-            self._quantize_tokens(datamodule)
+            self._bags = self._bags_of(datamodule.word_occurrences(self.subtokens))
         return replace(documents, codes=self._bags)
 
     def unseen_documents(
@@ -205,20 +149,24 @@ class TVQVAE(ProdLDA):
         documents = super().unseen_documents(bow, embeddings, occurrences)
         if not self.reads_occurrences or occurrences is None:
             return documents
+        return replace(documents, codes=self._bags_of(occurrences))
+
+    def _bags_of(self, occurrences: Occurrences) -> SparseCounts:
         codes = codes_of(occurrences, self.coder, self.codebook_options, self.expansion)
-        bags = code_bags(*codes, occurrences.docs, occurrences.num_docs, self.num_codes)
-        return replace(documents, codes=SparseCounts(bags))
+        return SparseCounts(code_bags(*codes, occurrences.docs, occurrences.num_docs, self.num_codes))
 
     def fit_input(self, encoder: Encoder, datamodule: TopicDataModule) -> None:
         assert isinstance(encoder, CodeEncoder)
-        assert self._table is not None
-        codes, weights = self._table
+        assert self.text_codes is not None
+        codes, weights = self.text_codes.codes, self.text_codes.weights
         encoder.bag.set_words(torch.from_numpy(np.array(codes)), torch.from_numpy(np.array(weights)))
         if encoder.source != "codes":
             encoder.fit_embeddings(torch.from_numpy(np.array(datamodule.train_embeddings)))
 
     def _start_key(self, datamodule: TopicDataModule) -> dict[str, Any]:
-        codes = {"codebook": self.codebook_key, "codes": self.codebook_options}  # how words are given them
+        assert self.text_codes is not None
+        codebook = self.text_codes.codebook.key
+        codes = {"codebook": codebook, "codes": self.codebook_options}  # how words are given them
         return {**super()._start_key(datamodule), **codes}
 
     def start_decoder(self, words: np.ndarray) -> None:
@@ -244,10 +192,15 @@ class TVQVAE(ProdLDA):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
         checkpoint["codebook"] = self.codebook_facts
+        if self.reads_occurrences:
+            arrays = {name: torch.from_numpy(np.array(array)) for name, array in self.coder.items()}
+            checkpoint["coder"] = arrays
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
         self.codebook_facts = checkpoint["codebook"]
+        if self.reads_occurrences:
+            self.coder = {name: array.numpy() for name, array in checkpoint["coder"].items()}
 
     def explain(self, datamodule: TopicDataModule, folder: Path) -> None:
         """codes.txt: the codes of every topic and the words of every code."""
