@@ -166,11 +166,17 @@ def test_topics_are_standardised_word_by_word_in_training_and_evaluation():
 
 def test_the_norm_over_topics_leaves_the_likelihood_as_it_is():
     """Proportions sum to 1 and the norm over documents rescales every word: only rankings of words differ."""
-    decoder, theta = experts(), thetas().detach()
+    decoder, theta, bow = experts(), thetas().detach(), batch_of(counts()).bow
     decoder.last.weight.data *= 100  # beside which eps is nothing
-    with_norm = decoder(theta)
-    decoder.has_topic_norm = False
-    torch.testing.assert_close(decoder(theta), with_norm, rtol=1e-3, atol=1e-3)
+    found, orders = [], []
+    for decoder.has_topic_norm in (True, False):
+        nll = decoder.nll(theta, bow, bow.counts)
+        parameters = [decoder.codes.weight, decoder.bias, *decoder.hidden.parameters(), decoder.last.weight]
+        found.append((nll.detach(), *torch.autograd.grad(nll.sum(), parameters)))
+        orders.append(decoder.weight.argsort(dim=1))
+    for one, other in zip(*found, strict=True):
+        assert (one - other).norm() < 1e-3 * other.norm()
+    assert not torch.equal(*orders)
 
 
 @pytest.mark.parametrize("has_topic_norm", [True, False])

@@ -18,6 +18,7 @@ class CodebookExperts(ProductOfExperts):
 
     alpha: linear layers with tanh between.  has_topic_norm: standardise every word over the K topics, with
     their own statistics at all times, since the same K topics come every time: no word is high in all topics.
+    The norm over documents takes out the same mean and spread, so the likelihood differs by eps alone.
     has_shift: learn what words, and codes, add to every logit, which stands for their frequency.
     codes: the product of experts over the N codes, whose weight is beta (K, N).
     codebook: (N, d) unit rows.
