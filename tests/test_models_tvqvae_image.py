@@ -124,6 +124,18 @@ def test_the_grid_encoder_equals_a_convolution_over_the_one_hot_grid():
     torch.testing.assert_close(first(cells_of(grids.flatten(1), NUM_CODES)), dense)
 
 
+@pytest.mark.parametrize("overrides", [[], ["model.encoder.reads=both"]], ids=" ".join)
+def test_a_bag_has_no_order(overrides):
+    datamodule = planted("codes")
+    grids = datamodule.embeddings
+    assert grids is not None
+    shuffled = np.random.default_rng(0).permuted(grids, axis=1)
+    model = unfitted("model.inference=bag", *overrides, regions="codes")
+    thetas = [model.transform(datamodule.corpus.bow, each) for each in (grids, shuffled)]
+    np.testing.assert_array_equal(*thetas)
+    assert thetas[0].std(axis=0).max() > 1e-3
+
+
 @pytest.mark.parametrize("regions", ["codes", "quadrant", "position"])
 def test_a_cell_is_told_the_topic_vector_of_its_region(regions):
     """One code of weight 1 in the last region alone: its code vector appears in that region's cells only."""

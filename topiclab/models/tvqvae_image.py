@@ -38,7 +38,7 @@ class TVQVAEImage(ProdLDA):
 
     grid_shape: (h, w).  regions: what a word is, see `code_corpus`.
     codebook: options of the autoencoder; read here is code_dim (d).
-    inference: the encoder reads the `grid` or the `bag`.
+    inference: the encoder reads the `grid` or the `bag`, whatever encoder.reads says: codes are no numbers.
     prior: kind `pixelcnn`, `transformer`, or `none`: each cell alone from the topics' words of its region.
     is_theta_taught: the prior's gradient reaches the encoder; published False for the PixelCNN.
     condition_dropout: share of the images whose topic vector the prior does not see while training, so that
@@ -77,7 +77,7 @@ class TVQVAEImage(ProdLDA):
             )
         self.grid_shape, self.num_codes = grid_shape, num_codes
         self.region_kind, self.inference = regions, inference
-        super().__init__(encoder={"reads": "bow", **encoder}, **vae)
+        super().__init__(encoder={**encoder, "reads": "bow"}, **vae)
         cells = torch.from_numpy(cell_regions(*grid_shape, regions)[0]).flatten()  # type: ignore[arg-type]
         self.register_buffer("regions", cells, persistent=False)
         self.num_regions = self.num_words // num_codes
