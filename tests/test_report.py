@@ -300,6 +300,22 @@ def test_a_row_stands_beside_what_it_has_to_beat(kmeans: float, gain: str, tmp_p
     assert "its best control (without bow_normalized, which not every row has):" in capsys.readouterr().out
 
 
+def test_a_start_at_one_number_of_topics_is_compared_at_that_number(tmp_path: Path, capsys) -> None:
+    at_20 = {key: value for key, value in two_by_three().items() if key[-2] == 20}
+    bow = {(model, "bow", *rest): value - 0.3 for (model, _, *rest), value in at_20.items()}
+    others = {("kmeans", "bow", *rest): 0.5 if rest[-2] == 20 else 0.1 for (_, _, *rest) in two_by_three()}
+    write_grid(
+        tmp_path, "warm", sweep=SWEEP | {"objective": "dsl,bow", "num_topics": "20"}, scores=at_20 | bow
+    )
+    write_grid(tmp_path, "others", sweep=SWEEP | {"objective": "bow", "model": "kmeans"}, scores=others)
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables/both.yaml").write_text(CONTROLS)
+    assert main(arguments(tmp_path, "both")) == 0
+    assert "| k-means | prodlda | 0.500 ± 0.000 | 0.310 ± 0.010 | 0.610 ± 0.010 | **+0.110** |" in (
+        capsys.readouterr().out
+    )
+
+
 def test_a_table_says_its_grids(tmp_path: Path, capsys) -> None:
     (tmp_path / "tables").mkdir()
     (tmp_path / "tables/both.yaml").write_text(CONTROLS)

@@ -12,6 +12,7 @@ from topiclab.report.scores import Line, Score, summarise
 from topiclab.report.tables import LOWER_IS_BETTER, markdown_table, score_text
 
 NO_SCORE = Score(math.nan, math.nan, 0)
+Averages = dict[str, list[Line]]  # by experiment, over the numbers of topics that it has
 
 
 @dataclass(frozen=True)
@@ -54,26 +55,34 @@ def render_controls(cells: Sequence[Cell], table: Table) -> str:
     plan = table.controls
     if plan is None:
         raise ValueError(f"table {table.name} has no controls")
-    averaged = summarise(cells, table.metrics, ("seed", "num_topics"))
+    averaged = {start: _averages(cells, start, table.metrics) for start in plan.starts}
     single = summarise(cells, table.metrics)
     sections = []
-    for data in dict.fromkeys(line.axes["data"] for line in averaged):
+    for data in dict.fromkeys(line.axes["data"] for lines in averaged.values() for line in lines):
         sections.append(f"### {data}")
         for metric in table.metrics:
-            here = [line for line in averaged if line.axes["data"] == data]
             each = [line for line in single if line.axes["data"] == data]
-            sections += [f"#### {metric}", _metric_table(here, each, metric, plan)]
+            sections += [f"#### {metric}", _metric_table(data, averaged, each, metric, plan)]
     beaten = _tally(averaged, table.metrics, plan)
     return "\n\n".join([*sections, *beaten, _legend(plan)]) + "\n"
 
 
-def _metric_table(averaged: Sequence[Line], single: Sequence[Line], metric: str, plan: Controls) -> str:
+def _averages(cells: Sequence[Cell], start: str, metrics: Sequence[str]) -> list[Line]:
+    """Means over the numbers of topics that the rows of this start have, of its rows and of all controls."""
+    topics = {cell.axes["num_topics"] for cell in cells if cell.axes["experiment"] == start}
+    same = [cell for cell in cells if cell.axes["num_topics"] in topics]
+    return summarise(same, metrics, ("seed", "num_topics"))
+
+
+def _metric_table(data: str, averaged: Averages, single: Sequence[Line], metric: str, plan: Controls) -> str:
     """Rows: start and model.  Columns: its controls, the row, the difference; then the row at each K."""
     topics = sorted({line.axes["num_topics"] for line in single})
     header = ["start", "model", *plan.models, *plan.objectives, plan.target, "gain"]
     rows = []
-    for line in _targets(averaged, plan):
-        contest = contest_of(line, averaged, metric, plan)
+    for line in (line for start in averaged for line in _rows(averaged, start, plan)):
+        if line.axes["data"] != data:
+            continue
+        contest = contest_of(line, averaged[line.axes["experiment"]], metric, plan)
         row = [plan.starts[line.axes["experiment"]], line.axes["model"]]
         row += [score_text(contest.controls[name]) for name in (*plan.models, *plan.objectives)]
         row += [score_text(contest.row), contest.text()]
@@ -106,6 +115,11 @@ def contest_of(line: Line, lines: Sequence[Line], metric: str, plan: Controls) -
     return Contest(line.scores[metric], controls, metric.endswith(LOWER_IS_BETTER))
 
 
+def _rows(averaged: Averages, start: str, plan: Controls) -> list[Line]:
+    """The averaged rows of one start."""
+    return [line for line in _targets(averaged[start], plan) if line.axes["experiment"] == start]
+
+
 def _targets(lines: Sequence[Line], plan: Controls) -> list[Line]:
     """The rows, by start, then model."""
     rows = [
@@ -125,13 +139,13 @@ def _short(contest: Contest) -> str:
     return f"{contest.row.mean:.3f} ({contest.text()})" if contest.row.num else "-"
 
 
-def _tally(averaged: Sequence[Line], metrics: Sequence[str], plan: Controls) -> Iterator[str]:
+def _tally(averaged: Averages, metrics: Sequence[str], plan: Controls) -> Iterator[str]:
     """How many rows beat all their controls, and fall behind one, by more than two standard deviations."""
     for start, label in plan.starts.items():
-        rows = [line for line in _targets(averaged, plan) if line.axes["experiment"] == start]
+        rows = _rows(averaged, start, plan)
         texts, lacking = [], set[str]()
         for metric in metrics if rows else ():
-            contests = [contest_of(line, averaged, metric, plan) for line in rows]
+            contests = [contest_of(line, averaged[start], metric, plan) for line in rows]
             lacking |= {name for each in contests for name, score in each.controls.items() if not score.num}
             known = [contest for contest in contests if math.isfinite(contest.gain)]
             ahead = sum(contest.gain > 2 * contest.spread for contest in known)
