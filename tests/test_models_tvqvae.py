@@ -1,7 +1,6 @@
 """TVQ-VAE on text: bags of codes, topics over a codebook, and the published pieces against plain ones."""
 
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import planted
@@ -15,6 +14,7 @@ from topiclab.checks import validate
 from topiclab.config import ConfigError, compose
 from topiclab.data.batch import tensors_of
 from topiclab.data.datamodule import TopicDataModule
+from topiclab.models.bundle import MODEL, load_arrays
 from topiclab.models.code_encoder import CodeEncoder
 from topiclab.models.codes_file import codes_file
 from topiclab.nn.code_bag import CodeBag
@@ -210,8 +210,8 @@ def test_shifts_learn_unless_told_not_to():
 @pytest.mark.parametrize("expansion", [1, 3, 5])
 @pytest.mark.parametrize("init", ["kmeans", "random"])
 def test_planted_topics_are_recovered_at_every_expansion(expansion, init, tmp_path):
-    longer = ["model.max_epochs=40", "model.lr=1e-2"] if init == "random" else []
-    cfg = planted.configuration(*FAST, f"model.expansion={expansion}", f"model.init={init}", *longer)
+    steps = ["trainer.max_epochs=5"] if init == "kmeans" else ["trainer.max_epochs=40", "model.lr=1e-2"]
+    cfg = planted.configuration(*FAST, f"model.expansion={expansion}", f"model.init={init}", *steps)
     datamodule = planted.datamodule()
     result = make_model(cfg, datamodule).fit(datamodule, tmp_path, cfg["trainer"])
     assert planted.recovery(result) >= 0.9
@@ -227,7 +227,7 @@ def fitted(folder, *overrides, **options):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A model fitted once, its likelihood of codes included, and its result."""
-    return fitted(tmp_path_factory.mktemp("whole"), "model.code_weight=2")
+    return fitted(tmp_path_factory.mktemp("whole"), "model.code_weight=2", "trainer.max_epochs=3")
 
 
 def test_stage_two_leaves_the_codes_alone(whole):
@@ -265,7 +265,7 @@ def test_the_likelihood_of_codes_is_divided_by_the_codes_of_a_word(whole, monkey
 
 
 def test_documents_without_words_keep_their_place(tmp_path):
-    cfg = planted.configuration(*FAST, "model.encoder.reads=codes")
+    cfg = planted.configuration(*FAST, "model.encoder.reads=codes", "trainer.max_epochs=3")
     rows = planted.corpus().rows("train")[:7]
     counts = planted.corpus().bow.toarray()
     counts[rows] = 0
@@ -322,20 +322,24 @@ def test_more_codes_than_words_are_told(tmp_path):
         fitted(tmp_path, "model.num_codes=400")
 
 
-def test_a_run_folder_shows_the_codes_and_a_grid_reuses_them(tmp_path, caplog):
+def test_a_grid_reuses_codes_and_run_folders_show_them(tmp_path, caplog):
+    """A control with the codes of other words starts from those, not from the cached start of its model."""
     caplog.set_level("INFO")
     small = [
-        "data.planted.num_docs=100",
-        "model.codebook.code_dim=8",
-        "model.codebook.hidden_dims=[16]",
-        "model.num_codes=20",
+        *("data.planted.num_docs=100", "model.codebook.code_dim=8", "model.codebook.hidden_dims=[16]"),
+        *("model.num_codes=20", "trainer.max_epochs=2", f"paths.cache={tmp_path}/cache"),
     ]
-    cell = partial(compose, [*FAST, *small, "data=synthetic", f"paths.cache={tmp_path}/cache"])
-    for num_topics in (5, 6):
-        cfg = {**cell(), "num_topics": num_topics}
-        done = run_cell(cfg, tmp_path / str(num_topics))
+    cells = {"five": [], "six": ["num_topics=6"], "control": ["model.codebook.assignment=random"]}
+    for name, overrides in cells.items():
+        done = run_cell(
+            compose([*FAST, "data=synthetic", "num_topics=5", *small, *overrides]), tmp_path / name
+        )
         assert done["manifest"]["fit"]["codebook"]["usage"] > 0.5
-    assert "computed in" in caplog.text
-    assert "from the cache" in caplog.text
-    lines = (tmp_path / "6" / "codes.txt").read_text().splitlines()
+    assert caplog.text.count("seed 0: computed in") == 1
+    assert caplog.text.count("seed 0: from the cache") == 2
+    lines = (tmp_path / "six" / "codes.txt").read_text().splitlines()
     assert len(lines) == 1 + 6 + 2 + 20
+    five, six, control = (load_arrays(tmp_path / name / MODEL)["encoder.bag.codes"] for name in cells)
+    assert np.array_equal(five, six)
+    assert not np.array_equal(five, control)
+    assert np.array_equal(np.unique(five, axis=0), np.unique(control, axis=0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -188,6 +189,7 @@ def test_an_expansion_beyond_the_codebook_is_refused() -> None:
 
 
 OPTIONS = {"expansion": 2, "init": "kmeans", "restart_below": 0.5}
+START = "fork" if sys.platform == "linux" else "spawn"  # a fork has imported torch already
 
 
 def _rank(rank: int, port: int, folder: str) -> None:
@@ -207,11 +209,12 @@ def _rank(rank: int, port: int, folder: str) -> None:
     distributed.destroy_process_group()
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_two_processes_hold_the_codebook_of_one(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    multiprocessing.spawn(_rank, (port, str(tmp_path)), nprocs=2)
+    multiprocessing.start_processes(_rank, (port, str(tmp_path)), nprocs=2, start_method=START)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     for one, other in zip(first, second, strict=True):
         assert torch.equal(one, other)
