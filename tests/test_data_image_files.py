@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 import pyarrow as pa
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from pyarrow import parquet
 from test_data_images import data_group
 
@@ -141,6 +141,16 @@ def test_a_photograph_is_turned_as_its_camera_says_and_its_preview_is_no_animati
     exif = Image.Exif()
     exif[0x0112] = 6
     assert decode(encoded(picture(), "JPEG", exif=exif), "a", Reading())[0].shape == (3, 4, 6)
+    for turn in range(9):
+        exif[0x0112] = turn
+        content = encoded(picture(), exif=exif)
+        expected = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+        np.testing.assert_array_equal(decode(content, "a", Reading())[0].transpose(1, 2, 0), expected)
+    exif[0x011A] = 72.0  # the resolution, a fraction, which other cameras write as text
+    as_text = exif.tobytes().replace(b"\x01\x1a\x00\x05", b"\x01\x1a\x00\x02")
+    exif.load(as_text)
+    assert isinstance(exif[0x011A], str)
+    assert decode(encoded(picture(), "JPEG", exif=as_text), "a", Reading())[0].shape == (3, 4, 6)
     both = encoded(picture(), "MPO", save_all=True, append_images=[picture(1)])
     assert decode(both, "a", Reading())[0].shape == (3, 6, 4)
 

@@ -22,6 +22,16 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 MOST_PIXELS = 64_000_000  # more than a camera of today takes; a small file can unpack to far more
 GREY, COLOUR = ("1", "L", "LA"), ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 CHANNEL_NAMES = {1: "grey", 3: "colour"}
+ORIENTATION = 0x0112  # the tag of EXIF
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 BLOCK = 128  # pictures that a thread decodes at a time
 NAMED_SKIPS = 20
 
@@ -67,7 +77,7 @@ def decode(content: bytes, name: str, reading: Reading) -> tuple[np.ndarray, boo
     with _named_faults(name):
         image.load()
         if "exif" in image.info:
-            image = ImageOps.exif_transpose(image)
+            image = _upright(image)
     image, is_flattened = _opaque(image)
     is_grey = image.mode in GREY if reading.channels is None else reading.channels == 1
     image = image.convert("L" if is_grey else "RGB")
@@ -174,6 +184,12 @@ def _check_kind(image: Image.Image, name: str) -> None:
 
 def _too_many_pixels(found: str) -> str:
     return f"{found} pixels, more than the {MOST_PIXELS:,} that are read; make the picture smaller first"
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The image turned as its camera says; what else the camera says may be broken."""
+    turn = TURNS.get(image.getexif().get(ORIENTATION))
+    return image if turn is None else image.transpose(turn)
 
 
 def _opaque(image: Image.Image) -> tuple[Image.Image, bool]:
