@@ -130,10 +130,10 @@ class TVQVAEImage(ProdLDA):
     def prior_loss(self, theta: Tensor, batch: Batch) -> Tensor:
         """Nats (B,) of the batch's grids, of some without their topics while training."""
         assert batch.embeddings is not None
-        condition = self.condition(theta if self.is_theta_taught else theta.detach())
         if not self.training:
-            parts = zip(batch.embeddings.split(PRIOR_BATCH), condition.split(PRIOR_BATCH), strict=True)
-            return torch.cat([self.grid_nll(*part) for part in parts])
+            parts = zip(batch.embeddings.split(PRIOR_BATCH), theta.split(PRIOR_BATCH), strict=True)
+            return torch.cat([self.grid_nll(grid, self.condition(part)) for grid, part in parts])
+        condition = self.condition(theta if self.is_theta_taught else theta.detach())
         if self.condition_dropout:
             is_seen = torch.rand(len(theta), device=theta.device) >= self.condition_dropout
             condition = condition * is_seen.view(-1, *[1] * (condition.ndim - 1))
