@@ -179,6 +179,27 @@ def test_labels_are_not_needed_nor_held_out_images(tmp_path, cache):
     assert "prior_gap" in " ".join(result["reasons"])
     assert "condition_dropout" in result["reasons"]["test/prior_ce_unconditional"]
     assert (tmp_path / "topics.png").is_file()
+    assert not (tmp_path / "unconditional.png").exists()
+    with pytest.raises(ValueError, match="has always seen topics; give a topic or a reference"):
+        topiclab.load(tmp_path, device="cpu").sample(num=2)
+
+
+@pytest.mark.parametrize("names", [["one"], ["one", "two"]], ids=len)
+def test_supervised_topics_need_two_labels(names, tmp_path, cache):
+    """Before a codebook is trained; one name a folder, none for pictures that lie in no folder."""
+    for row, image in enumerate(digits().images[:24, 0]):
+        place = tmp_path / "pictures" / (names[row % len(names)] if len(names) > 1 else "")
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(place / f"{row}.png")
+    overrides = ["data=images", f"data.path={tmp_path}/pictures", "data.sample=null", "mode=supervised"]
+    overrides += ["num_topics=2", "trainer.max_epochs=1", "model.num_codes=8"]
+    if len(names) > 1:
+        assert np.isfinite(cell(tmp_path / "run", cache, *overrides)["metrics"]["train/accuracy"])
+        return
+    with pytest.raises(
+        CellFailed, match=r"at least two labels, but images has none; give each label a folder"
+    ):
+        cell(tmp_path / "run", cache, *overrides)
 
 
 def test_max_epochs_limits_both_stages(tmp_path, cache):

@@ -50,13 +50,19 @@ class ImageTopics:
         no topic in particular.
 
         reference: (C, H, W) uint8, a grey one also (H, W).  temperature: of drawing; None is the run's.
-        Raises ValueError for a topic that there is not, and for a topic beside a reference.
+        Raises ValueError for a topic that there is not, for a topic beside a reference, and for neither when the
+        prior never drew without topics.
         """
         if topic is not None and reference is not None:
             raise ValueError("sample draws from a topic or like a reference; give one of the two")
         num_topics = self.result.num_topics
         if topic is not None and not 0 <= topic < num_topics:
             raise ValueError(f"topic={topic}, but this run has topics 0 to {num_topics - 1}")
+        if topic is None and reference is None and not self.model.model.draws_without_topics:
+            raise ValueError(
+                "the prior of this run has always seen topics; give a topic or a reference, or fit with "
+                "model.condition_dropout=0.1"
+            )
         theta = None
         if topic is not None:
             theta = np.eye(num_topics, dtype=np.float32)[[topic] * num]

@@ -26,7 +26,7 @@ class ImageEvidence:
     squared_error: (n,) mean over an image's pixels, on a scale of -1 to 1, of its reconstruction.
     usage, perplexity: share of the codes in use, and exp of their entropy, over all images.
     drawn_for, drawn_topic: (m,) topic that an image was drawn for, and its own main topic.
-    drawn_label: (m,) label of the nearest training image; None without labels.
+    drawn_label: (m,) label of the nearest training image; None where none has a label.
     """
 
     num_cells: int

@@ -105,7 +105,7 @@ def fit_images(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def check_images(cfg: Mapping[str, Any], images: ImageSet) -> None:
-    """ValueError when the set is too small for the configuration."""
+    """ValueError when the set is too small, or has too few labels, for the configuration."""
     num_train = len(images.rows("train"))
     if num_train < 2:
         raise ValueError(
@@ -116,6 +116,12 @@ def check_images(cfg: Mapping[str, Any], images: ImageSet) -> None:
         raise ValueError(
             f"num_topics={cfg['num_topics']}, but {images.name} has {num_train} training images; "
             "ask for fewer topics"
+        )
+    labels = [] if images.labels is None else images.labels[images.rows("train")]
+    if cfg["mode"]["name"] == "supervised" and len(set(labels) - {-1}) < 2:
+        raise ValueError(
+            f"mode=supervised needs training images of at least two labels, but {images.name} has "
+            f"{'none' if images.labels is None else 'fewer'}; give each label a folder or use mode=zero_shot"
         )
 
 
@@ -176,7 +182,7 @@ def image_evidence(
     num_topics, num_drawn = gallery.by_topic.shape[:2]
     train = np.random.default_rng(0).permutation(images.rows("train"))[:MOST_NEIGHBOURS]
     label = None
-    if images.labels is not None:
+    if images.labels is not None and (images.labels[train] >= 0).any():
         drawn = gallery.by_topic.reshape(-1, *images.images.shape[1:])
         label = labels_of_nearest(drawn, images.images[train], images.labels[train])
     return ImageEvidence(

@@ -30,7 +30,7 @@ class Gallery:
     by_topic: (K, n, ...) drawn from one topic each.  topic_theta: (K, n, K) their own proportions.
     references: (r, ...) held-out images.  by_reference: (r, s, ...) drawn from the topics of each.
     originals, restored: (o, ...) held-out images and how their codes give them back.
-    unconditional: (u, ...) drawn without topics.
+    unconditional: (u, ...) drawn without topics; None for a prior that never drew without.
     """
 
     by_topic: np.ndarray
@@ -39,7 +39,7 @@ class Gallery:
     by_reference: np.ndarray
     originals: np.ndarray
     restored: np.ndarray
-    unconditional: np.ndarray
+    unconditional: np.ndarray | None
 
 
 def draw_gallery(
@@ -50,6 +50,7 @@ def draw_gallery(
     grids = fitted.draw_topics(num, seed)
     rows = held_out_rows(images, sample["num_references"], seed)
     originals = images.images[held_out_rows(images, ORIGINALS, seed)]
+    is_unconditional = fitted.model.draws_without_topics
     return Gallery(
         by_topic=_of(num_topics, fitted.decode(grids)),
         topic_theta=_of(num_topics, fitted.theta(grids)),
@@ -57,7 +58,7 @@ def draw_gallery(
         by_reference=draw_like(fitted, theta[rows], sample["num_per_reference"], seed + 1),
         originals=originals,
         restored=fitted.restore(originals),
-        unconditional=fitted.decode(fitted.draw(None, sample["num_per_topic"], seed + 2)),
+        unconditional=fitted.decode(fitted.draw(None, num, seed + 2)) if is_unconditional else None,
     )
 
 
@@ -80,13 +81,15 @@ def draw_pictures(
         "examples": images.images[most_typical(theta, EXAMPLES)],
         "captions": label_captions(images, theta),
     }
-    return [
+    pictures = [
         draw_topics(gallery.by_topic, theta.mean(axis=0), folder, **topics),
         draw_references(gallery.references, gallery.by_reference, folder),
         draw_reconstructions(gallery.originals, gallery.restored, folder),
-        draw_samples(gallery.unconditional, folder, "unconditional"),
         draw_codebook_usage(usage, folder),
     ]
+    if gallery.unconditional is not None:
+        pictures.append(draw_samples(gallery.unconditional, folder, "unconditional"))
+    return pictures
 
 
 def most_typical(theta: np.ndarray, num: int) -> np.ndarray:
