@@ -60,6 +60,8 @@ def test_lines_compose(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for run in re.findall(r"run=(\S+)", line):
         (tmp_path / run).mkdir(parents=True)
         (tmp_path / run / "result.json").write_text("{}")
+    for picture in re.findall(r"reference=(\S+)", line):
+        (tmp_path / picture).touch()
     cells = combinations(line)
     assert compose(cells[0])
     assert compose(cells[-1])
