@@ -50,8 +50,8 @@ class ImageTopics:
         no topic in particular.
 
         reference: (C, H, W) uint8, a grey one also (H, W).  temperature: of drawing; None is the run's.
-        Raises ValueError for a topic that there is not, for a topic beside a reference, and for neither when the
-        prior never drew without topics.
+        Raises ValueError for a topic that there is not, for a topic beside a reference, and for neither of
+        them when the prior never drew without topics.
         """
         if topic is not None and reference is not None:
             raise ValueError("sample draws from a topic or like a reference; give one of the two")

@@ -140,7 +140,9 @@ def _outcomes(
                 found.append(decode(read(row), names[row], reading))
             except CorruptImageError as fault:
                 if not reading.skips_corrupt:
-                    raise
+                    raise CorruptImageError(
+                        f"{fault}, or leave such files out with data.on_corrupt=skip"
+                    ) from fault
                 found.append(fault)
         return found
 
@@ -164,7 +166,7 @@ def _named_faults(name: str) -> Iterator[None]:
         reason = str(error).split(" <_io")[0]
         raise CorruptImageError(
             f"{name}: no {', '.join(FORMATS)} picture can be decoded from it ({reason}); copy or remove the "
-            "file, or leave such files out with data.on_corrupt=skip"
+            "file"
         ) from error
 
 
@@ -188,7 +190,7 @@ def _too_many_pixels(found: str) -> str:
 
 def _upright(image: Image.Image) -> Image.Image:
     """The image turned as its camera says; what else the camera says may be broken."""
-    turn = TURNS.get(image.getexif().get(ORIENTATION))
+    turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
     return image if turn is None else image.transpose(turn)
 
 
@@ -211,7 +213,10 @@ def _cut(image: Image.Image, side: int, name: str) -> Image.Image:
     """The square of `side` in the middle."""
     width, height = image.size
     if side > min(width, height):
-        raise ValueError(f"data.crop={side}, but {name} is {height} x {width} pixels; lower data.crop")
+        raise ValueError(
+            f"data.crop={side}, but {name} is {height} x {width} pixels; lower data.crop, or give larger "
+            "pictures"
+        )
     left, top = round((width - side) / 2), round((height - side) / 2)
     return image.crop((left, top, left + side, top + side))
 
