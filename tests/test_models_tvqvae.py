@@ -95,6 +95,7 @@ def test_the_encoder_reads_normed_bags(input_norm):
         num_codes=N,
         expansion=E,
         input_norm=input_norm,
+        words="type",
         batch_norm_momentum=0.1,
         **layers,
         **norms,

@@ -25,6 +25,7 @@ OPTIONS = {
     "restart_below": 0.5,
     "commitment": 0.25,
     "expand_at": "train",
+    "assignment": "nearest",
     "is_frequency_weighted": False,
     "max_epochs": 24,
     "warmup": 0.6,

@@ -19,7 +19,7 @@ class CodeEncoder(Encoder):
     reads: `codes`, `embeddings` (standardised), or `both` side by side.
     input_norm: of the bag: `none`, raw counts as published; `k`, divided by the codes of a word; `l1`, shares
     of the document; `log1p`, of what `k` gives.
-    words: `token` takes the codes of the documents' own occurrences, otherwise every word has its codes.
+    words: `token` takes the codes of the documents' own occurrences; otherwise every word has its.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class CodeEncoder(Encoder):
         num_codes: int,
         expansion: int,
         input_norm: str,
-        words: str = "type",
+        words: str,
         **layers: Any,
     ) -> None:
         sizes = {"codes": num_codes, "embeddings": embedding_dim, "both": num_codes + embedding_dim}

@@ -1,27 +1,7 @@
 """Codes of words: word vectors -> an autoencoder's latent vectors -> their nearest codes (stage 1 for text).
 
 One vector may stand for a word of the vocabulary or for one occurrence of it. The options are the block
-`codebook` of the model's yaml:
-
-    code_dim: 100 # length of a code
-    hidden_dims: [500, 500, 1000] # of the encoder; the decoder is its mirror
-    is_normalized: true # latent vectors have length 1
-    is_cosine: false # codes too
-    reduce: mean # of the codes of a word: mean | sum (published)
-    code_weights: binary # binary (published) | inverse_distance | softmax
-    update: ema # ema | gradient (published)
-    decay: 0.95 # of the running means of update=ema; a few steps an epoch, so shorter than for images
-    init: kmeans # kmeans | uniform (published)
-    restart_below: 0.5 # hits per batch below which a code moves to a word of the batch; published: 0, never
-    commitment: 0.25 # weight of the loss that draws latent vectors to their codes
-    expand_at: train # train (published) | infer: fitted with one code per word, for all expansions at once
-    assignment: nearest          # nearest | random (a control): every word has the codes of another
-    is_frequency_weighted: false # words count as often as they occur
-    max_epochs: 30 # published: 1000
-    warmup: 0.5 # share of these before the codes start; published: 0
-    batch_size: 256 # vectors per step
-    lr: 5.0e-4
-    weight_decay: 0.01
+`codebook` of conf/model/tvqvae.yaml, which says what each does.
 """
 
 from __future__ import annotations
@@ -39,7 +19,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from topiclab.data.cache import key_hash
-from topiclab.device import resolve_device
 from topiclab.models.codebook import (
     EVAL_BATCH,
     Codebook,
@@ -161,7 +140,7 @@ def word_codes(
     arrays, facts, is_cached = stored_codebook(cache_root, whole_key, compute, what)
     codebook = Codebook(key_hash(whole_key), arrays["codebook"], facts, is_cached)
     codes, weights = _assign(arrays["latents"], arrays["codebook"], options, expansion)
-    if options.get("assignment") == "random":
+    if options["assignment"] == "random":
         order = np.random.default_rng(seed).permutation(len(codes))
         codes, weights = codes[order], weights[order]
     encoder = {name: array for name, array in arrays.items() if name not in ("codebook", "latents")}
@@ -184,7 +163,9 @@ def encode_words(
     module.load_state_dict(
         {name: torch.from_numpy(np.array(array)) for name, array in encoder.items()}, strict=False
     )
-    return _assign(_latents(module, torch.from_numpy(np.array(vectors))), codebook, options, expansion)
+    blocks = (vectors[start : start + EVAL_BATCH] for start in range(0, len(vectors), EVAL_BATCH))
+    latents = [_latents(module, torch.from_numpy(np.array(block))) for block in blocks]  # of a memory map
+    return _assign(np.concatenate(latents), codebook, options, expansion)
 
 
 def _train(
@@ -214,7 +195,7 @@ def _train(
         warmup_epochs=int(options["warmup"] * options["max_epochs"]),
         **{name: options[name] for name in ("batch_size", "lr", "weight_decay")},
     )
-    facts = train_codebook(training, max_epochs=options["max_epochs"], device=resolve_device(device))
+    facts = train_codebook(training, max_epochs=options["max_epochs"], device=device)
     table = quantizer.vectors_of(torch.arange(num_codes, device=quantizer.codebook.device).unsqueeze(1))
     arrays = {
         name: tensor.detach().cpu().numpy()
