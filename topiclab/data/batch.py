@@ -75,7 +75,8 @@ class Batch:
     labels: (B,) int64, -1 without label; None unless the mode shows labels to the model.
     targets: word distributions to match, as nonzeros or (B, V) float32; None unless the objective has some.
     target_entropy: (B,) nats of the targets, with them.
-    codes: what the occurrences of words mean where they stand; None where words have codes of their own.
+    codes: (B, N) of the documents' single occurrences of words, whose `words` are codes and `counts` their
+    weights; None where every word has its codes.
     """
 
     rows: Tensor
