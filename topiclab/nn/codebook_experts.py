@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -43,8 +44,8 @@ class CodebookExperts(ProductOfExperts):
         self.codes = ProductOfExperts(num_topics, num_codes, eps, momentum)
         self.has_topic_norm = has_topic_norm
         layers: list[nn.Module] = []
-        for size_in, size in zip([code_dim, *hidden_dims[:-1]], hidden_dims, strict=True):
-            layers += [nn.Linear(size_in, size), nn.Tanh()]
+        for width, following in pairwise([code_dim, *hidden_dims]):
+            layers += [nn.Linear(width, following), nn.Tanh()]
         self.hidden = nn.Sequential(*layers)
         self.last = nn.Linear(hidden_dims[-1], num_words)
         for experts in (self, self.codes):
