@@ -203,6 +203,10 @@ def test_shifts_learn_unless_told_not_to():
     assert all(part.bias.requires_grad for part in (experts(), experts().codes))
     still = experts(has_shift=False)
     assert not any(part.bias.requires_grad for part in (still, still.codes))
+    cfg = planted.configuration(*FAST, "model.has_shift=false", "model.encoder.head_batch_norm=true")
+    model = make_model(cfg, planted.datamodule())
+    model.initialize(planted.datamodule())  # which teaches an encoder the clusters
+    assert not model.encoder.head_norm.bias.any()
 
 
 # The model.

@@ -64,14 +64,13 @@ class TVQVAE(ProdLDA):
         batch_norm_momentum: float,
         **vae: Any,
     ) -> None:
+        self.has_shift = has_shift
         super().__init__(
             encoder={**encoder, "num_codes": num_codes, "expansion": expansion, "words": words},
             batch_norm_eps=batch_norm_eps,
             batch_norm_momentum=batch_norm_momentum,
             **vae,
         )
-        if isinstance(self.encoder.head_norm, nn.BatchNorm1d):
-            self.encoder.head_norm.bias.requires_grad_(has_shift)
         self.num_codes, self.expansion = num_codes, expansion
         self.words, self.subtokens, self.max_occurrences = words, subtokens, max_occurrences
         self.reads_occurrences = words == "token"
@@ -94,7 +93,10 @@ class TVQVAE(ProdLDA):
         )
 
     def make_encoder(self) -> CodeEncoder:
-        return CodeEncoder(**self.encoder_options)
+        encoder = CodeEncoder(**self.encoder_options)
+        if isinstance(encoder.head_norm, nn.BatchNorm1d):
+            encoder.head_norm.bias.requires_grad_(self.has_shift)
+        return encoder
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.AdamW(
