@@ -28,7 +28,6 @@ class Occurrences:
     key: str | None = None
     manifest: dict[str, Any] = field(default_factory=dict)
     is_cached: bool = False
-    seconds: float = 0.0
 
     def counts(self) -> sparse.csr_matrix:
         """How often each word was found in each text, CSR (D, V) int32."""

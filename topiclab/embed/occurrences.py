@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +43,6 @@ def occurrence_vectors(
     pooled modules after the transformer, `normalize` and `truncate_dim` do not apply.
     Raises ValueError for an embedder that reads no tokens.
     """
-    started = time.perf_counter()
     name = embedder_cfg.get("name", embedder_cfg["_target_"])
     embedder = token_embedder(prepared_embedder(embedder_cfg, corpus, cache_root, trainer, adapt), name)
     key = {
@@ -62,8 +60,7 @@ def occurrence_vectors(
         fill = _filler(embedder, corpus, vocabulary, subtokens)
         entry = Cache(Path(cache_root)).entry("occurrences", key, fill, is_resumable=True)
         arrays, manifest, is_cached = entry.arrays(), entry.manifest, entry.is_cached
-    seconds = time.perf_counter() - started
-    facts = {"key": key_hash(key), "manifest": manifest, "is_cached": is_cached, "seconds": seconds}
+    facts = {"key": key_hash(key), "manifest": manifest, "is_cached": is_cached}
     sizes = {"num_docs": corpus.num_docs, "num_words": corpus.num_words}
     return Occurrences(arrays[VECTORS], np.asarray(arrays[WORDS]), np.asarray(arrays[DOCS]), **sizes, **facts)
 
