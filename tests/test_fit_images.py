@@ -148,6 +148,7 @@ def test_a_run_on_texts_refuses_a_reference(tmp_path):
         ([*SMALL, "model.expansion=3"], "a prior draws one code for each cell"),
         ([*SMALL, "teacher=neighbours", "objective=dsl"], "teacher=neighbours reads texts"),
         ([*SMALL, "embed_text=bow"], "embed_text=bow reads texts"),
+        (["embedder=none"], "embedder=none reads no text, which data=lee has; add embedder=lsa"),
         ([*SMALL, "model.regions=halves"], "model.regions=halves is refused: give codes or quadrant"),
         ([*SMALL, "model.prior.kind=gpt"], "give pixelcnn or transformer or none"),
     ],
@@ -156,6 +157,12 @@ def test_a_run_on_texts_refuses_a_reference(tmp_path):
 def test_what_cannot_be_is_refused_before_anything_runs(overrides, told):
     with pytest.raises(ConfigError, match=told):
         compose(overrides)
+
+
+def test_images_name_no_embedder_that_nothing_reads():
+    assert compose(SMALL)["embedder"] == {"name": "none"}
+    assert compose([*SMALL, "embedder=random"])["embedder"]["name"] == "random"
+    assert compose([])["embedder"]["name"] == "lsa"
 
 
 @pytest.mark.parametrize(

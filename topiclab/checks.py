@@ -93,7 +93,11 @@ def _check_mode(cfg: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _check_embedder(cfg: Mapping[str, Any]) -> Iterator[str]:
-    teacher, embedder = cfg["teacher"], cfg["embedder"]["name"]
+    teacher, embedder, task = cfg["teacher"], cfg["embedder"]["name"], cfg["task"]["name"]
+    reads_text = cfg["data"].get("modality") != "images" or task == "tvq_crossmodal"
+    if embedder == "none" and reads_text and task not in ("predict", "count"):
+        told = f"data={cfg['data']['name']}" if task == "fit" else f"task={task}"
+        yield f"embedder=none reads no text, which {told} has; add embedder=lsa"
     if teacher["name"] == "encoder" and embedder == "precomputed" and teacher["words"] != "centroid":
         yield (
             f"teacher.words={teacher['words']} reads words, which embedder=precomputed cannot; "
