@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from importlib.util import find_spec
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from topiclab.data.cache import Cache
 from topiclab.data.corpus import Corpus
 from topiclab.data.documents import Document, build_corpus, usable_documents
 from topiclab.data.file import read_documents, read_records
@@ -22,6 +26,7 @@ STACKOVERFLOW_TAGS = (
     *("spring", "hibernate", "scala", "sharepoint", "ajax", "qt", "drupal", "linq", "haskell", "magento"),
 )
 FILES = {name: f"{name}.parquet" for name in ("20newsgroups", "stackoverflow", "tweet_topic")}
+ARXIV = ("arxiv-metadata.jsonl.zst", "arxiv-metadata-oai-snapshot.json")
 ORIGINS = {
     "stackoverflow": "title_StackOverflow.txt with label_StackOverflow.txt beside it from "
     "https://github.com/jacoxu/StackOverflow (rawText)",
@@ -29,31 +34,62 @@ ORIGINS = {
 }
 
 
-def load_corpus(data: Mapping[str, Any], folder: str | Path | None = None) -> Corpus:
+def load_corpus(
+    data: Mapping[str, Any], folder: str | Path | None = None, cache: str | Path | None = None
+) -> Corpus:
     """The corpus that the configuration group `data` describes.
 
     folder: where corpus files are (paths.data); None is the folder that data_folder finds.
+    cache: where the shards of data=arxiv stay (paths.cache); None keeps none.
     Kept in memory by the content of `data` and the size and time of its file, so that the cells of a grid in
     one process load it once. Raises FileNotFoundError or ValueError with the way out; see the readers.
     """
     path = _locate(data, Path(folder) if folder else data_folder())
     stamp = (path.stat().st_mtime_ns, path.stat().st_size) if path and path.is_file() else None
-    return _load(json.dumps(data, sort_keys=True, default=str), path, stamp)
+    return _load(json.dumps(data, sort_keys=True, default=str), path, stamp, Path(cache) if cache else None)
 
 
-def load_texts(data: Mapping[str, Any], folder: str | Path | None = None) -> tuple[list[str], list[str]]:
+def load_texts(
+    data: Mapping[str, Any], folder: str | Path | None = None, cache: str | Path | None = None
+) -> tuple[list[str], list[str]]:
     """Ids and texts of the documents that `data` describes, for a model that has its vocabulary already."""
     path = _locate(data, Path(folder) if folder else data_folder())
-    kept, info = usable_documents(_documents(data, path), data)
+    with _opened(data, path, Path(cache) if cache else None) as (documents, _):
+        kept, info = usable_documents(documents, data)
     if not kept:
         raise ValueError(f"corpus {data['name']}: {info['read']} documents read and none with text")
     return [str(document.id) for document in kept], [document.text for document in kept]
 
 
 @lru_cache(maxsize=4)
-def _load(data_json: str, path: Path | None, stamp: tuple[int, int] | None) -> Corpus:
+def _load(data_json: str, path: Path | None, stamp: tuple[int, int] | None, cache: Path | None) -> Corpus:
     data = json.loads(data_json)
-    return build_corpus(_documents(data, path), data)
+    with _opened(data, path, cache) as (documents, facts):
+        corpus = build_corpus(documents, data)
+    return replace(corpus, info={**corpus.info, **facts}) if facts else corpus
+
+
+@contextmanager
+def _opened(
+    data: Mapping[str, Any], path: Path | None, cache: Path | None
+) -> Iterator[tuple[Iterator[Document], dict[str, Any]]]:
+    """The documents of a source, and facts of how they were prepared."""
+    if data["source"] != "arxiv":
+        yield _documents(data, path), {}
+        return
+    from topiclab.data.arxiv import arxiv_documents, arxiv_shards
+
+    if path is None or not path.is_file():
+        raise FileNotFoundError(
+            f"data=arxiv: no file {path}; put {' or '.join(ARXIV)} into that folder or the one "
+            "$TOPICLAB_DATA names, or give data.path=<file>: "
+            "https://www.kaggle.com/datasets/Cornell-University/arxiv"
+        )
+    with ExitStack() as stack:
+        root = cache or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        entry = arxiv_shards(path, data, Cache(root))
+        facts = {name: entry.manifest[name] for name in ("counts", "broken_lines", "fault")}
+        yield arxiv_documents(entry, data["label"]), {"snapshot": facts}
 
 
 def corpus_from_texts(
@@ -113,6 +149,8 @@ def _locate(data: Mapping[str, Any], folder: Path) -> Path | None:
         if not path.is_file():
             raise FileNotFoundError(f"data.path={path}: no such file")
         return path
+    if data["source"] == "arxiv":
+        return next((folder / name for name in ARXIV if (folder / name).is_file()), folder / ARXIV[0])
     return folder / FILES[data["source"]] if data["source"] in FILES else None
 
 
@@ -137,7 +175,8 @@ def _documents(data: Mapping[str, Any], path: Path | None) -> Iterator[Document]
             f"data={data['name']} holds images, but texts are read here; use data=lee or data=file"
         )
     raise ValueError(
-        f"data.source={source} is unknown; use lee, synthetic, 20newsgroups, {', '.join(ORIGINS)} or file"
+        f"data.source={source} is unknown; use lee, synthetic, 20newsgroups, {', '.join(ORIGINS)}, "
+        "arxiv or file"
     )
 
 

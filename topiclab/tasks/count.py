@@ -35,7 +35,7 @@ def count(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 def reference_words(cfg: Mapping[str, Any]) -> list[str]:
     """The words to count: a line each of the file reference.words, else the vocabulary of the corpus."""
     if cfg["reference"]["words"] is None:
-        return list(load_corpus(cfg["data"], cfg["paths"]["data"]).vocab)
+        return list(load_corpus(cfg["data"], cfg["paths"]["data"], cfg["paths"]["cache"]).vocab)
     path = Path(cfg["reference"]["words"]).expanduser()
     lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
     words = list(dict.fromkeys(line for line in lines if line))

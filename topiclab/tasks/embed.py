@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 def embed(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Embed the corpus, or find its embeddings in the cache; what result.json says of it."""
-    corpus = load_corpus(cfg["data"], cfg["paths"]["data"])
+    corpus = load_corpus(cfg["data"], cfg["paths"]["data"], cfg["paths"]["cache"])
     read = corpus_as_read(corpus, cfg["embed_text"])
     embeddings = embed_corpus(
         cfg["embedder"], read, Path(cfg["paths"]["cache"]), cfg["trainer"], adapt=cfg["mode"]

@@ -44,7 +44,7 @@ def fit(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         from topiclab.tasks.fit_images import fit_images  # which imports from here
 
         return fit_images(cfg, folder)
-    return fit_corpus(cfg, folder, load_corpus(cfg["data"], cfg["paths"]["data"]))
+    return fit_corpus(cfg, folder, load_corpus(cfg["data"], cfg["paths"]["data"], cfg["paths"]["cache"]))
 
 
 def fit_corpus(cfg: Mapping[str, Any], folder: Path, corpus: Corpus) -> dict[str, Any]:

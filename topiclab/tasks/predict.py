@@ -31,7 +31,7 @@ def predict(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             f"reference={cfg['reference']} is for a run on images, but run={cfg['run']} is of texts; "
             "name documents with data="
         )
-    ids, texts = load_texts(cfg["data"], cfg["paths"]["data"])
+    ids, texts = load_texts(cfg["data"], cfg["paths"]["data"], cfg["paths"]["cache"])
     embeddings = fitted.embed(texts)
     theta = fitted.transform(texts, embeddings)
     labels = fitted.predict(texts, embeddings) if fitted.predicts_labels else [""] * len(texts)

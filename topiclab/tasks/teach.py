@@ -24,7 +24,7 @@ SHOWN_WORDS = 8
 
 def teach(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Label the corpus, or find its labels in the cache; what result.json says of them."""
-    corpus = load_corpus(cfg["data"], cfg["paths"]["data"])
+    corpus = load_corpus(cfg["data"], cfg["paths"]["data"], cfg["paths"]["cache"])
     read = corpus_as_read(corpus, cfg["embed_text"])
     embeddings = embed_corpus(
         cfg["embedder"], read, Path(cfg["paths"]["cache"]), cfg["trainer"], adapt=cfg["mode"]

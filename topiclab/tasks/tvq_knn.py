@@ -41,7 +41,7 @@ def tvq_knn(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             f"model.words={model.get('words')}; use model=tvqvae model.words=type"
         )
     clock, rng = Stages(), np.random.default_rng(cfg["seed"])
-    corpus = load_corpus(cfg["data"], cfg["paths"]["data"])
+    corpus = load_corpus(cfg["data"], cfg["paths"]["data"], cfg["paths"]["cache"])
     check_sizes(cfg, corpus)
     cache = Path(cfg["paths"]["cache"])
     with threadpool_limits(cfg["trainer"]["num_threads"]):
@@ -73,7 +73,8 @@ def tvq_knn(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 def learned_codes(cfg: Mapping[str, Any]) -> tuple[np.ndarray, WordCodes]:
     """Word vectors (V, E) and their codes, the same as a fit of model=tvqvae has, from its cache."""
-    corpus, cache = load_corpus(cfg["data"], cfg["paths"]["data"]), Path(cfg["paths"]["cache"])
+    cache = Path(cfg["paths"]["cache"])
+    corpus = load_corpus(cfg["data"], cfg["paths"]["data"], cache)
     datamodule = make_datamodule(cfg, corpus, document_vectors(cfg, corpus))
     vectors, options = datamodule.embedded_words(), dict(cfg["model"]["codebook"])
     if (epochs := cfg["trainer"]["max_epochs"]) is not None:
