@@ -10,9 +10,7 @@ import hashlib
 import json
 import logging
 import re
-from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib import import_module
@@ -26,9 +24,8 @@ from tqdm import tqdm
 
 from topiclab.data.cache import Cache, Entry, atomic_file, save_array
 from topiclab.data.documents import Document
-from topiclab.data.json_lines import LineBlocks, parse_block
+from topiclab.data.json_lines import LineBlocks, in_threads, parse_block
 from topiclab.data.latex import plain_column
-from topiclab.machine import num_cores
 
 compute: Any = import_module("pyarrow.compute")  # whose functions are made at its import
 log = logging.getLogger(__name__)
@@ -36,7 +33,6 @@ log = logging.getLogger(__name__)
 COLUMNS = ("id", "title", "abstract", "categories", "update_date")
 SHORTEST_ABSTRACT = 50
 LONGEST_ID = 32
-MOST_WORKERS = 4
 NAMED_LINES = 20
 CATEGORY = re.compile(r"[a-z-]+(\.[A-Za-z-]+)?")
 # The lists of MSC and ACM classes that some records carry behind their categories are no categories.
@@ -139,34 +135,26 @@ def stream_snapshot(path: Path, folder: Path, choice: Choice, progress: bool = T
 
     Blocks go to one thread a core, four at most, each to files of its own with its facts written last.
     """
-    blocks = LineBlocks(path)
-    workers = min(num_cores(), MOST_WORKERS)
-    waiting: deque[Future[None]] = deque()
-    number = -1
-    with (
-        ThreadPoolExecutor(workers) as pool,
-        tqdm(
-            total=path.stat().st_size,
-            unit="B",
-            unit_scale=True,
-            desc="arxiv",
-            disable=None if progress else True,
-        ) as bar,
-    ):
+    blocks, num_blocks = LineBlocks(path), 0
+
+    def missing(bar: tqdm) -> Iterator[tuple[int, bytes]]:
+        nonlocal num_blocks
         for number, block in enumerate(blocks):
+            num_blocks = number + 1
             bar.update(blocks.position - bar.n)
-            if _facts_path(folder, number).exists():
-                continue
-            waiting.append(pool.submit(_write_block, block, number, folder, choice))
-            if len(waiting) > workers:
-                waiting.popleft().result()
-        while waiting:
-            waiting.popleft().result()
+            if not _facts_path(folder, number).exists():
+                yield number, block
+
+    with tqdm(
+        total=path.stat().st_size, unit="B", unit_scale=True, desc="arxiv", disable=None if progress else True
+    ) as bar:
+        for _ in in_threads(lambda item: _write_block(*item, folder, choice), missing(bar)):
+            pass
         bar.update(blocks.position - bar.n)
-    return _finish(folder, number + 1, choice) | {"fault": blocks.fault}
+    return _finish(folder, num_blocks, choice) | {"fault": blocks.fault}
 
 
-def _write_block(block: bytes, number: int, folder: Path, choice: Choice) -> None:
+def _write_block(number: int, block: bytes, folder: Path, choice: Choice) -> None:
     records = parse_block(block, COLUMNS)
     table = _clean(records.table)
     ids = table["id"].combine_chunks()
@@ -343,7 +331,8 @@ def _check(path: Path, choice: Choice, facts: Mapping[str, Any]) -> None:
     if counts["kept"]:
         return
     if not counts["read"]:
-        raise ValueError(f"{path}: there is no record in the file; check data.path")
+        fault = f" and it is {facts['fault']}" if facts["fault"] else ""
+        raise ValueError(f"{path}: there is no record in the file{fault}; check data.path")
     number, why = facts["broken_lines"][0] if facts["broken_lines"] else (0, "")
     reasons = {
         "broken": f"broken, the first in line {number} ({why})",

@@ -13,7 +13,7 @@ compute: Any = import_module("pyarrow.compute")  # whose functions are made at i
 
 # Columns are cleaned of line ends by one table of bytes; only the rows that need more are read one by one.
 SPACES = bytes(32 if code < 32 or code == 127 else code for code in range(256))
-NEEDS_MORE = r"[$\\{}~]|  |^ | $"
+NEEDS_MORE = r"[$\\{}~]|  "
 
 COMBINING = {
     **{
@@ -59,7 +59,8 @@ FORMATS = frozenset(
     """,
     )
 )
-MATH = re.compile(r"(?<!\\)\$\$?(?=[^\s$])([^$]*[^\s$\\])\$\$?(?!\d)")
+# Both begin with characters, none with a look behind: only so does `re` skip to the next of them.
+MATH = re.compile(r"\$(?<!\\\$)\$?(?=[^\s$])([^$]*[^\s$\\])\$\$?(?!\d)")
 MARKUP = re.compile(
     r"""
     \\(?P<accent>['`^"~=.]|[Hcuvkrdb](?=[\s{]))\s*(?:\{\s*\\?(?P<braced>[^\W\d_])\s*\}|\\?(?P<bare>[^\W\d_])(?![^\W\d_]{2,}\{))
@@ -69,8 +70,8 @@ MARKUP = re.compile(
     | \\(?P<name>[A-Za-z]+)\*?(?P<gap>\s*)(?:\{\})?
     | \\(?P<escaped>[%$&_#{}])
     | \\(?P<space>[\\,;:/\s!@-])
-    | (?<=[^\s/])(?P<tie>~)(?=[^\s/])
-    | [{}]
+    | ~(?<=[^\s/]~)(?=[^\s/])
+    | \{ | \}
     """,
     re.VERBOSE,
 )
@@ -85,7 +86,7 @@ def plain_column(column: pyarrow.StringArray) -> pyarrow.StringArray:
     if data is None:
         return column
     spaced = pyarrow.py_buffer(data.to_pybytes().translate(SPACES))
-    column = pyarrow.StringArray.from_buffers(len(column), offsets, spaced)
+    column = compute.ascii_trim(pyarrow.StringArray.from_buffers(len(column), offsets, spaced), " ")
     needs_more = compute.match_substring_regex(column, NEEDS_MORE)
     cleaned = [plain_text(text) for text in column.filter(needs_more).to_pylist()]
     return compute.replace_with_mask(column, needs_more, pyarrow.array(cleaned, pyarrow.string()))
@@ -113,7 +114,7 @@ def _plain(match: re.Match[str]) -> str:
         return match["escaped"]
     if match["space"]:
         return "" if match["space"] in "!@/-" else " "
-    return " " if match["tie"] else ""
+    return " " if match.group() == "~" else ""
 
 
 def _apart(match: re.Match[str], word: str) -> str:
