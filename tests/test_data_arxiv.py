@@ -181,7 +181,7 @@ def test_a_truncated_file_gives_what_is_there(tmp_path, suffix, caplog):
     assert "truncated" in corpus.info["snapshot"]["fault"]
     assert "truncated" in caplog.text
     path.write_bytes(b"no archive")
-    with pytest.raises(ValueError, match="no record in the file and it is (damaged|truncated)"):
+    with pytest.raises(ValueError, match=r"no record in the file and it is (damaged|truncated)"):
         load(path)
 
 

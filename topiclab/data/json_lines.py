@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from codecs import getincrementaldecoder
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,6 +24,7 @@ from topiclab.machine import num_cores
 
 BLOCK_BYTES = 4 << 20
 READ_BYTES = 1 << 18
+PIECE_BYTES = 1 << 16
 MOST_THREADS = 4
 LONGEST_LINE = 64 << 20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -144,10 +146,14 @@ def parse_block(block: bytes, columns: Sequence[str]) -> Records:
 
 
 def _is_utf8(block: bytes) -> bool:
+    """Decoded a piece at a time: whole blocks as strings of up to 16 MiB would leave memory in fragments."""
     if block.isascii():
         return True
+    decoder = getincrementaldecoder("utf-8")()
     try:
-        block.decode()
+        for start in range(0, len(block), PIECE_BYTES):
+            decoder.decode(block[start : start + PIECE_BYTES])
+        decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return False
     return True
