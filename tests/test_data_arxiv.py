@@ -58,6 +58,10 @@ def test_a_snapshot_is_a_corpus(tmp_path, suffix):
         (r"Erd\H{o}s G\"odel \'{e} na\"{\i}ve \v{s} {\L}ojasiewicz", "Erdős Gödel é naïve š Łojasiewicz"),
         (r"$\alpha x_{i}$-norm in $\mathcal{O}(n\log n)$", "alpha x_i-norm in O(n log n)"),
         (r"costs $5 and $6, 10\% of~it ~10", "costs $5 and $6, 10% of it ~10"),
+        (
+            r"8$\times$8 images, $>$25\% of \(m\)-class, $50,000 to $500",
+            "8×8 images, >25% of m-class, $50,000 to $500",
+        ),
         (r"shown \cite{a,b} by \href{http://x}{us} \tau", "shown by us tau"),
     ],
 )

@@ -42,7 +42,7 @@ FATES = ("kept", "without_id", "without_abstract", "short", "category", "years",
 FATE = {name: number for number, name in enumerate(FATES)}
 MISSING = ("without_title", "without_categories", "without_date")  # of what is kept, bits of `missing`
 SEEN = np.dtype([("id", np.uint64), ("rank", np.uint64), ("fate", np.int8), ("missing", np.int8)])
-FORMAT = 1  # raise it when the shards of the same snapshot change
+FORMAT = 2  # raise it when the shards of the same snapshot change
 
 
 @dataclass(frozen=True)

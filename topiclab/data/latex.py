@@ -60,7 +60,15 @@ FORMATS = frozenset(
     )
 )
 # Both begin with characters, none with a look behind: only so does `re` skip to the next of them.
-MATH = re.compile(r"\$(?<!\\\$)\$?(?=[^\s$])([^$]*[^\s$\\])\$\$?(?!\d)")
+# What holds no command and is not signs alone may be a price: it must touch both $, and no digit may follow.
+MATH = re.compile(
+    r"""
+    \$(?<!\\\$)\$?
+    (?: ((?=[^$]*\\[A-Za-z]|[^$\w]*\$)[^$]*[^$\\]) | (?=[^\s$])([^$]*[^\s$\\])(?=\$\$?(?!\d)) )
+    \$\$?
+    """,
+    re.VERBOSE,
+)
 MARKUP = re.compile(
     r"""
     \\(?P<accent>['`^"~=.]|[Hcuvkrdb](?=[\s{]))\s*(?:\{\s*\\?(?P<braced>[^\W\d_])\s*\}|\\?(?P<bare>[^\W\d_])(?![^\W\d_]{2,}\{))
@@ -69,7 +77,7 @@ MARKUP = re.compile(
     | \\frac\s*\{(?P<above>[^{}\\]*)\}\s*\{(?P<below>[^{}\\]*)\}
     | \\(?P<name>[A-Za-z]+)\*?(?P<gap>\s*)(?:\{\})?
     | \\(?P<escaped>[%$&_#{}])
-    | \\(?P<space>[\\,;:/\s!@-])
+    | \\(?P<space>[\\,;:/\s!@()\[\]-])
     | ~(?<=[^\s/]~)(?=[^\s/])
     | \{ | \}
     """,
@@ -97,7 +105,7 @@ def plain_text(text: str) -> str:
 
     Commands that say how something looks go, other names stay as words, and white space is one space.
     """
-    text = MATH.sub(r"\1", text)
+    text = MATH.sub(r"\1\2", text)
     return " ".join(MARKUP.sub(_plain, text).split())
 
 
@@ -113,7 +121,7 @@ def _plain(match: re.Match[str]) -> str:
     if match["escaped"]:
         return match["escaped"]
     if match["space"]:
-        return "" if match["space"] in "!@/-" else " "
+        return "" if match["space"] in "!@/-()[]" else " "
     return " " if match.group() == "~" else ""
 
 
