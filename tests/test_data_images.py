@@ -16,7 +16,7 @@ from topiclab.data.sources import load_texts
 def data_group(name, **changed):
     """The plain group `data` of conf/data/<name>.yaml with some keys changed."""
     with initialize_config_dir(str(conf_dir().resolve()), version_base="1.3"):
-        data = OmegaConf.to_container(compose(overrides=[f"+data={name}"]).data)
+        data = OmegaConf.to_container(compose("config", overrides=[f"data={name}"]).data)
     return {**data, **changed}
 
 

@@ -83,8 +83,8 @@ def known_words(vocab: Sequence[str], token_ids: np.ndarray, token_offsets: np.n
     token_ids, token_offsets: as in Corpus; tokens of -1 are left out.
     """
     bounds: list[int] = token_offsets.tolist()
-    documents = (token_ids[start:end].tolist() for start, end in pairwise(bounds))
-    return [" ".join(vocab[token] for token in tokens if token >= 0) for tokens in documents]
+    tokens: list[int] = token_ids.tolist()
+    return [" ".join(vocab[token] for token in tokens[start:end] if token >= 0) for start, end in pairwise(bounds)]
 
 
 def _sha256(parts: Iterable[str]) -> str:
