@@ -27,6 +27,10 @@ SMALL = [
     "model.min_steps=1",
     "trainer.max_epochs=2",
 ]
+OPTIONS = {
+    "bertopic": ["model.min_cluster_size=3"],
+    "tvqvae": ["model.num_codes=8", "model.codebook.max_epochs=2"],
+}
 NO_SPLIT = ["data.split.val=0", "data.split.test=0"]
 # Stops after 3 of 8 epochs: with no step taken and no running statistics, no epoch is better than the first.
 STOPS_EARLY = [
@@ -38,7 +42,7 @@ STOPS_EARLY = [
 
 
 def configuration(*overrides, model="kmeans"):
-    small = SMALL if model in NEURAL else ["model.min_cluster_size=3"] if model == "bertopic" else []
+    small = SMALL if model in NEURAL else OPTIONS.get(model, [])
     fixed = [f"model={model}", "num_topics=2", "trainer.device=cpu", "paths.cache=cache"]
     return compose([*CORPUS, *fixed, *small, *overrides])
 

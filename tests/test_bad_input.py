@@ -84,7 +84,9 @@ def test_a_model_says_what_it_cannot_learn_from(model, overrides, message, tmp_p
     check_failure(tmp_path / "run", message, *overrides, model=model)
 
 
-@pytest.mark.parametrize("model", sorted(set(MODELS) - {"prodlda", "zeroshot_tm", "combined_tm", "ecrtm"}))
+@pytest.mark.parametrize(
+    "model", sorted(set(MODELS) - {"tvqvae", "prodlda", "zeroshot_tm", "combined_tm", "ecrtm"})
+)
 def test_one_topic_is_the_corpus(model, tmp_path):
     cell(tmp_path / "run", "num_topics=1", model=model)
     assert (TopicResult.load(tmp_path / "run" / "topics.npz").theta == 1).all()

@@ -11,8 +11,8 @@ from topiclab.tasks.tvq_crossmodal import caption_corpus, caption_topics, pixel_
 @pytest.fixture(scope="module")
 def images_cfg(tmp_path_factory):
     small = ["captions.model.codebook.max_epochs=2", "trainer.max_epochs=2", "trainer.device=cpu"]
-    cell = ["task=tvq_crossmodal", "model=tvqvae_image", "data=digits", "data.sample=300", "num_topics=5"]
-    return compose([*cell, *small, f"paths.cache={tmp_path_factory.mktemp('cache')}"])
+    cell = ["task=tvq_crossmodal", "model=tvqvae_image", "data=digits", "data.sample=300", "embedder=lsa"]
+    return compose([*cell, *small, "num_topics=5", f"paths.cache={tmp_path_factory.mktemp('cache')}"])
 
 
 def test_captions_stand_in_the_order_of_the_images(images_cfg, tmp_path):

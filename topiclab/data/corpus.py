@@ -84,7 +84,9 @@ def known_words(vocab: Sequence[str], token_ids: np.ndarray, token_offsets: np.n
     """
     bounds: list[int] = token_offsets.tolist()
     tokens: list[int] = token_ids.tolist()
-    return [" ".join(vocab[token] for token in tokens[start:end] if token >= 0) for start, end in pairwise(bounds)]
+    return [
+        " ".join(vocab[token] for token in tokens[start:end] if token >= 0) for start, end in pairwise(bounds)
+    ]
 
 
 def _sha256(parts: Iterable[str]) -> str:
