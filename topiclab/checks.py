@@ -33,6 +33,7 @@ def validate(cfg: Mapping[str, Any]) -> list[str]:
         _check_reference,
         _check_task,
         _check_objective,
+        _check_parts,
         _check_extras,
     )
     return [fault for check in checks for fault in check(cfg)]
@@ -186,6 +187,26 @@ def _check_objective(cfg: Mapping[str, Any]) -> Iterator[str]:
         yield "task=teach needs a teacher, but teacher=none; add teacher=neighbours"
     if cfg["input"] == "teacher" and teacher == "none":
         yield "input=teacher reads a teacher's state, but teacher=none; add a teacher or use input=embedder"
+def _check_parts(cfg: Mapping[str, Any]) -> Iterator[str]:
+    """Of a corpus that several jobs embed."""
+    if cfg["task"]["name"] != "embed" or "embed" not in cfg:
+        return
+    part, num_parts, embedder = cfg["embed"]["part"], cfg["embed"]["num_parts"], cfg["embedder"]["name"]
+    if part is None and num_parts > 1:
+        parts = ",".join(map(str, range(num_parts))) if num_parts < 9 else f"'range(0,{num_parts})'"
+        yield f"embed.num_parts={num_parts}, but this job has no part; add -m embed.part={parts}"
+    elif part is not None and part >= num_parts:
+        yield (
+            f"embed.part={part}, but embed.num_parts={num_parts} counts them from 0; "
+            f"lower it, or use embed.num_parts={part + 1}"
+        )
+    if part is not None and embedder in WITHOUT_TOKENS:
+        yield (
+            f"embed.part={part} shares the work of a language model, which embedder={embedder} is not; "
+            "use embed.part=null embed.num_parts=1, or embedder=minilm"
+        )
+
+
     if objective.get("top_k") is not None and objective.get("top_share") is not None:
         yield "objective.top_k and objective.top_share both cut the labels; give one of the two"
     for key in ("floor", "bow_share"):

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,12 @@ class Rule:
 
 def one_of(*values: Any) -> Rule:
     return Rule(Literal[values], " or ".join("null" if value is None else str(value) for value in values))
+
+
+def _distinct(numbers: list[int]) -> list[int]:
+    if len(set(numbers)) < len(numbers):
+        raise ValueError("numbers repeat")
+    return numbers
 
 
 _Count = Annotated[int, Field(ge=1)]
@@ -91,6 +97,8 @@ RULES: dict[str, Rule] = {
     "paths.cache": TEXT,
     "paths.data": TEXT.optional(),
     # trainer: null leaves the choice to the model
+    "candidates": CANDIDATES,
+    "num_seeds": Rule(Annotated[int, Field(ge=2)], "a whole number from 2 on"),
     "trainer.device": DEVICE,
     "trainer.precision": one_of("auto", "fp32", "bf16"),
     "trainer.devices": COUNT,
@@ -180,6 +188,7 @@ RULES: dict[str, Rule] = {
     "centring": one_of("raw", "centred", "zscore"),
     "teacher.prior": one_of("uniform", "frequency"),
     "space": one_of("ppmi", "lsa"),
+    "embed.part": NATURAL.optional(),
     "teacher.label": one_of("neighbours", "similarity"),
     # model and objective
     "lr": POSITIVE,
@@ -262,6 +271,7 @@ RULES: dict[str, Rule] = {
     "num_*": COUNT,
     "lora_*": COUNT,
     "*epochs": COUNT,
+    "*_sample": COUNT,
     "*_dim": COUNT,
     "*_size": COUNT,
     "*_dims": SIZES,

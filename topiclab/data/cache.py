@@ -71,11 +71,32 @@ class Cache:
         entry = self.read(kind, key)
         if entry is not None:
             return entry
+        with _locked(self._lock(kind, key)):
+            return self._filled(kind, key, fill, is_resumable)
+
+    def free_entry(
+        self, kind: str, key: Mapping[str, Any], fill: Callable[[Path], Mapping[str, Any] | None]
+    ) -> Entry | None:
+        """`entry`, or None at once while another process fills it."""
+        entry = self.read(kind, key)
+        if entry is not None:
+            return entry
+        try:
+            with self._lock(kind, key).acquire(timeout=0):
+                return self._filled(kind, key, fill, is_resumable=False)
+        except Timeout:
+            return None
+
+    def _lock(self, kind: str, key: Mapping[str, Any]) -> FileLock:
         folder = self.folder(kind, key)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder.with_name(folder.name + ".lock")):
-            entry = _read(folder, logging.WARNING)  # another process may have filled it while this one waited
-            return entry if entry is not None else _publish(folder, key, fill, is_resumable)
+        return FileLock(folder.with_name(folder.name + ".lock"))
+
+    def _filled(self, kind: str, key: Mapping[str, Any], fill: Callable, is_resumable: bool) -> Entry:
+        """The entry under its lock, which another process may have filled before."""
+        folder = self.folder(kind, key)
+        entry = _read(folder, logging.WARNING)
+        return entry if entry is not None else _publish(folder, key, fill, is_resumable)
 
     def array_entry(
         self, kind: str, key: Mapping[str, Any], compute: Callable[[], Mapping[str, np.ndarray]]
@@ -214,12 +235,11 @@ def _restore_mtime(path: Path, mtime_ns: int) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    lock = FileLock(path)
+def _locked(lock: FileLock) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        log.info("waiting for another process that computes %s", path.with_suffix(""))
+        log.info("waiting for another process that computes %s", Path(lock.lock_file).with_suffix(""))
         lock.acquire()
     try:
         yield

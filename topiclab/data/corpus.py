@@ -65,7 +65,7 @@ class Corpus:
     @cached_property
     def text_fingerprint(self) -> str:
         """sha256 over the texts in order: what an embedding depends on."""
-        return _sha256(self.texts)
+        return text_fingerprint(self.texts)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -92,6 +92,11 @@ def known_words(vocab: Sequence[str], token_ids: np.ndarray, token_offsets: np.n
 def _sha256(parts: Iterable[str]) -> str:
     digest = hashlib.sha256()
     for part in parts:
+def text_fingerprint(texts: Iterable[str]) -> str:
+    """The `Corpus.text_fingerprint` of a corpus of these texts."""
+    return _sha256(texts)
+
+
         encoded = part.encode("utf-8", "surrogatepass")
         digest.update(len(encoded).to_bytes(8, "little"))
         digest.update(encoded)

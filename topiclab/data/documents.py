@@ -83,7 +83,20 @@ def usable_documents(
 ) -> tuple[list[Document], dict[str, Any]]:
     """The documents with text, each with an id, deduplicated and sampled; and what was dropped, counted."""
     info: dict[str, Any] = {"read": 0, "blank": 0, "duplicates": 0}
-    return _sample(_admit(documents, data["deduplicate"], info), data["sample"], data["sample_seed"]), info
+    return list(_chosen(documents, data, info)), info
+
+
+def usable_texts(documents: Iterable[Document], data: Mapping[str, Any]) -> Iterator[str]:
+    """The texts of `usable_documents`; one at a time in memory, or data.sample of them."""
+    info: dict[str, Any] = {"read": 0, "blank": 0, "duplicates": 0}
+    return (document.text for document in _chosen(documents, data, info))
+
+
+def _chosen(
+    documents: Iterable[Document], data: Mapping[str, Any], info: dict[str, Any]
+) -> Iterable[Document]:
+    admitted = _admit(documents, data["deduplicate"], info)
+    return admitted if data["sample"] is None else _sample(admitted, data["sample"], data["sample_seed"])
 
 
 def assign_split(texts: Iterable[str], val: float, test: float) -> np.ndarray:
@@ -151,14 +164,12 @@ def _checked_key(document: Document, number: int) -> str:
         ) from error
 
 
-def _sample(documents: Iterable[Document], size: int | None, seed: int) -> list[Document]:
+def _sample(documents: Iterable[Document], size: int, seed: int) -> list[Document]:
     """The `size` documents whose hashed (seed, id) is smallest, in their old order; holds `size` in memory.
 
     A document's rank depends on its own id only: a sample of 100 is part of the sample of 200, and documents
     that come later replace few.
     """
-    if size is None:
-        return list(documents)
     if size < 2:
         raise ValueError(f"data.sample={size} must be at least 2 documents, or null for all of them")
     ranked = (

@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.util import find_spec
 from itertools import zip_longest
@@ -16,7 +16,7 @@ from typing import Any
 
 from topiclab.data.cache import Cache
 from topiclab.data.corpus import Corpus
-from topiclab.data.documents import Document, build_corpus, usable_documents
+from topiclab.data.documents import Document, build_corpus, usable_documents, usable_texts
 from topiclab.data.file import read_documents, read_records
 from topiclab.data.synthetic import planted_documents
 
@@ -59,6 +59,23 @@ def load_texts(
     if not kept:
         raise ValueError(f"corpus {data['name']}: {info['read']} documents read and none with text")
     return [str(document.id) for document in kept], [document.text for document in kept]
+
+
+@dataclass(frozen=True)
+class TextStream:
+    """The texts of `load_corpus(data, folder, cache)` in their order, read anew by every iteration.
+
+    One text is in memory at a time where the source is a file of lines or shards, and data.sample where set.
+    """
+
+    data: Mapping[str, Any]
+    folder: str | Path | None = None
+    cache: str | Path | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        path = _locate(self.data, Path(self.folder) if self.folder else data_folder())
+        with _opened(self.data, path, Path(self.cache) if self.cache else None) as (documents, _):
+            yield from usable_texts(documents, self.data)
 
 
 @lru_cache(maxsize=4)

@@ -13,7 +13,7 @@ import numpy as np
 from hydra.utils import get_class
 
 from topiclab.data.cache import Cache, key_hash
-from topiclab.data.corpus import Corpus
+from topiclab.data.corpus import Corpus, text_fingerprint
 
 if TYPE_CHECKING:
     from topiclab.embed.huggingface import HuggingFaceEmbedder
@@ -128,6 +128,17 @@ def embed_corpus(
         vectors, manifest, is_cached = _encode(embedder, corpus.texts, cache_root, key)
     seconds = time.perf_counter() - started
     return Embeddings(vectors, key_hash(key), manifest, embedder, is_cached, seconds)
+
+
+def embed_texts(
+    embedder_cfg: Mapping[str, Any], texts: Sequence[str], cache_root: Path | None, trainer: Mapping[str, Any]
+) -> Embeddings:
+    """`embed_corpus` of a corpus of these texts, for an embedder that learns nothing from them."""
+    started = time.perf_counter()
+    embedder = make_embedder(embedder_cfg, trainer)
+    key = {"texts": text_fingerprint(texts), "embedder": embedder.fingerprint()}
+    vectors, manifest, is_cached = _encode(embedder, texts, cache_root, key)
+    return Embeddings(vectors, key_hash(key), manifest, embedder, is_cached, time.perf_counter() - started)
 
 
 def embed_words(

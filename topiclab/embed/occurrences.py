@@ -14,9 +14,10 @@ from topiclab.data.cache import Cache, key_hash, load_array, save_array
 from topiclab.data.corpus import Corpus
 from topiclab.data.occurrences import Occurrences
 from topiclab.data.word_places import WordPlaces, find_words
+from topiclab.embed.devices import Progress
 from topiclab.embed.embedder import VECTORS, Embedder, is_model, prepared_embedder
 from topiclab.embed.huggingface import HuggingFaceEmbedder
-from topiclab.embed.shards import Progress, join, shard_path, write_shards
+from topiclab.embed.shard_files import join, shard_path, write_shards
 from topiclab.embed.subtokens import Subtokens, encode_places
 
 log = logging.getLogger(__name__)
@@ -128,6 +129,8 @@ def _filler(
         save_array(folder / f"{WORDS}.npy", places.words[kept])
         save_array(folder / f"{DOCS}.npy", places.docs[kept].astype(np.int32))
         join(list(work), folder / f"{VECTORS}.npy", is_read)
+        for path in work:
+            path.unlink()
         return {**embedder.facts(), **_reach(kept, embedder.token_limit)}
 
     return fill

@@ -1,38 +1,89 @@
-"""task=embed: fill the embedding cache ahead of a grid."""
+"""task=embed: fill the embedding cache ahead of a grid, in one job or in many that each do a part."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from topiclab.data.sources import load_corpus
-from topiclab.embed.embedder import corpus_as_read, embed_corpus
+from topiclab.data.cache import Cache
+from topiclab.data.corpus import Corpus
+from topiclab.data.sources import TextStream, load_corpus, load_texts
+from topiclab.embed.embedder import (
+    corpus_as_read,
+    embed_corpus,
+    embed_texts,
+    is_model,
+    make_embedder,
+    prepared_embedder,
+)
+from topiclab.embed.huggingface import HuggingFaceEmbedder
+from topiclab.embed.shards import encode_part
 
 log = logging.getLogger(__name__)
 
 
 def embed(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Embed the corpus, or find its embeddings in the cache; what result.json says of it."""
-    corpus = load_corpus(cfg["data"], cfg["paths"]["data"], cfg["paths"]["cache"])
-    read = corpus_as_read(corpus, cfg["embed_text"])
-    embeddings = embed_corpus(
-        cfg["embedder"], read, Path(cfg["paths"]["cache"]), cfg["trainer"], adapt=cfg["mode"]
-    )
-    documents_per_second = corpus.num_docs / max(embeddings.seconds, 1e-9)
+    """Embed the corpus or a part of it, or find that in the cache; what result.json says of it."""
+    if cfg["embed"]["part"] is not None:
+        return _embed_part(cfg)
+    cache, trainer = Path(cfg["paths"]["cache"]), cfg["trainer"]
+    if _needs_only_texts(cfg):
+        _, texts = load_texts(cfg["data"], cfg["paths"]["data"], cache)
+        embeddings = embed_texts(cfg["embedder"], texts, cache, trainer)
+    else:
+        embeddings = embed_corpus(cfg["embedder"], _corpus(cfg), cache, trainer, adapt=cfg["mode"])
+    num_docs, dim = embeddings.vectors.shape
     log.info(
         "%s vectors %s, %s",
         cfg["embedder"]["name"],
-        embeddings.vectors.shape,
+        (num_docs, dim),
         "cached" if embeddings.is_cached else "new",
     )
     return {
         "metrics": {
-            "documents_per_second": documents_per_second,
-            "embedding_dim": embeddings.vectors.shape[1],
+            "documents_per_second": num_docs / max(embeddings.seconds, 1e-9),
+            "embedding_dim": dim,
         },
         "reasons": {},
         "seconds": {"embed": embeddings.seconds},
         "manifest": {"embedding": {**embeddings.manifest, "is_cached": embeddings.is_cached}},
     }
+
+
+def _embed_part(cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """Of embed.num_parts jobs this one; its shards wait in the cache to be joined."""
+    cache = Path(cfg["paths"]["cache"])
+    texts: Iterable[str]
+    if _needs_only_texts(cfg):
+        texts = TextStream(cfg["data"], cfg["paths"]["data"], cache)
+        embedder = make_embedder(cfg["embedder"], cfg["trainer"])
+    else:
+        corpus = _corpus(cfg)
+        embedder = prepared_embedder(cfg["embedder"], corpus, cache, cfg["trainer"], cfg["mode"])
+        texts = corpus.texts
+    wanted = cfg["embed"]
+    model = cast("HuggingFaceEmbedder", embedder)
+    part = encode_part(model, texts, Cache(cache), wanted["part"], wanted["num_parts"])
+    return {
+        "metrics": {
+            "documents_per_second": part.num_encoded / max(part.seconds, 1e-9),
+            "num_docs": part.num_docs,
+            "num_encoded": part.num_encoded,
+        },
+        "reasons": {},
+        "seconds": {"embed": part.seconds},
+        "manifest": {"embedding": part.manifest},
+    }
+
+
+def _needs_only_texts(cfg: Mapping[str, Any]) -> bool:
+    """Whether no vocabulary and no split enter, which take longer than reading."""
+    is_plain = cfg["embed_text"] == "raw" and cfg["mode"]["adapt"] is None
+    return is_plain and is_model(make_embedder(cfg["embedder"], cfg["trainer"]))
+
+
+def _corpus(cfg: Mapping[str, Any]) -> Corpus:
+    corpus = load_corpus(cfg["data"], cfg["paths"]["data"], cfg["paths"]["cache"])
+    return corpus_as_read(corpus, cfg["embed_text"])
