@@ -1,0 +1,241 @@
+"""A large corpus through a language model: shard by shard, by one job or many, resumed after a kill.
+
+A shard is 2,048 distinct texts and a cache entry of its own, whole or absent, so a killed job loses one at
+most. Any number of jobs fill them; the next that asks for the vectors of the corpus joins them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from topiclab.data.cache import Cache, Entry, key_hash, save_array
+from topiclab.data.corpus import text_fingerprint
+from topiclab.embed.devices import Progress, on_devices
+from topiclab.embed.embedder import VECTORS
+from topiclab.embed.huggingface import HuggingFaceEmbedder
+from topiclab.embed.meter import Meter
+from topiclab.embed.shard_files import join
+
+log = logging.getLogger(__name__)
+
+KIND = "embeddings"
+SHARD_DOCS = 2_048
+ROWS = "rows"
+OF_ITS_OWN = ("inputs", "files", "created", "seconds", "num_texts")  # what each shard's manifest has
+
+
+@dataclass(frozen=True)
+class Distinct:
+    """Distinct texts in order of first sight, found anew by every iteration; holds 16 bytes of each."""
+
+    texts: Iterable[str]
+
+    def __iter__(self) -> Iterator[str]:
+        seen: set[bytes] = set()
+        for text in self.texts:
+            digest = _digest(text)
+            if digest not in seen:
+                seen.add(digest)
+                yield text
+
+
+@dataclass(frozen=True)
+class Share:
+    """Every num_parts-th shard of distinct texts, from shard number `part` on.  size: texts in a shard."""
+
+    distinct: Iterable[str]
+    size: int
+    part: int = 0
+    num_parts: int = 1
+
+    def __iter__(self) -> Iterator[list[str]]:
+        texts = iter(self.distinct)
+        number = 0
+        while shard := list(islice(texts, self.size)):
+            if number % self.num_parts == self.part:
+                yield shard
+            number += 1
+
+    def among(self, count: int) -> list[Iterable[list[str]]]:
+        """This share divided among so many processes; each gets no more of a list than its own."""
+        step = self.num_parts
+        parts = [replace(self, part=self.part + step * rank, num_parts=step * count) for rank in range(count)]
+        return [list(part) if isinstance(self.distinct, Sequence) else part for part in parts]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one job of several did: its documents, how many of them it encoded, in how long, and facts."""
+
+    num_docs: int
+    num_encoded: int
+    seconds: float
+    manifest: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Shards:
+    """The shards of one corpus under one embedder.  key: of all its vectors."""
+
+    cache: Cache
+    key: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        return f"embedding_shards/{key_hash(self.key)}"
+
+    def key_of(self, texts: Sequence[str]) -> dict[str, Any]:
+        return {"texts": text_fingerprint(texts), "embedder": self.key["embedder"]}
+
+    def are_joined(self) -> bool:
+        return self.cache.read(KIND, self.key) is not None
+
+    def manifest_of(self, texts: Sequence[str]) -> dict[str, Any]:
+        entry = self.cache.read(self.kind, self.key_of(texts))
+        return {} if entry is None else entry.manifest
+
+    def folder_of(self, texts: Sequence[str]) -> Path:
+        return self.cache.folder(self.kind, self.key_of(texts))
+
+    def remove(self) -> None:
+        """Also those of a job that was killed after it joined them."""
+        shutil.rmtree(self.cache.root / self.kind, ignore_errors=True)
+
+
+def encode_in_shards(
+    embedder: HuggingFaceEmbedder, texts: Sequence[str], cache: Cache, key: Mapping[str, Any]
+) -> Entry:
+    """The entry with every distinct text's vector, all dimensions; see `load_vectors`.
+
+    Shards that are there are joined, the others encoded first. Joining needs the disk space of the vectors
+    twice; the shards are removed once the entry is published.
+    """
+    shards = _Shards(cache, key)
+
+    def fill(folder: Path) -> dict[str, Any]:
+        unique, rows = distinct(texts)
+        share = Share(unique, SHARD_DOCS)
+        with Meter(len(unique)) as meter:
+            _fill(embedder, share, shards, meter)
+        paths = [shards.folder_of(shard) / f"{VECTORS}.npy" for shard in share]
+        facts = _common_facts([shards.manifest_of(shard) for shard in share])
+        join(paths, folder / f"{VECTORS}.npy")
+        if len(unique) < len(texts):
+            save_array(folder / f"{ROWS}.npy", rows)
+        return {**facts, "num_texts": len(texts), "num_distinct": len(unique)}
+
+    entry = cache.entry(KIND, key, fill)
+    shards.remove()
+    return entry
+
+
+def encode_part(
+    embedder: HuggingFaceEmbedder, texts: Iterable[str], cache: Cache, part: int, num_parts: int
+) -> Part:
+    """Encode the shards part, part + num_parts, ... that no other job has, for `encode_in_shards` to join.
+
+    texts: of the whole corpus, read two times; a stream of them is never in memory at once. ValueError where
+    there are none.
+    """
+    fingerprint, num_distinct = _survey(texts)
+    if num_distinct == 0:
+        raise ValueError("no document with text to embed; check data.path and data.text_column")
+    model = {**embedder.fingerprint(), "truncate_dim": None}
+    shards = _Shards(cache, {"texts": fingerprint, "embedder": model})
+    share = Share(Distinct(texts), SHARD_DOCS, part, num_parts)
+    starts = range(part * SHARD_DOCS, num_distinct, num_parts * SHARD_DOCS)
+    num_docs = sum(min(SHARD_DOCS, num_distinct - start) for start in starts)
+    log.info(
+        "part %d of %d: %d of %d shards, %d documents",
+        *(part, num_parts, len(starts), -(-num_distinct // SHARD_DOCS), num_docs),
+    )
+    with Meter(num_docs) as meter:
+        _fill(embedder, share, shards, meter)
+    manifest = shards.manifest_of(next(iter(share), []))
+    facts = {name: value for name, value in manifest.items() if name not in OF_ITS_OWN}
+    return Part(num_docs, meter.done, meter.seconds, {"inputs": shards.key, **facts})
+
+
+def load_vectors(entry: Entry) -> np.ndarray:
+    """(D, E) in the corpus's order; memory-mapped unless the corpus repeats texts."""
+    arrays = entry.arrays()
+    return arrays[VECTORS][arrays[ROWS]] if ROWS in arrays else arrays[VECTORS]
+
+
+def distinct(texts: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """Distinct texts in order of first sight, and for every text its row among them, (D,) int64."""
+    positions: dict[str, int] = {}
+    rows = np.fromiter((positions.setdefault(text, len(positions)) for text in texts), np.int64, len(texts))
+    return list(positions), rows
+
+
+def _fill(embedder: HuggingFaceEmbedder, share: Share, shards: _Shards, meter: Meter) -> None:
+    num_devices = len(embedder.device_names)
+    if num_devices == 1:
+        _encode_missing(embedder, (share, shards), meter)
+        return
+    work = [(part, shards) for part in share.among(num_devices)]
+    on_devices(embedder, work, _encode_missing, meter)
+
+
+def _encode_missing(
+    embedder: HuggingFaceEmbedder, work: tuple[Iterable[list[str]], _Shards], progress: Progress
+) -> None:
+    """Encode what is not there; what another job has in hand comes last, should that job fail."""
+    share, shards = work
+
+    def fill(folder: Path) -> dict[str, Any]:
+        save_array(folder / f"{VECTORS}.npy", embedder.encode_full(texts, progress))
+        return {**embedder.facts(), "num_texts": len(texts)}
+
+    in_hand: list[list[str]] = []
+    for texts in share:
+        if shards.are_joined():
+            return
+        entry = shards.cache.free_entry(shards.kind, shards.key_of(texts), fill)
+        if entry is None:
+            in_hand.append(texts)
+        elif entry.is_cached:
+            progress.skip(len(texts))
+    for texts in in_hand:
+        if shards.are_joined():
+            return
+        if shards.cache.entry(shards.kind, shards.key_of(texts), fill).is_cached:
+            progress.skip(len(texts))
+
+
+def _survey(texts: Iterable[str]) -> tuple[str, int]:
+    """The fingerprint of the texts, and how many of them are distinct."""
+    seen: set[bytes] = set()
+
+    def noted() -> Iterator[str]:
+        for text in texts:
+            seen.add(_digest(text))
+            yield text
+
+    return text_fingerprint(noted()), len(seen)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _common_facts(manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What ran, from the manifests of all shards; a list where they differ, and devices all together."""
+    facts: dict[str, Any] = {}
+    for name in (name for name in manifests[0] if name not in OF_ITS_OWN):
+        values = [manifest[name] for manifest in manifests]
+        if name == "device":
+            values = [sorted({device for devices in values for device in devices})]
+        several = [value for place, value in enumerate(values) if value not in values[:place]]
+        facts[name] = several[0] if len(several) == 1 else several
+    return facts
