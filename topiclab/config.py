@@ -22,7 +22,7 @@ from topiclab.rules import flatten
 UNHASHED_KEYS = (
     *("paths", "logger", "grid", "name", "task", "trainer.device", "trainer.num_threads"),
     *("trainer.checkpoint_seconds", "embedder.devices", "embedder.batch_tokens", "rating.key_variable"),
-    "teacher.batch_tokens",
+    *("teacher.batch_tokens", "data.title_column"),
 )
 UNHASHED_PREFIXES = tuple(f"{key}." for key in UNHASHED_KEYS)
 

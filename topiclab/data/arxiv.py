@@ -123,11 +123,11 @@ def arxiv_shards(path: Path, data: Mapping[str, Any], cache: Cache) -> Entry:
 def arxiv_documents(entry: Entry, label: str) -> Iterator[Document]:
     """The documents of the shards, one shard in memory; label: category (the first) or archive."""
     for shard in sorted(entry.folder.glob("shard-*.parquet")):
-        columns = ["id", "text", "category", "update_date"]
+        columns = ["id", "text", "category", "update_date", "title"]
         for record in parquet.read_table(shard, columns=columns).to_pylist():
             category = record["category"]
             name = category.partition(".")[0] if category and label == "archive" else category
-            yield Document(record["text"], record["id"], name, record["update_date"])
+            yield Document(record["text"], record["id"], name, record["update_date"], record["title"])
 
 
 def stream_snapshot(path: Path, folder: Path, choice: Choice, progress: bool = True) -> dict[str, Any]:

@@ -27,6 +27,8 @@ class Corpus:
     split: (D,) int8 index into SPLITS.
     labels: (D,) int64 index into label_names, -1 where a document has none; None for a corpus without labels.
     timestamps: (D,) datetime64[s] in UTC, NaT where missing; None for a corpus without.
+    titles: D strings as the source has them, "" where one is missing; None for a corpus without. No model
+        reads them, and they enter no fingerprint.
     info: plain facts of how it was made (dropped documents, duplicates, ...).
     """
 
@@ -41,6 +43,7 @@ class Corpus:
     labels: np.ndarray | None = None
     label_names: tuple[str, ...] = ()
     timestamps: np.ndarray | None = None
+    titles: tuple[str, ...] | None = None
     info: dict[str, Any] = field(default_factory=dict)
 
     @property

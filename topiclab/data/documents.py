@@ -31,6 +31,7 @@ class Document(NamedTuple):
     id: str | None = None
     label: Any = None
     timestamp: Any = None
+    title: str | None = None
 
 
 def build_corpus(documents: Iterable[Document], data: Mapping[str, Any]) -> Corpus:
@@ -74,6 +75,7 @@ def build_corpus(documents: Iterable[Document], data: Mapping[str, Any]) -> Corp
         labels=labels,
         label_names=label_names,
         timestamps=_timestamps(kept),
+        titles=_titles(kept),
         info=info,
     )
 
@@ -201,6 +203,12 @@ def _label_name(value: Any) -> str | None:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
+
+
+def _titles(documents: list[Document]) -> tuple[str, ...] | None:
+    """Titles, "" where missing; None when every one is."""
+    titles = tuple(document.title or "" for document in documents)
+    return titles if any(titles) else None
 
 
 def _timestamps(documents: list[Document]) -> np.ndarray | None:

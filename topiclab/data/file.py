@@ -29,6 +29,7 @@ def read_documents(
     label_column: str | None = None,
     id_column: str | None = None,
     timestamp_column: str | None = None,
+    title_column: str | None = None,
     encoding: str = "utf-8",
 ) -> Iterator[Document]:
     """Documents of one file in file order; a missing text becomes "", to be dropped and counted as blank.
@@ -36,7 +37,8 @@ def read_documents(
     Raises FileNotFoundError; ValueError for an unknown suffix, an empty file, a missing column, bytes that
     are not `encoding`, a malformed line, an empty id, a text that is a list or a mapping.
     """
-    wanted = [name for name in (text_column, label_column, id_column, timestamp_column) if name is not None]
+    columns = (text_column, label_column, id_column, timestamp_column, title_column)
+    wanted = [name for name in columns if name is not None]
     records = read_records(path, wanted, encoding)
     for number, record in enumerate(records, 1):
         identity = record.get(id_column) if id_column else None
@@ -49,6 +51,7 @@ def read_documents(
             id=None if identity is None else str(identity),
             label=record.get(label_column) if label_column else None,
             timestamp=record.get(timestamp_column) if timestamp_column else None,
+            title=_text(record.get(title_column), path, number, title_column) if title_column else None,
         )
 
 
@@ -186,6 +189,6 @@ def _text(value: Any, path: Path, number: int, column: str) -> str:
     if isinstance(value, (list, dict, bytes)):
         raise ValueError(
             f"{path}, record {number}: {column} is a {type(value).__name__}, not a text; "
-            "choose another data.text_column"
+            "choose another data.text_column or data.title_column"
         )
     return str(value)

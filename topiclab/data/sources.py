@@ -186,6 +186,7 @@ def _documents(data: Mapping[str, Any], path: Path | None) -> Iterator[Document]
         if path is None:
             raise ValueError("data=file needs data.path=<file>, and data.text_column where it is not `text`")
         columns = {key: data[key] for key in ("text_column", "label_column", "id_column", "timestamp_column")}
+        columns["title_column"] = data.get("title_column")  # which runs of earlier versions lack
         return read_documents(path, **columns, encoding=data["encoding"])
     if data.get("modality") == "images":
         raise ValueError(
