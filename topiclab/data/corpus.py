@@ -92,14 +92,14 @@ def known_words(vocab: Sequence[str], token_ids: np.ndarray, token_offsets: np.n
     ]
 
 
-def _sha256(parts: Iterable[str]) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
 def text_fingerprint(texts: Iterable[str]) -> str:
     """The `Corpus.text_fingerprint` of a corpus of these texts."""
     return _sha256(texts)
 
 
+def _sha256(parts: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
         encoded = part.encode("utf-8", "surrogatepass")
         digest.update(len(encoded).to_bytes(8, "little"))
         digest.update(encoded)
