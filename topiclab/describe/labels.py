@@ -1,0 +1,49 @@
+"""Labels of topics: "{keyword} | {title}" of the document that stands for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from topiclab.data.latex import plain_text
+from topiclab.describe.representatives import Representatives
+from topiclab.describe.terms import Terms
+from topiclab.describe.titles import shorten
+
+LONGEST_TITLE = 80
+PREFERENCE = 0.4  # of the best score, from which the best pair of words is taken for the keyword
+
+
+def label_topics(terms: Terms, titles: Sequence[str], chosen: Representatives) -> list[str]:
+    """K different labels of the form "{keyword} | {cleaned title}".
+
+    titles: D titles.  A keyword or title that an earlier topic has gives way to the next best.
+    """
+    labels: list[str] = []
+    keywords: set[str] = set()
+    shown: set[str] = set()
+    for topic, (words, scores) in enumerate(zip(terms.terms, terms.scores, strict=True)):
+        ranked = ranked_keywords(words, scores)
+        keyword = next((word for word in ranked if word not in keywords), f"topic {topic}")
+        rows: list[int] = [row for row in chosen.nearest[topic].tolist() if row >= 0]
+        cleaned = [clean_title(titles[row]) for row in rows]
+        title = next((title for title in cleaned if title and title not in shown), "")
+        keywords.add(keyword)
+        shown.add(title)
+        labels.append(f"{keyword} | {title}" if title else keyword)
+    return labels
+
+
+def ranked_keywords(words: Sequence[str], scores: Sequence[float]) -> list[str]:
+    """Words with the best pair first, where it scores at least PREFERENCE times as high as the best word."""
+    pairs = [
+        word
+        for word, score in zip(words, scores, strict=True)
+        if " " in word and score >= PREFERENCE * scores[0]
+    ]
+    return [*pairs[:1], *(word for word in words if word not in pairs[:1])]
+
+
+def clean_title(title: str) -> str:
+    """A title without LaTeX and control characters, cut behind a word at LONGEST_TITLE characters."""
+    printable = "".join(sign if sign.isprintable() else " " for sign in title)
+    return shorten(plain_text(printable), LONGEST_TITLE)
