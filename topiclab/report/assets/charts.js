@@ -1,0 +1,80 @@
+// Charts of one topic: its share over time with its band, and its place in the tree of topics.
+
+const WIDE = 346, TALL = 112, FOOT = 18;
+
+function timeLine(time, topic, colour) {
+  const { periods, shares, low, high, counts, terms } = time;
+  const most = Math.max(...high[topic].map((value, at) => value ?? shares[topic][at] ?? 0), 1e-9);
+  const x = (at) => (periods.length > 1 ? (at / (periods.length - 1)) * WIDE : WIDE / 2);
+  const y = (share) => TALL - ((share ?? 0) / most) * (TALL - 14);
+  const line = (values) => values.map((value, at) => `${x(at).toFixed(1)} ${y(value).toFixed(1)}`);
+  const band = `M${[...line(high[topic]), ...line(low[topic]).reverse()].join("L")}Z`;
+  const cursor = draw("g", { visibility: "hidden" },
+    draw("line", { y1: 4, y2: TALL, stroke: "currentColor", "stroke-width": 1, opacity: 0.5 }),
+    draw("circle", { r: 3.5, fill: colour, stroke: "var(--card)", "stroke-width": 1.5 }));
+  const picture = draw("svg", { viewBox: `-1 0 ${WIDE + 2} ${TALL + FOOT}`, tabindex: 0, role: "img",
+    "aria-label": `Share of documents by ${time.unit}, ${periods[0]} to ${periods.at(-1)}; arrow keys read it` });
+  for (const share of [0, most / 2, most]) {
+    picture.append(draw("line", { x1: 0, x2: WIDE, y1: y(share), y2: y(share), stroke: "var(--line)", "stroke-width": 1 }));
+  }
+  picture.append(draw("path", { d: band, fill: colour, opacity: 0.22 }));
+  picture.append(draw("path", { d: `M${line(shares[topic]).join("L")}`, fill: "none", stroke: colour, "stroke-width": 2, "stroke-linejoin": "round" }));
+  if (periods.length === 1) picture.append(draw("circle", { cx: x(0), cy: y(shares[topic][0]), r: 3.5, fill: colour }));
+  picture.append(draw("text", { x: WIDE, y: y(most) - 4, "text-anchor": "end" }, percent(most)));
+  const ticks = [...new Set([0, Math.round((periods.length - 1) / 2), periods.length - 1])];
+  ticks.forEach((at, turn) => picture.append(draw("text", {
+    x: x(at), y: TALL + FOOT - 3, "text-anchor": ticks.length === 1 || turn === 1 && ticks.length > 2 ? "middle" : turn === 0 ? "start" : "end" }, periods[at])));
+  picture.append(cursor);
+  const told = make("p", { class: "small" });
+  let now = -1;
+  const read = (at) => {
+    now = Math.min(Math.max(at, 0), periods.length - 1);
+    cursor.setAttribute("visibility", "visible");
+    cursor.setAttribute("transform", `translate(${x(now)} 0)`);
+    cursor.lastChild.setAttribute("cy", y(shares[topic][now]));
+    const count = counts[topic][now], words = terms?.[topic]?.[now] ?? [];
+    told.textContent = `${periods[now]}: ${thousands.format(count)} document${count === 1 ? "" : "s"}, ${percent(shares[topic][now] ?? 0)}${words.length ? `: ${words.join(", ")}` : ""}`;
+  };
+  const rest = () => {
+    now = -1;
+    cursor.setAttribute("visibility", "hidden");
+    told.textContent = `Share of the documents of each ${time.unit}, with a bootstrap band.`;
+  };
+  picture.addEventListener("pointermove", (event) => {
+    const box = picture.getBoundingClientRect();
+    read(Math.round(((event.clientX - box.left) / box.width) * (periods.length - 1)));
+  });
+  picture.addEventListener("pointerleave", rest);
+  picture.addEventListener("blur", rest);
+  picture.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    read(now < 0 ? (step > 0 ? 0 : periods.length - 1) : now + step);
+  });
+  rest();
+  return make("div", { class: "time" }, picture, told);
+}
+
+function topicTree(map, chosen, choose) {
+  const step = 22, wide = 112, { merges, order } = map.tree;
+  const size = map.topics.length, tallest = Math.max(...merges.map((merge) => merge[2]), 1e-9);
+  const nodes = new Map(order.map((topic, at) => [topic, { x: wide, y: (at + 0.5) * step, isOn: topic === chosen }]));
+  const faint = [], strong = [];
+  merges.forEach(([one, other, height], at) => {
+    const ends = [nodes.get(one), nodes.get(other)];
+    const node = { x: wide * (1 - height / tallest), y: (ends[0].y + ends[1].y) / 2, isOn: ends.some((end) => end.isOn) };
+    nodes.set(size + at, node);
+    for (const end of ends) {
+      (end.isOn ? strong : faint).push(`M${node.x.toFixed(1)} ${node.y.toFixed(1)}V${end.y.toFixed(1)}H${end.x.toFixed(1)}`);
+    }
+  });
+  const picture = draw("svg", { width: wide + 4, height: size * step, "aria-hidden": "true" },
+    draw("path", { d: faint.join("") || "M0 0" }), draw("path", { class: "chosen", d: strong.join("") || "M0 0" }));
+  const leaves = order.map((topic) => make("li", {},
+    make("button", { type: "button", "aria-current": String(topic === chosen), title: map.topics[topic].label, onclick: () => choose(topic) },
+      dot(map.topics[topic].colour), make("span", {}, map.topics[topic].keyword))));
+  const tree = make("div", { class: "tree" }, picture, make("ul", {}, ...leaves));
+  requestAnimationFrame(() => { tree.scrollTop = nodes.get(chosen).y - tree.clientHeight / 2; });
+  return tree;
+}

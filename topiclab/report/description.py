@@ -1,0 +1,148 @@
+"""Description: the files that task=describe leaves in a folder, read and checked once for map and page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+COLUMNS = ("id", "title", "snippet", "topic", "strength", "x", "y", "label", "date")
+UNDATED = np.iinfo(np.int32).min
+
+
+@dataclass(frozen=True, eq=False)
+class Description:
+    """Documents and topics of a run as they are shown; D documents, K topics.
+
+    topics: K mappings as in topics.json.  ids, titles, snippets: D strings.  topic: (D,) int32, the main one.
+    strength: (D,) float32, its share of the document.  coordinates: (D, 2) float32.
+    label: (D,) int32 index into label_names, which are ordered by frequency; -1 where a document has none.
+    days: (D,) int32 since 1970-01-01, UNDATED where a document has no date.
+    tree, time: as in tree.json and time.json; None where there is no such file.
+    """
+
+    num_docs: int
+    topics: list[dict[str, Any]]
+    ids: list[str]
+    titles: list[str]
+    snippets: list[str]
+    topic: np.ndarray
+    strength: np.ndarray
+    coordinates: np.ndarray
+    label: np.ndarray
+    label_names: list[str]
+    days: np.ndarray
+    domain_words: list[str] = field(default_factory=list)
+    tree: dict[str, Any] | None = None
+    time: dict[str, Any] | None = None
+
+    @property
+    def num_topics(self) -> int:
+        return len(self.topics)
+
+    @cached_property
+    def anchors(self) -> np.ndarray:
+        """Where each topic is named, (K, 2) float64: in its densest part, near the median of its documents.
+
+        The origin for a topic that is no document's main one.
+        """
+        return topic_anchors(self.coordinates, self.topic, self.num_topics)
+
+
+def read_description(folder: Path) -> Description:
+    """Read a description folder; ValueError names the file that is missing or cannot be shown."""
+    if not (folder / "topics.json").exists():
+        raise ValueError(
+            f"{folder} holds no topics.json; describe the run first: task=describe run=<its folder>"
+        )
+    told = _read(folder / "topics.json", _json)
+    topics = sorted(told["topics"], key=lambda topic: topic["topic"])
+    if [topic["topic"] for topic in topics] != list(range(told["num_topics"])):
+        raise ValueError(
+            f"{folder / 'topics.json'} does not list topics 0 to {told['num_topics'] - 1} once each"
+        )
+    columns = _read(folder / "documents.parquet", _columns)
+    _check(folder / "documents.parquet", columns, len(topics))
+    tree, time = (
+        _read(folder / name, _json) if (folder / name).exists() else None
+        for name in ("tree.json", "time.json")
+    )
+    return Description(
+        told["num_docs"], topics, **columns, domain_words=told["domain_words"], tree=tree, time=time
+    )
+
+
+def topic_anchors(coordinates: np.ndarray, topic: np.ndarray, num_topics: int, steps: int = 8) -> np.ndarray:
+    """(K, 2) float64: the median of each topic's points (D, 2), moved to the mean of those around it.
+
+    Mean shift (Comaniciu & Meer 2002) in a disc of a twentieth of the map, growing where it is empty: the
+    median alone may lie between the two halves of a topic, where none of its documents is.
+    """
+    anchors = np.zeros((num_topics, 2))
+    if not len(coordinates):
+        return anchors
+    reach = float(np.ptp(coordinates, axis=0).max()) / 20
+    order = np.argsort(topic, kind="stable")
+    bounds = np.searchsorted(topic[order], np.arange(num_topics + 1))
+    for number in range(num_topics):
+        points = coordinates[order[bounds[number] : bounds[number + 1]]].astype(np.float64)
+        if not len(points):
+            continue
+        centre = np.median(points, axis=0)
+        for _ in range(steps):
+            distances = np.hypot(*(points - centre).T)
+            centre = points[distances <= max(reach, float(distances.min()) + 1e-12)].mean(axis=0)
+        anchors[number] = centre
+    return anchors
+
+
+def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
+    try:
+        return reader(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"{path} cannot be read ({error}); describe the run again") from error
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _columns(path: Path) -> dict[str, Any]:
+    from pyarrow import parquet
+
+    table = parquet.read_table(path, columns=list(COLUMNS))
+    found = {name: table.column(name).to_numpy() for name in ("topic", "strength", "x", "y")}
+    label = table.column("label").combine_chunks().dictionary_encode()
+    numbers = label.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+    names: list[str] = label.dictionary.to_pylist()
+    counts = np.bincount(numbers[numbers >= 0], minlength=len(names))
+    rank = sorted(range(len(names)), key=lambda number: (-counts[number], names[number]))
+    places = np.full(len(names) + 1, -1, np.int32)  # the last is of -1
+    places[rank] = np.arange(len(names))
+    days = table.column("date").cast("date32").cast("int32").fill_null(int(UNDATED))
+    return {
+        "ids": table.column("id").to_pylist(),
+        "titles": [title or "" for title in table.column("title").to_pylist()],
+        "snippets": [snippet or "" for snippet in table.column("snippet").to_pylist()],
+        "topic": found["topic"].astype(np.int32),
+        "strength": found["strength"].astype(np.float32),
+        "coordinates": np.stack([found["x"], found["y"]], axis=1).astype(np.float32),
+        "label": places[numbers],
+        "label_names": [names[number] for number in rank],
+        "days": days.to_numpy().astype(np.int32),
+    }
+
+
+def _check(path: Path, columns: dict[str, Any], num_topics: int) -> None:
+    topic = columns["topic"]
+    if len(topic) and not 0 <= topic.min() <= topic.max() < num_topics:
+        raise ValueError(
+            f"{path} has topics {topic.min()} to {topic.max()}, topics.json 0 to {num_topics - 1}"
+        )
+    if not np.isfinite(columns["coordinates"]).all():
+        raise ValueError(f"{path} has coordinates that are not finite; describe the run again")
