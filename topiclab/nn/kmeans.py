@@ -22,13 +22,19 @@ def kmeans(vectors: Tensor, num_clusters: int, *, iterations: int = ITERATIONS) 
         return centres
     for _ in range(iterations):
         clusters, distances = (column[:, 0] for column in nearest(vectors, centres, 1))
-        sums = torch.zeros_like(centres).index_add_(0, clusters, vectors)
-        sizes = torch.bincount(clusters, minlength=num_clusters)
-        is_empty = sizes == 0
-        centres = sums / sizes.clamp(min=1).unsqueeze(1)
-        farthest = vectors[distances.topk(num_clusters).indices]
-        rank = (is_empty.cumsum(0) - 1).clamp(min=0)
-        centres = torch.where(is_empty.unsqueeze(1), farthest[rank], centres)
+        centres = recentre(vectors, clusters, distances, num_clusters)
+    return centres
+
+
+def recentre(vectors: Tensor, clusters: Tensor, distances: Tensor, num_clusters: int) -> Tensor:
+    """Means (N, d) of the vectors (M, d) of each cluster; an empty one takes the vector that is farthest
+    from its own centre. clusters, distances: (M,)."""
+    sums = vectors.new_zeros(num_clusters, vectors.shape[1]).index_add_(0, clusters, vectors)
+    sizes = torch.bincount(clusters, minlength=num_clusters)
+    is_empty = sizes == 0
+    centres = sums / sizes.clamp(min=1).unsqueeze(1)
+    if num_empty := int(is_empty.sum()):
+        centres[is_empty] = vectors[distances.topk(num_empty).indices]
     return centres
 
 

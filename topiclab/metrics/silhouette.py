@@ -1,0 +1,75 @@
+"""Silhouette (Rousseeuw 1987): how much nearer a document is to its own cluster than to the next one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from topiclab.metrics.undefined import UndefinedMetric
+
+BLOCK = 1024  # rows of the distance matrix held at once
+
+
+def silhouette(
+    vectors: np.ndarray,
+    labels: np.ndarray,
+    *,
+    sample: int | None = None,
+    seed: int = 0,
+    is_cosine: bool = False,
+) -> tuple[float, np.ndarray]:
+    """Mean silhouette of a seeded sample of documents among themselves, in [-1, 1], and that of each cluster.
+
+    vectors: (D, E).  labels: (D,) clusters from 0 on.  sample: documents at most; None takes all.
+    is_cosine: by 1 - cosine, else by Euclidean distance.  A cluster of one document counts 0.
+    The second is (K,) float64 by label, NaN where the sample holds no document of the cluster.
+    UndefinedMetric unless the sample holds two clusters and more documents than clusters.
+    """
+    rows = np.arange(len(vectors))
+    if sample is not None and sample < len(rows):
+        rows = np.random.default_rng(seed).choice(len(rows), sample, replace=False)
+    num_clusters = int(labels.max()) + 1 if len(labels) else 0
+    rows = rows[np.argsort(labels[rows], kind="stable")]
+    points, labels = np.asarray(vectors[rows], dtype=np.float32), labels[rows]
+    found, clusters, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    if not 2 <= len(found) < len(rows):
+        raise UndefinedMetric(
+            f"silhouette needs two clusters and more documents than clusters; the sample has {len(found)} in "
+            f"{len(rows)} documents"
+        )
+    means = _mean_distances(points, clusters, sizes, is_cosine)
+    places = np.arange(len(rows))
+    own = means[places, clusters] * sizes[clusters] / np.maximum(sizes[clusters] - 1, 1)
+    means[places, clusters] = np.inf
+    other = means.min(axis=1)
+    width = np.maximum(own, other)
+    values = np.where((sizes[clusters] > 1) & (width > 0), (other - own) / np.where(width > 0, width, 1), 0.0)
+    each = np.full(num_clusters, np.nan)
+    each[found] = np.bincount(clusters, values) / sizes
+    return float(values.mean()), each
+
+
+def _mean_distances(
+    points: np.ndarray, clusters: np.ndarray, sizes: np.ndarray, is_cosine: bool
+) -> np.ndarray:
+    """(S, C) float64: mean distance of each point to the points of each cluster, itself counted as 0.
+
+    points: (S, E), cluster after cluster.
+    """
+    points = points.astype(np.float64)
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    if is_cosine:  # linear in the other point, so that the sum of a cluster stands for its points
+        points /= np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
+        return 1 - points @ np.add.reduceat(points, starts).T / sizes
+    squares = np.einsum("ne,ne->n", points, points)
+    means = np.empty((len(points), len(sizes)))
+    for start in range(0, len(points), BLOCK):
+        block = slice(start, start + BLOCK)
+        distances = points[block] @ points.T
+        distances *= -2
+        distances += squares
+        distances += squares[block, None]
+        places = np.arange(len(distances))
+        distances[places, start + places] = 0
+        np.sqrt(np.maximum(distances, 0, out=distances), out=distances)
+        means[block] = np.add.reduceat(distances, starts, axis=1) / sizes
+    return means

@@ -1,0 +1,189 @@
+"""k-means of document vectors on the CPU: Lloyd's passes from a start refined on samples, or mini-batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from topiclab.data.neighbours import unit_rows
+from topiclab.nn.kmeans import recentre
+
+START_ROWS = 200  # rows per cluster of the sample in which k-means++ draws
+SAMPLE_GROWTH = 4  # one sample to the next
+SAMPLE_PASSES = 20  # over a sample, at most
+SWEEP_GAIN = 1e-3  # share of the inertia that one more sweep of mini-batches has to save
+BLOCK = 1024  # rows whose products stay in the cache
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """centroids: (K, E) float32, of unit length where spherical.  labels: (D,) int32, the nearest centroid.
+
+    distances: (D,) float32, squared, of each row to its centroid; where spherical, of the row scaled to unit
+    length, which is 2 - 2 cosine.  inertia: their sum.  iterations: passes over all rows or batches.
+    """
+
+    centroids: np.ndarray
+    labels: np.ndarray
+    distances: np.ndarray
+    inertia: float
+    iterations: int
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """(K,) int64 rows of each cluster."""
+        return np.bincount(self.labels, minlength=len(self.centroids))
+
+
+def lloyd(
+    vectors: np.ndarray,
+    num_clusters: int,
+    *,
+    seed: int,
+    spherical: bool = False,
+    n_init: int = 1,
+    max_iter: int = 300,
+    tolerance: float = 1e-4,
+    batch_size: int | None = None,
+) -> Clusters:
+    """The best of n_init runs of k-means (Lloyd 1982; k-means++, Arthur & Vassilvitskii 2007).
+
+    vectors: (D, E).  spherical: rows and centroids have length 1, cosine decides (Dhillon & Modha 2001).
+    The start is drawn and refined on growing samples of the rows (after Bradley & Fayyad 1998), so that few
+    passes over all of them remain. A cluster that loses its members takes the row that is farthest from its
+    own centroid.
+    tolerance: passes end where the centroids move by less, squared, than so much of the rows' variance.
+    batch_size: rows of a mini-batch (Sculley 2010), in the place of passes over all rows: sweeps over them,
+    at most max_iter, end where one saves under 0.1 % of the inertia. None: full passes.
+    Raises ValueError for more clusters than rows and for values that are not finite.
+    """
+    rows = unit_rows(vectors) if spherical else np.ascontiguousarray(vectors, dtype=np.float32)
+    if num_clusters > len(rows):
+        raise ValueError(
+            f"num_clusters={num_clusters}, but there are {len(rows)} vectors; ask for fewer, or give more"
+        )
+    if not np.isfinite(rows).all():
+        raise ValueError("the vectors hold values that are not finite; k-means needs finite ones")
+    run = _Run(torch.from_numpy(rows), num_clusters, spherical, max_iter, tolerance, batch_size)
+    sequences = np.random.SeedSequence(seed).spawn(n_init)
+    return min((run.fit(np.random.default_rng(part)) for part in sequences), key=lambda found: found.inertia)
+
+
+def assign(vectors: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(labels (D,) int32, squared distances (D,) float32) of vectors (D, E) to their nearest centroids."""
+    rows, centres = (
+        torch.from_numpy(np.ascontiguousarray(part, dtype=np.float32)) for part in (vectors, centroids)
+    )
+    labels, distances = _nearest(rows, rows.square().sum(dim=1), centres)
+    return labels.numpy().astype(np.int32), distances.numpy()
+
+
+@dataclass
+class _Run:
+    """What the starts of one call share."""
+
+    rows: Tensor  # (D, E)
+    num_clusters: int
+    spherical: bool
+    max_iter: int
+    tolerance: float
+    batch_size: int | None
+
+    def __post_init__(self) -> None:
+        self.squares = self.rows.square().sum(dim=1)
+        self.least_shift = self.tolerance * float(self.rows.var(dim=0, correction=0).mean())
+
+    def fit(self, rng: np.random.Generator) -> Clusters:
+        order = torch.from_numpy(rng.permutation(len(self.rows)))
+        centres = self._start(order, rng)
+        if self.batch_size is None:
+            centres, iterations = self._passes(self.rows, self.squares, centres, self.max_iter)
+        else:
+            centres, iterations = self._batches(centres, rng)
+        labels, distances = _nearest(self.rows, self.squares, centres)
+        inertia = float(distances.sum(dtype=torch.float64))
+        return Clusters(
+            centres.numpy(), labels.numpy().astype(np.int32), distances.numpy(), inertia, iterations
+        )
+
+    def _start(self, order: Tensor, rng: np.random.Generator) -> Tensor:
+        """Centres (K, E) drawn in the first sample and refined on each that is smaller than the rows.
+
+        Mini-batches set out from refined ones in any case.
+        """
+        size, centres = START_ROWS * self.num_clusters, None
+        while size < len(self.rows) or centres is None:
+            sample = self.rows[order[:size]]
+            squares = sample.square().sum(dim=1)
+            if centres is None:
+                centres = _plus_plus(sample, squares, self.num_clusters, rng)
+            if size < len(self.rows) or self.batch_size is not None:
+                centres, _ = self._passes(sample, squares, centres, SAMPLE_PASSES)
+            size *= SAMPLE_GROWTH
+        return centres
+
+    def _passes(self, rows: Tensor, squares: Tensor, centres: Tensor, most: int) -> tuple[Tensor, int]:
+        """Centres after Lloyd's passes, at most so many, and how many they were."""
+        before = None
+        for done in range(1, most + 1):
+            labels, distances = _nearest(rows, squares, centres)
+            if before is not None and torch.equal(labels, before):
+                return centres, done
+            moved = self._scaled(recentre(rows, labels, distances, self.num_clusters))
+            shift, before, centres = float((moved - centres).square().sum()), labels, moved
+            if shift <= self.least_shift:
+                return centres, done
+        return centres, most
+
+    def _batches(self, centres: Tensor, rng: np.random.Generator) -> tuple[Tensor, int]:
+        """Centres after sweeps of mini-batches, each row pulling its centre by 1 / rows it has had."""
+        assert self.batch_size is not None
+        means, seen = centres, torch.full((self.num_clusters, 1), float(START_ROWS))
+        done, before, loss = 0, np.inf, np.inf
+        while done < self.max_iter and (done < 2 or loss < before * (1 - SWEEP_GAIN)):
+            done, before, loss = done + 1, loss, 0.0
+            for picks in torch.from_numpy(rng.permutation(len(self.rows))).split(self.batch_size):
+                batch = self.rows[picks]
+                labels, distances = _nearest(batch, self.squares[picks], self._scaled(means))
+                sizes = torch.bincount(labels, minlength=self.num_clusters).unsqueeze(1)
+                seen = seen + sizes
+                pull = torch.zeros_like(means).index_add_(0, labels, batch) - sizes * means
+                means = means + pull / seen
+                loss += float(distances.sum(dtype=torch.float64))
+        labels, distances = _nearest(self.rows, self.squares, self._scaled(means))
+        return self._scaled(recentre(self.rows, labels, distances, self.num_clusters)), done
+
+    def _scaled(self, centres: Tensor) -> Tensor:
+        return functional.normalize(centres, dim=1) if self.spherical else centres
+
+
+def _plus_plus(rows: Tensor, squares: Tensor, num_clusters: int, rng: np.random.Generator) -> Tensor:
+    """Centres (K, E) drawn from the rows by squared distance, each the best of a few draws (k-means++)."""
+    num_draws = 2 + int(np.log(num_clusters))
+    centres = torch.empty(num_clusters, rows.shape[1])
+    centres[0] = rows[int(rng.integers(len(rows)))]
+    distances = _nearest(rows, squares, centres[:1])[1]
+    for place in range(1, num_clusters):
+        mass = distances.double().cumsum(dim=0)
+        draws = np.searchsorted(mass.numpy(), rng.random(num_draws) * float(mass[-1]))
+        picks = torch.from_numpy(draws).clamp_(max=len(rows) - 1)
+        reach = torch.addmm(squares[picks].unsqueeze(1), rows[picks], rows.T, alpha=-2).add_(squares)
+        reach = torch.minimum(reach.clamp_(min=0), distances)
+        best = int(reach.sum(dim=1).argmin())
+        distances, centres[place] = reach[best], rows[picks[best]]
+    return centres
+
+
+def _nearest(rows: Tensor, squares: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
+    """(labels (D,), squared distances (D,)); centres x rows, whose minimum is vectorized, in blocks."""
+    labels, distances = torch.empty(len(rows), dtype=torch.long), torch.empty(len(rows))
+    lengths = centres.square().sum(dim=1, keepdim=True)
+    for start in range(0, len(rows), BLOCK):
+        part = slice(start, start + BLOCK)
+        scores = torch.addmm(lengths, centres, rows[part].T, alpha=-2)
+        torch.min(scores, dim=0, out=(distances[part], labels[part]))
+    return labels, distances.add_(squares).clamp_(min=0)
