@@ -1,0 +1,114 @@
+"""Files of a description folder, as the report and the page read them; absent values are null, never NaN."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from topiclab.data.cache import atomic_file
+from topiclab.data.corpus import Corpus
+from topiclab.describe.time import LEVEL, TopicTimes
+from topiclab.describe.tree import Tree
+
+SNIPPET = 200  # characters
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Whole or not at all; numpy's numbers become Python's, NaN and infinities null."""
+    text = json.dumps(_plain(content), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    with atomic_file(path) as stream:
+        stream.write(text.encode("utf-8", "replace"))
+
+
+def write_documents(
+    path: Path, corpus: Corpus, titles: Sequence[str], theta: np.ndarray, coordinates: np.ndarray
+) -> None:
+    """documents.parquet: a row a document in the order of the corpus.
+
+    titles: D strings.  theta: (D, K).  coordinates: (D, 2).
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    main = theta.argmax(axis=1)
+    columns = {
+        "id": pyarrow.array(corpus.ids, pyarrow.string()),
+        "title": pyarrow.array(titles, pyarrow.string()),
+        "snippet": pyarrow.array(map(snippet, corpus.texts, titles), pyarrow.string()),
+        "topic": pyarrow.array(main.astype(np.int32)),
+        "strength": pyarrow.array(theta[np.arange(len(theta)), main].astype(np.float32)),
+        "x": pyarrow.array(coordinates[:, 0].astype(np.float32)),
+        "y": pyarrow.array(coordinates[:, 1].astype(np.float32)),
+        "label": pyarrow.array(_label_names(corpus), pyarrow.string()),
+        "date": pyarrow.array(_dates(corpus), pyarrow.date32()),
+    }
+    with atomic_file(path) as stream:
+        parquet.write_table(pyarrow.table(columns), stream, compression="zstd")
+
+
+def snippet(text: str, title: str) -> str:
+    """About SNIPPET characters of a text behind its title, whole words."""
+    start = len(title) if title and text.startswith(title) else 0
+    rest = " ".join(text[start : start + 3 * SNIPPET].split()).lstrip(".:;,!? ")
+    if len(rest) <= SNIPPET:
+        return rest
+    cut = rest.rfind(" ", SNIPPET // 2, SNIPPET)
+    return rest[: cut if cut > 0 else SNIPPET] + "…"
+
+
+def tree_content(tree: Tree) -> dict[str, Any]:
+    """tree.json: merges as scipy's linkage rows [node, node, height, topics]."""
+    merges = [[int(left), int(right), height, int(size)] for left, right, height, size in tree.merges]
+    return {"merges": merges, "order": tree.order, "distance": tree.distance}
+
+
+def time_content(times: TopicTimes) -> dict[str, Any]:
+    """time.json; lists over periods inside of lists over topics."""
+    trends = [
+        {"topic": trend.topic, "slope": trend.slope, "low": trend.low, "high": trend.high, "kind": trend.kind}
+        for trend in times.trends
+    ]
+    return {
+        "unit": times.unit,
+        "periods": times.periods,
+        "totals": times.totals,
+        "counts": times.counts,
+        "shares": times.shares,
+        "low": times.low,
+        "high": times.high,
+        "level": LEVEL,
+        "terms": times.terms,
+        "trends": trends,
+        "undated": times.undated,
+        "outside": times.outside,
+    }
+
+
+def _label_names(corpus: Corpus) -> list[str | None]:
+    if corpus.labels is None:
+        return [None] * corpus.num_docs
+    return [corpus.label_names[label] if label >= 0 else None for label in corpus.labels.tolist()]
+
+
+def _dates(corpus: Corpus) -> np.ndarray | list[None]:
+    if corpus.timestamps is None:
+        return [None] * corpus.num_docs
+    return corpus.timestamps.astype("datetime64[D]")
+
+
+def _plain(value: Any) -> Any:
+    """As json takes it."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (np.ndarray, np.generic)):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
