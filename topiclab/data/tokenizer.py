@@ -1,6 +1,7 @@
 """Tokens: texts to numbered words without stop words, and runs of words.
 
-One pass of a compiled pattern per document; everything after it works on whole arrays.
+The default words are found on arrays of bytes (`word_scan`), others by one pass of a compiled pattern per
+document; everything after it works on whole arrays.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from scipy import sparse
 
 from topiclab.data.reading import read
+from topiclab.data.word_scan import scan_words
 
 # Runs of letters that touch no digit or underscore: on English text the words of \b[a-z]{3,}\b and those with
 # accents. Jieba has found the words already, and two characters are a full Chinese word.
@@ -73,6 +75,10 @@ def tokenize(texts: Iterable[str], vocabulary: Mapping[str, Any]) -> Tokens:
 
     Texts are put into Unicode form NFC first, so that both spellings of an accent are one word.
     """
+    if vocabulary["tokenizer"] == "regex" and vocabulary["token_pattern"] is None:
+        pattern = re.compile(DEFAULT_PATTERNS["regex"])
+        tokens = Tokens(*scan_words(texts, pattern, vocabulary["lowercase"]))
+        return tokens.select(_is_kept(tokens.words, bool, vocabulary))
     find, _, is_word = _finder(vocabulary["tokenizer"], vocabulary["token_pattern"])
     index: defaultdict[str, int] = defaultdict()
     index.default_factory = index.__len__
