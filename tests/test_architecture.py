@@ -23,10 +23,12 @@ FORBIDDEN = {
     "metrics": ("embed", "models", "nn", "rate", "tasks", "teach", "report", "objectives", "wandb_log"),
     "teach": ("models", "tasks", "metrics", "rate", "report", "objectives", "wandb_log"),
     "rate": ("models", "tasks", "report", "objectives", "wandb_log"),
+    "describe": ("embed", "models", "nn", "tasks", "teach", "report", "objectives", "wandb_log"),
     "report": ("data", "embed", "models", "nn", "tasks", "metrics", "objectives", "wandb_log"),
 }
 WITHOUT_TORCH = (
     "report",
+    "describe",
     "metrics",
     "config.py",
     "rules.py",
