@@ -7,8 +7,9 @@ function timeLine(time, topic, colour) {
   const most = Math.max(...high[topic].map((value, at) => value ?? shares[topic][at] ?? 0), 1e-9);
   const x = (at) => (periods.length > 1 ? (at / (periods.length - 1)) * WIDE : WIDE / 2);
   const y = (share) => TALL - ((share ?? 0) / most) * (TALL - 14);
-  const line = (values) => values.map((value, at) => `${x(at).toFixed(1)} ${y(value).toFixed(1)}`);
-  const band = `M${[...line(high[topic]), ...line(low[topic]).reverse()].join("L")}Z`;
+  const line = (values, run) => run.map((at) => `${x(at).toFixed(1)} ${y(values[topic][at]).toFixed(1)}`);
+  const runs = unbroken(shares[topic]);
+  const band = runs.map((run) => `M${[...line(high, run), ...line(low, run).reverse()].join("L")}Z`).join("");
   const cursor = draw("g", { visibility: "hidden" },
     draw("line", { y1: 4, y2: TALL, stroke: "currentColor", "stroke-width": 1, opacity: 0.5 }),
     draw("circle", { r: 3.5, fill: colour, stroke: "var(--card)", "stroke-width": 1.5 }));
@@ -18,8 +19,10 @@ function timeLine(time, topic, colour) {
     picture.append(draw("line", { x1: 0, x2: WIDE, y1: y(share), y2: y(share), stroke: "var(--line)", "stroke-width": 1 }));
   }
   picture.append(draw("path", { d: band, fill: colour, opacity: 0.22 }));
-  picture.append(draw("path", { d: `M${line(shares[topic]).join("L")}`, fill: "none", stroke: colour, "stroke-width": 2, "stroke-linejoin": "round" }));
-  if (periods.length === 1) picture.append(draw("circle", { cx: x(0), cy: y(shares[topic][0]), r: 3.5, fill: colour }));
+  picture.append(draw("path", { d: runs.map((run) => `M${line(shares, run).join("L")}`).join(""), fill: "none", stroke: colour, "stroke-width": 2, "stroke-linejoin": "round" }));
+  for (const run of runs.filter((one) => one.length === 1)) {
+    picture.append(draw("circle", { cx: x(run[0]), cy: y(shares[topic][run[0]]), r: 3, fill: colour }));
+  }
   picture.append(draw("text", { x: WIDE, y: y(most) - 4, "text-anchor": "end" }, percent(most)));
   const ticks = [...new Set([0, Math.round((periods.length - 1) / 2), periods.length - 1])];
   ticks.forEach((at, turn) => picture.append(draw("text", {
@@ -38,7 +41,7 @@ function timeLine(time, topic, colour) {
   const rest = () => {
     now = -1;
     cursor.setAttribute("visibility", "hidden");
-    told.textContent = `Share of the documents of each ${time.unit}, with a bootstrap band.`;
+    told.textContent = `Share of the documents of each ${time.unit}, with ${time.level ? `its ${Math.round(100 * time.level)} %` : "a"} bootstrap band.`;
   };
   picture.addEventListener("pointermove", (event) => {
     const box = picture.getBoundingClientRect();
@@ -54,6 +57,16 @@ function timeLine(time, topic, colour) {
   });
   rest();
   return make("div", { class: "time" }, picture, told);
+}
+
+// Runs of neighbouring periods that have a share: one without documents has none.
+function unbroken(shares) {
+  const runs = [[]];
+  shares.forEach((share, at) => {
+    if (share !== null) runs.at(-1).push(at);
+    else if (runs.at(-1).length) runs.push([]);
+  });
+  return runs.filter((run) => run.length);
 }
 
 function topicTree(map, chosen, choose) {

@@ -123,7 +123,7 @@ async function open() {
   if (asked.get("q")) { document.getElementById("query").value = asked.get("q"); search(asked.get("q")); }
   else if (state.query) search(state.query);
   window.topicMap = { // for scripts that steer the page
-    map, state, view, choose, search, colourBy,
+    map, state, view, choose, search, colourBy, draw: paint,
     screenOf: (row) => view.toScreen(map.places[2 * row] / SPAN, map.places[2 * row + 1] / SPAN),
   };
   document.documentElement.dataset.ready = "true";

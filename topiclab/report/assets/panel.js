@@ -102,7 +102,7 @@ class Panel {
     const facts = [map.ids?.[row], dateOf(map.days[row]), map.label_names[map.label[row]], `${percent(map.strength[row] / 255)} of this topic`];
     return make("article", { class: "card", id: "document" }, make("h2", { dir: "auto" }, map.titles?.[row] || "Untitled"),
       make("p", { class: "small" }, facts.filter(Boolean).join(" · ")),
-      map.snippets?.[row] ? make("p", { dir: "auto" }, `${map.snippets[row]}…`) : null);
+      map.snippets?.[row] ? make("p", { dir: "auto" }, map.snippets[row]) : null);
   }
 
   found({ words, topics, rows }) {

@@ -1,0 +1,384 @@
+"""page.html in headless Chromium: what a reader sees and does, without a network; and map.png."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from descriptions import NASTY, write_folder
+
+from topiclab.report.colours import distinct_colours
+from topiclab.report.description import read_description, topic_anchors
+from topiclab.report.map_figure import draw_map
+from topiclab.report.page import render_page, shown_rows, write_page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--use-gl=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
+SECONDS_TO_OPEN = 60_000  # milliseconds
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_page(write_folder(tmp_path_factory.mktemp("small")), "A <small> map & more")
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_page(write_folder(tmp_path_factory.mktemp("large"), 50_000, 40), "Fifty thousand")
+
+
+@pytest.fixture
+def opened(browser) -> Iterator:
+    """A function that opens a page; at the end there was no error in it and no request but for its file."""
+    troubles: list[str] = []
+    contexts = []
+
+    def open_page(path: Path, width: int = 1280, height: int = 800, fragment: str = "", **options):
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, reduced_motion="reduce", **options
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("console", lambda said: troubles.append(said.text) if said.type == "error" else None)
+        page.on(
+            "request", lambda asked: None if asked.url.startswith("file:") else troubles.append(asked.url)
+        )
+        page.goto(path.as_uri() + fragment)
+        page.wait_for_selector("html[data-ready]", timeout=SECONDS_TO_OPEN)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert troubles == []
+
+
+def wait_until(page, claim: str) -> None:
+    """Until this holds after a frame; the page's policy forbids Playwright's own wait_for_function."""
+    page.evaluate(f"async () => {{ while (!({claim})) await new Promise(requestAnimationFrame); }}")
+
+
+def place_of(page, row: int) -> tuple[float, float]:
+    """Where a document is on the screen, once the view has come to rest."""
+    wait_until(page, "topicMap.view.flight === 0")
+    left, top = page.evaluate(f"topicMap.screenOf({row})")
+    return left, top
+
+
+@needs_chromium
+def test_hover_shows_title_and_topic(opened, small: Path) -> None:
+    page = opened(small)
+    page.evaluate("topicMap.view.zoomBy(3, ...topicMap.screenOf(10))")  # where points lie apart
+    page.mouse.move(*place_of(page, 10))
+    page.wait_for_selector("#tooltip:not([hidden])")
+    told = page.text_content("#tooltip")
+    assert "On the protein of study number 10" in told
+    assert "2020-10-27" in told
+    page.mouse.move(2, 700)
+    page.wait_for_selector("#tooltip", state="hidden")
+
+
+@needs_chromium
+def test_click_on_a_point_shows_its_document_and_topic(opened, small: Path) -> None:
+    page = opened(small)
+    page.evaluate("topicMap.view.zoomBy(3, ...topicMap.screenOf(10))")
+    page.mouse.click(*place_of(page, 10))
+    page.wait_for_selector("#document")
+    assert "number 10" in page.text_content("#document h2")
+    assert "doc.00010" in page.text_content("#document")
+    assert page.text_content(".topic h2") == "protein"
+    shown = page.text_content(".topic")
+    for part in ("protein term9", "protein0, protein1", "60 documents", "25 % of all text", "emerging"):
+        assert part in shown
+    assert page.locator("#examples button").count() == 3
+    assert page.locator(".time path").count() == 2
+    assert page.locator(".tree button[aria-current=true]").text_content() == "protein"
+    assert "topic=2" in page.url
+    page.keyboard.press("Escape")
+    assert page.locator(".topic").count() == 0
+
+
+@needs_chromium
+def test_the_list_leads_to_topics_and_examples_to_their_points(opened, small: Path) -> None:
+    page = opened(small)
+    assert page.locator("button.row").count() == 4
+    page.click("button.row[data-topic='3']")
+    assert page.text_content(".topic h2") == "market"
+    wait_until(page, "topicMap.view.zoom > 1.2")
+    first = page.text_content("#examples li:first-child .title")
+    page.click("text=diverse")
+    assert page.text_content("#examples li:last-child .title") == first
+    page.click("#examples li:first-child button")
+    assert page.text_content("#document h2") == "On the market of study number 11"
+    left, top = place_of(page, 11)
+    assert (left, top) == pytest.approx((440, 400), abs=1)  # the middle of the stage
+    page.click(".tree button >> nth=0")
+    assert page.text_content(".topic h2") == "ocean"
+    page.click("#home")
+    wait_until(page, "Math.abs(topicMap.view.zoom - 1) < 0.001")
+
+
+@needs_chromium
+def test_search_lists_and_highlights(opened, small: Path) -> None:
+    page = opened(small)
+    page.keyboard.press("/")
+    page.keyboard.type("Márket number")  # accents and case do not matter, all words must occur
+    page.wait_for_selector("#hits mark")
+    expected = [row for row in range(len(NASTY), 240) if row % 4 == 3]
+    assert page.text_content("h3").startswith(f"{len(expected)} documents")
+    assert page.evaluate("topicMap.state.found.rows") == expected
+    assert page.text_content("#hits mark") == "market"
+    assert f"{len(expected)} documents" in page.text_content("#said")
+    page.keyboard.press("Enter")
+    assert "number 7" in page.text_content("#document h2")
+    page.click("text=← Results")
+    assert page.locator("#hits").count() == 1
+    page.fill("#query", "market term3")
+    page.wait_for_selector("button.row[data-topic='3']")
+    assert page.locator("button.row").count() == 1
+    page.fill("#query", "nowhere to be found")
+    page.wait_for_selector("text=Nothing has all of these words")
+    page.keyboard.press("Escape")
+    assert page.locator("button.row").count() == 4
+
+
+@needs_chromium
+def test_markup_of_documents_is_text(opened, small: Path) -> None:
+    page = opened(small)
+    for row, title in enumerate(NASTY):
+        page.evaluate(f"topicMap.choose({row % 4}, {row}, true)")
+        assert page.text_content("#document h2") == title
+        page.mouse.move(*place_of(page, row))
+        wait_until(page, f"topicMap.state.hover === {row}")
+        assert page.text_content("#tooltip strong") == title
+    page.evaluate("topicMap.search('script')")
+    assert page.text_content("#hits .title") == NASTY[0]
+    assert page.evaluate("window.broken") is None
+    assert page.locator("#stage img, #panel img, #panel script, #panel b:has-text('study')").count() == 0
+    assert page.title() == "A <small> map & more"
+    assert page.text_content("h1") == "A <small> map & more"
+
+
+@needs_chromium
+def test_the_policy_stops_scripts_and_requests(opened, small: Path, browser) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    refused: list[str] = []
+    page.on("console", lambda said: refused.append(said.text))
+    page.goto(small.as_uri())
+    page.wait_for_selector("html[data-ready]", timeout=SECONDS_TO_OPEN)
+    page.evaluate(
+        """() => {
+            const script = document.createElement("script");
+            script.textContent = "window.broken = 3";
+            document.body.append(script);
+            return fetch("https://example.org/").catch(() => null);
+        }"""
+    )
+    assert page.evaluate("window.broken") is None
+    assert sum("Content Security Policy" in text for text in refused) >= 2
+    context.close()
+
+
+def visible_colours(page) -> int:
+    """Different saturated colours on the map's canvas."""
+    return page.evaluate(
+        """async () => {
+            topicMap.view.changed();
+            await new Promise(requestAnimationFrame);
+            await new Promise(requestAnimationFrame);
+            const copy = document.createElement("canvas"), map = document.getElementById("points");
+            [copy.width, copy.height] = [map.width, map.height];
+            const pen = copy.getContext("2d");
+            topicMap.draw();
+            pen.drawImage(map, 0, 0);
+            const { data } = pen.getImageData(0, 0, copy.width, copy.height), found = new Set();
+            for (let at = 0; at < data.length; at += 4) {
+                const colour = [...data.slice(at, at + 3)];
+                if (data[at + 3] > 150 && Math.max(...colour) - Math.min(...colour) > 60)
+                    found.add(colour.map((part) => part >> 5).join());
+            }
+            return found.size;
+        }"""
+    )
+
+
+@needs_chromium
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_points_are_drawn_in_the_colours_of_topics_and_labels(opened, small: Path, scheme: str) -> None:
+    page = opened(small, color_scheme=scheme)
+    everything = visible_colours(page)
+    assert everything >= 4
+    page.evaluate("topicMap.choose(1)")
+    assert 1 <= visible_colours(page) < everything
+    page.evaluate("topicMap.state.topic = -1")
+    page.click("text=Labels")
+    assert page.locator("#legend button").count() == 2
+    assert "even80" in page.text_content("#legend")
+    page.click("#legend button >> nth=1")
+    assert page.get_attribute("#legend button >> nth=1", "aria-pressed") == "true"
+    assert 1 <= visible_colours(page) < everything
+
+
+@needs_chromium
+def test_keys_move_zoom_and_read_the_time_line(opened, small: Path) -> None:
+    page = opened(small, fragment="#topic=2")
+    assert page.text_content(".topic h2") == "protein"
+    page.focus("#points")
+    before = page.evaluate("[topicMap.view.x, topicMap.view.scale]")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("+")
+    after = page.evaluate("[topicMap.view.x, topicMap.view.scale]")
+    assert after[0] > before[0]
+    assert after[1] == pytest.approx(1.4 * before[1])
+    page.focus(".time svg")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert page.text_content(".time p") == "2020-02: 1 document, 21 %: wave, tide"
+    page.focus(".topic .terms button")
+    page.keyboard.press("Enter")
+    assert page.input_value("#query") == "protein"
+
+
+@needs_chromium
+def test_narrow_and_without_tree_time_or_labels(opened, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, 30, 3, is_dated=False, has_labels=False, has_tree=False)
+    page = opened(write_page(folder, "Plain"), 390, 780)
+    assert page.is_hidden("#colour")
+    page.click("button.row >> nth=0")
+    assert page.locator(".time, .tree").count() == 0
+    stage, panel = page.locator("#stage").bounding_box(), page.locator("#panel").bounding_box()
+    assert stage["width"] == panel["width"] == 390
+    assert panel["y"] >= stage["height"] - 1
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert page.evaluate("document.getElementById('content').scrollWidth <= 390")
+
+
+@needs_chromium
+def test_fifty_thousand_points(opened, large: Path, record_property) -> None:
+    assert large.stat().st_size < 20e6
+    page = opened(large)
+    assert page.evaluate("topicMap.map.num_shown") == 50_000
+    frames = page.evaluate(
+        """async () => {
+            const times = [];
+            for (let turn = 0; turn < 40; turn += 1) {
+                if (turn % 2) topicMap.view.move(6, 3);
+                else topicMap.view.zoomBy(turn < 20 ? 1.06 : 1 / 1.06);
+                const start = performance.now();
+                await new Promise(requestAnimationFrame);
+                times.push(performance.now() - start);
+            }
+            return times;
+        }"""
+    )
+    found = page.evaluate(
+        """() => {
+            const start = performance.now();
+            topicMap.search('number 1234');
+            return performance.now() - start;
+        }"""
+    )
+    expected = sum("1234" in str(row) for row in range(50_000))
+    assert page.text_content("h3").startswith(f"{expected} documents")
+    record_property("ms_per_frame", statistics.median(frames))
+    print(
+        f"50,000 points: {large.stat().st_size / 1e6:.1f} MB, {statistics.median(frames):.0f} ms a frame "
+        f"(at most {max(frames):.0f}), {found:.0f} ms a search"
+    )
+
+
+def test_the_page_is_the_same_each_time_and_holds_no_address(small: Path) -> None:
+    text = small.read_text(encoding="utf-8")
+    assert text == render_page(read_description(small.parent), "A <small> map & more")
+    assert set(re.findall(r"https?://[^\s\"')]+", text)) <= {"http://www.w3.org/2000/svg"}
+    assert "<script>window" not in text
+    assert text.count("</script>") == 6
+
+
+def test_a_sample_keeps_the_examples(tmp_path: Path) -> None:
+    description = read_description(write_folder(tmp_path, 2000, 4))
+    rows = shown_rows(description, 100)
+    assert len(rows) == 100
+    assert np.all(np.diff(rows) > 0)
+    assert {0, 1, 2, 3, 8, 11} <= set(rows.tolist())
+    assert "2,000" not in render_page(description, "x", 100)
+
+
+def test_what_cannot_be_shown_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"holds no topics\.json; describe the run first"):
+        write_page(tmp_path, "Nothing")
+    folder = write_folder(tmp_path / "wrong")
+    told = json.loads((folder / "topics.json").read_text())
+    (folder / "topics.json").write_text(json.dumps(told | {"num_topics": 3, "topics": told["topics"][:3]}))
+    with pytest.raises(ValueError, match=r"documents\.parquet has topics 0 to 3, topics\.json 0 to 2"):
+        write_page(folder, "Wrong")
+    (folder / "tree.json").write_text("{")
+    (folder / "topics.json").write_text(json.dumps(told))
+    with pytest.raises(ValueError, match=r"tree\.json cannot be read"):
+        write_page(folder, "Broken")
+    (folder / "documents.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ValueError, match=r"documents\.parquet cannot be read"):
+        write_page(folder, "Broken")
+
+
+def test_page_and_map_load_nothing_heavy() -> None:
+    heavy = "{'torch', 'sklearn', 'pyarrow', 'matplotlib', 'hydra', 'umap'}"
+    code = f"import sys, topiclab.report.page, topiclab.report.map_figure; print({heavy} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"
+
+
+def test_neighbours_differ_in_colour() -> None:
+    places = np.stack(np.meshgrid(np.arange(10.0), np.arange(10.0)), axis=-1).reshape(-1, 2)
+    colours = distinct_colours(places, np.arange(100))
+    assert all(re.fullmatch(r"#[0-9a-f]{6}", colour) for colour in colours)
+    assert len(set(distinct_colours(places[:45], np.arange(45)))) == 45
+    parts = np.array([[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in colours])
+    apart = np.abs(parts[:, None] - parts[None]).sum(axis=2)
+    near = np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1)) < 1.1
+    np.fill_diagonal(near, False)
+    assert apart[near].min() > 60
+
+
+def test_anchors_lie_among_their_documents() -> None:
+    rng = np.random.default_rng(0)
+    halves = np.concatenate([rng.normal(0, 0.1, (50, 2)), rng.normal(10, 0.1, (40, 2))])
+    anchors = topic_anchors(halves.astype(np.float32), np.zeros(90, int), 2)
+    assert np.hypot(*(halves - anchors[0]).T).min() < 0.2
+    assert anchors[1].tolist() == [0, 0]  # a topic without documents
+
+
+@pytest.mark.parametrize("num_docs", [4, 500])
+def test_map_figure(tmp_path: Path, num_docs: int) -> None:
+    path = draw_map(write_folder(tmp_path, num_docs, 4))
+    assert path.name == "map.png"
+    assert path.read_bytes().startswith(b"\x89PNG")
