@@ -234,12 +234,13 @@ def test_json_has_no_nan(tmp_path):
 
 
 def test_terms_are_those_of_the_topic_in_the_period():
-    """Topic k says w00k always and w01p in period p only; w020 is everywhere and left out."""
+    """Topic k says w00k always and w01p in period p only; w020 is everywhere and left out, w015 rare."""
     num_docs, period, topic = 240, np.repeat(np.arange(4), 60), np.tile(np.arange(3), 80)
     matrix = np.zeros((num_docs, 21))
     matrix[np.arange(num_docs), topic] = 2
     matrix[np.arange(num_docs), 10 + period] = 1
     matrix[:, 20] = 5
+    matrix[::60, 15] = 9
     stamps = np.datetime64("2024-01", "M") + period
     times = topics_over_time(
         one_hot(topic, 3), stamps, counts_of(matrix), unit="month", num_terms=3, left_out=["w020"]
@@ -251,10 +252,11 @@ def test_terms_are_those_of_the_topic_in_the_period():
 
 
 def test_scores_are_class_tfidf():
-    counts = sparse.csr_matrix(np.array([[3, 1, 0], [0, 0, 0], [1, 0, 4]]))
+    counts = sparse.csr_matrix(np.array([[3, 1, 0], [0, 0, 0], [2, 0, 4]]))
     found = cell_scores(counts, np.array([False, False, False])).toarray()
-    mean = 9 / 2
-    assert found[0, 0] == pytest.approx(3 / 4 * np.log1p(mean / 4))
-    assert found[2, 2] == pytest.approx(4 / 5 * np.log1p(mean / 4))
+    mean = 10 / 2
+    assert found[0, 0] == pytest.approx(3 / 4 * np.log1p(mean / 5))
+    assert found[2, 2] == pytest.approx(4 / 6 * np.log1p(mean / 4))
+    assert found[0, 1] == 0  # of one document
     assert found[1].sum() == 0
     assert cell_scores(counts, np.array([True, False, False]))[0, 0] == 0

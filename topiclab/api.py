@@ -21,7 +21,7 @@ from topiclab.models.base import TopicModel
 from topiclab.models.bundle import ADAPTER, EMBEDDER, MODEL, load_arrays, load_facts
 from topiclab.models.estimator import Estimator
 from topiclab.result import TopicResult
-from topiclab.run import read_result, run_cell
+from topiclab.run import finished_fit, run_cell
 from topiclab.tasks.fit import build_model, fit_corpus
 from topiclab.teach.states import TeacherStates
 
@@ -136,16 +136,8 @@ def load(folder: str | Path, device: str = "auto") -> FittedTopics | ImageTopics
     device: where the embedder of unseen texts runs, or a model of images, whatever the run was fitted on.
     """
     folder = Path(folder)
-    if not (folder / "result.json").is_file():
-        raise ValueError(
-            f"{folder} holds no result.json, so no finished run; fit the cell, or give its folder"
-        )
-    result = read_result(folder / "result.json")
-    if result["status"] != "done":
-        raise ValueError(f"{folder} holds no finished run: {result['reason']}")
+    result = finished_fit(folder)
     cfg = result["config"]
-    if cfg["task"]["name"] != "fit":
-        raise ValueError(f"{folder} holds a run of task={cfg['task']['name']}; give the folder of a task=fit")
     if cfg["data"].get("modality") == "images":
         from topiclab.api_images import load_image_run
 

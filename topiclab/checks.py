@@ -168,6 +168,10 @@ def _check_task(cfg: Mapping[str, Any]) -> Iterator[str]:
     task, run = cfg["task"]["name"], cfg["run"]
     if task == "predict" and not run:
         yield "task=predict needs a fitted model; add run=<folder of a finished fit>"
+    if task == "describe" and not run:
+        yield "task=describe describes a fitted model; add run=<folder of a finished fit>"
+    if task == "describe" and run and run.startswith("~"):
+        yield f"run={run}: task=describe writes into it as it stands; write the folder of ~ out"
     if run and not (Path(run).expanduser() / "result.json").is_file():
         yield f"run={run}: no result.json there; give the folder of a finished fit"
 

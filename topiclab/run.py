@@ -94,6 +94,20 @@ def read_result(path: Path) -> dict[str, Any]:
     raise ConfigError([f"{path} is no readable result ({fault}); remove it to run the cell again"])
 
 
+def finished_fit(folder: Path) -> dict[str, Any]:
+    """What result.json of a finished task=fit says; ValueError when folder holds none."""
+    if not (folder / "result.json").is_file():
+        raise ValueError(
+            f"{folder} holds no result.json, so no finished run; fit the cell, or give its folder"
+        )
+    result = read_result(folder / "result.json")
+    if result["status"] != "done":
+        raise ValueError(f"{folder} holds no finished run: {result['reason']}")
+    if (task := result["config"]["task"]["name"]) != "fit":
+        raise ValueError(f"{folder} holds a run of task={task}; give the folder of a task=fit")
+    return result
+
+
 @contextmanager
 def _hold(folder: Path) -> Iterator[None]:
     """The folder's lock: of two processes with one cell the second waits and reuses."""

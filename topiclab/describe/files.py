@@ -12,10 +12,14 @@ import numpy as np
 
 from topiclab.data.cache import atomic_file
 from topiclab.data.corpus import Corpus
-from topiclab.describe.time import LEVEL, TopicTimes
+from topiclab.describe.representatives import Representatives
+from topiclab.describe.terms import Terms
+from topiclab.describe.time import LEVEL, TopicTimes, Trend
 from topiclab.describe.tree import Tree
+from topiclab.result import TopicResult
 
 SNIPPET = 200  # characters
+SEPARATOR = " | "  # between the keyword and the title of a label
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -59,6 +63,63 @@ def snippet(text: str, title: str) -> str:
         return rest
     cut = rest.rfind(" ", SNIPPET // 2, SNIPPET)
     return rest[: cut if cut > 0 else SNIPPET] + "…"
+
+
+def topics_content(
+    result: TopicResult,
+    terms: Terms,
+    labels: Sequence[str],
+    chosen: Representatives,
+    corpus: Corpus,
+    titles: Sequence[str],
+    trends: Sequence[Trend],
+) -> dict[str, Any]:
+    """topics.json; trends: of the K topics, none without dates."""
+    sizes = np.bincount(result.theta.argmax(axis=1), minlength=result.num_topics)
+    shares, words = result.theta.mean(axis=0, dtype=np.float64), result.topic_words(10)
+
+    def documents(rows: np.ndarray, similarities: np.ndarray) -> list[dict[str, Any]]:
+        found = [(int(row), float(value)) for row, value in zip(rows, similarities, strict=True) if row >= 0]
+        return [
+            {"row": row, "id": corpus.ids[row], "title": titles[row], "similarity": value}
+            for row, value in found
+        ]
+
+    topics = [
+        {
+            "topic": topic,
+            "label": label,
+            "keyword": label.partition(SEPARATOR)[0],
+            "size": sizes[topic],
+            "share": shares[topic],
+            "words": words[topic],
+            "terms": list(zip(terms.terms[topic], terms.scores[topic], strict=True)),
+            "representatives": documents(chosen.nearest[topic], chosen.nearest_similarity[topic]),
+            "diverse": documents(chosen.diverse[topic], chosen.diverse_similarity[topic]),
+            "trend": trends[topic].slope if trends else None,
+        }
+        for topic, label in enumerate(labels)
+    ]
+    return {
+        "num_topics": result.num_topics,
+        "num_docs": corpus.num_docs,
+        "topics": topics,
+        "domain_words": terms.domain_words,
+    }
+
+
+def write_labels(path: Path, content: Mapping[str, Any]) -> None:
+    """labels.txt from what topics.json holds: a line a topic, the largest first."""
+    topics = sorted(content["topics"], key=lambda topic: -topic["share"])
+    lines = [
+        f"{topic['topic']:3d}  {topic['size']:6d}  {topic['share']:6.1%}  {topic['label']}"
+        f" | {', '.join(term for term, _ in topic['terms'])}"
+        for topic in topics
+    ]
+    with atomic_file(path) as stream:
+        stream.write(
+            ("\n".join(["topic  size   share  label | terms", *lines]) + "\n").encode("utf-8", "replace")
+        )
 
 
 def tree_content(tree: Tree) -> dict[str, Any]:

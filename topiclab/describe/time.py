@@ -14,6 +14,7 @@ from topiclab.describe.periods import assign_periods
 
 LEVEL = 0.95  # of every interval
 TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+FEWEST_DOCUMENTS = 2  # of a topic in a period, for a term there
 BLOCK = 1 << 22  # documents resampled at a time
 
 
@@ -45,7 +46,7 @@ class TopicTimes:
     periods: their names.  totals: (P,) documents.  counts: (K, P) documents whose main topic it is.
     shares: (K, P) mean theta, NaN in an empty period.  low, high: (K, P) its percentile bootstrap over the
     documents of the period; of no width where none has the topic.
-    terms: K lists of P lists, best first; empty where the topic is the main one of no document.
+    terms: K lists of P lists, best first; few where few documents share one.
     undated: documents without a date.  outside: dated ones left out, see `assign_periods`.
     """
 
@@ -92,9 +93,8 @@ def topics_over_time(
         shares = (to_period @ theta.astype(np.float64)) / totals[:, None]  # NaN in an empty period
     resampled = resampled_shares(theta, totals, num_bootstrap, seed)
     low, high = np.quantile(resampled, TAILS, axis=0)
-    scores = cell_scores(
-        _membership(cell, len(sizes)) @ counts.matrix[rows], left_out_terms(counts, left_out)
-    )
+    says = (counts.matrix[rows] > 0).astype(np.int32)
+    scores = cell_scores(_membership(cell, len(sizes)) @ says, left_out_terms(counts, left_out))
     terms = [[counts.vocab[term] for term in found] for found in best_columns(scores, num_terms)]
     num_dated = int((~np.isnat(timestamps)).sum())
     return TopicTimes(
@@ -160,16 +160,18 @@ def left_out_terms(counts: NgramCounts, words: Collection[str]) -> np.ndarray:
 
 
 def cell_scores(counts: sparse.csr_matrix, is_out: np.ndarray) -> sparse.csr_matrix:
-    """c-TF-IDF (Grootendorst 2022) of terms in cells, such as a topic in a period; counts: (C, N).
+    """c-TF-IDF (Grootendorst 2022) of terms in cells, such as a topic in a period.
 
-    The frequency of a term in the cell times log(1 + mean terms of a cell / frequency of the term in all);
-    0 where it is out (N,).
+    counts: (C, N) documents of a cell that say a term.  The share of a term in the cell times log(1 + mean
+    terms of a cell / documents that say it); 0 where it is out (N,), and where one document of the cell says
+    it: cells are small, and the rare words of that document would come first.
     """
-    counts = sparse.csr_matrix(counts, dtype=np.float64)
+    counts = sparse.csr_matrix(counts, dtype=np.float64, copy=True)
     lengths = np.asarray(counts.sum(axis=1)).ravel()
     totals = np.asarray(counts.sum(axis=0)).ravel()
     mean = lengths.sum() / max(np.count_nonzero(lengths), 1)
     rarity = np.where(is_out, 0.0, np.log1p(mean / np.maximum(totals, 1)))
+    counts.data[counts.data < FEWEST_DOCUMENTS] = 0
     scores = sparse.diags(1 / np.maximum(lengths, 1)) @ counts @ sparse.diags(rarity)
     return sparse.csr_matrix(scores)
 

@@ -83,5 +83,6 @@ def short_label(label: str) -> str:
     """The label on one line of at most LONGEST_LABEL characters, its dollars no mathematics to matplotlib."""
     label = " ".join(label.split())
     if len(label) > LONGEST_LABEL:
-        label = label[: LONGEST_LABEL - 1].rstrip() + "…"
+        cut = label.rfind(" ", LONGEST_LABEL // 2, LONGEST_LABEL)
+        label = label[: cut if cut > 0 else LONGEST_LABEL - 1].rstrip(" …") + "…"
     return label.replace("$", r"\$")

@@ -1,0 +1,237 @@
+"""task=describe: a finished run of texts as labels, documents, tree, time lines, map and page."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from topiclab.data.cache import cached_arrays
+from topiclab.data.corpus import Corpus
+from topiclab.data.sources import load_corpus
+from topiclab.describe import files
+from topiclab.describe.labels import label_topics
+from topiclab.describe.layout import layout
+from topiclab.describe.ngrams import NgramCounts, ngram_counts
+from topiclab.describe.representatives import representatives
+from topiclab.describe.terms import class_terms
+from topiclab.describe.time import TopicTimes, topics_over_time
+from topiclab.describe.titles import titles_of
+from topiclab.describe.tree import Tree, merge_topics, topic_centroids, topic_tree
+from topiclab.embed.embedder import Embeddings
+from topiclab.report.dendrogram import draw_tree
+from topiclab.report.description import read_description
+from topiclab.report.map_figure import draw_map
+from topiclab.report.page import write_page
+from topiclab.report.timeline import draw_time
+from topiclab.result import TopicResult
+from topiclab.run import finished_fit
+from topiclab.tasks.fit import Stages, document_vectors, limited_threads
+
+log = logging.getLogger(__name__)
+
+STAGES = (
+    "load",
+    "vectors",
+    "tree",
+    "count",
+    "terms",
+    "documents",
+    "labels",
+    "time",
+    "layout",
+    "write",
+    "draw",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Described:
+    """What there is to describe.
+
+    vocabulary: the group `data.vocabulary` of the run.  title: of the page.
+    """
+
+    corpus: Corpus
+    result: TopicResult
+    embeddings: Embeddings
+    vocabulary: Mapping[str, Any]
+    title: str
+
+
+def describe(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Write the description of cfg.run into folder; what result.json says of it.
+
+    Raises ValueError for a run that is not finished, of images, or of documents that are not there any more.
+    """
+    run, clock = Path(cfg["run"]).expanduser(), Stages()
+    outcome = finished_fit(run)
+    of_run = config_of_run(outcome["config"], cfg, run)
+    with told(clock, "load"):
+        corpus = load_corpus(of_run["data"], of_run["paths"]["data"], of_run["paths"]["cache"])
+        if corpus.fingerprint != outcome["manifest"]["corpus"]["fingerprint"]:
+            raise ValueError(
+                f"the documents of {corpus.name} are not those that run={run} was fitted on; "
+                "bring back the file it read, or fit again"
+            )
+        result = TopicResult.load(run / "topics.npz")
+    with told(clock, "vectors"):
+        embeddings = document_vectors(of_run, corpus)
+    title = f"{corpus.name}: {result.num_topics} topics by {of_run['model']['name']}"
+    given = Described(corpus, result, embeddings, of_run["data"]["vocabulary"], title)
+    with limited_threads(cfg["trainer"]["num_threads"]):
+        facts = write_description(given, cfg["describe"], Path(cfg["paths"]["cache"]), folder, clock)
+    log.info("page: %s", folder / "page.html")
+    return {
+        "metrics": {"topics_used": len(np.unique(result.theta.argmax(axis=1)))},
+        "reasons": {},
+        "seconds": clock.seconds,
+        "manifest": {"run": str(run), "run_hash": outcome["config_hash"], **facts},
+    }
+
+
+def config_of_run(config: Mapping[str, Any], cfg: Mapping[str, Any], run: Path) -> dict[str, Any]:
+    """The run's configuration with the folders and the device of this line."""
+    data = config["data"]
+    if data.get("modality") == "images":
+        raise ValueError(
+            f"run={run} is of images, which are shown in its pictures; give the folder of a fit of texts"
+        )
+    if data["source"] == "texts":
+        raise ValueError(
+            f"run={run} was fitted on texts in memory, which no file holds; "
+            "write them to a file and fit with data=file data.path=<file>"
+        )
+    trainer = {**config["trainer"], "device": cfg["trainer"]["device"]}
+    # older runs have neither input nor embed_text: an embedder read raw texts
+    older = {"input": "embedder", "embed_text": "raw"}
+    return {**older, **config, "paths": cfg["paths"], "trainer": trainer}
+
+
+def write_description(
+    given: Described, options: Mapping[str, Any], cache: Path, folder: Path, clock: Stages
+) -> dict[str, Any]:
+    """All files of a description; facts for its manifest. options: the group `describe`."""
+    corpus, result, vectors = given.corpus, given.result, given.embeddings.vectors
+    with told(clock, "tree"):
+        tree = tree_of(result, vectors)
+        if options["num_topics"] is not None:
+            result = merge_topics(result, tree, options["num_topics"])
+            tree = tree_of(result, vectors)
+    with told(clock, "count"):
+        counts = cached_counts(corpus, options["terms"], given.vocabulary, cache)
+    with told(clock, "terms"):
+        terms = class_terms(counts, result.theta, options["terms"])
+    with told(clock, "documents"):
+        titles = titles_of(corpus)
+        chosen = representatives(result.theta, vectors, **options["representatives"], texts=corpus.texts)
+    with told(clock, "labels"):
+        labels = label_topics(terms, titles, chosen)
+    with told(clock, "time"):
+        times = times_of(corpus, result, counts, options, terms.domain_words)
+    with told(clock, "layout"):
+        places = cached_layout(given.embeddings, options, cache)
+    with told(clock, "write"):
+        trends = times.trends if times else []
+        topics = files.topics_content(result, terms, labels, chosen, corpus, titles, trends)
+        files.write_documents(folder / "documents.parquet", corpus, titles, result.theta, places)
+        files.write_json(folder / "tree.json", files.tree_content(tree))
+        if times:
+            files.write_json(folder / "time.json", files.time_content(times))
+        files.write_json(folder / "topics.json", topics)
+        files.write_labels(folder / "labels.txt", topics)
+    with told(clock, "draw"):
+        described = read_description(folder)
+        draw_tree(described, folder)
+        draw_time(described, folder)
+        draw_map(folder, given.title)
+        write_page(folder, given.title, options["page_documents"])
+    return {
+        "title": given.title,
+        "num_topics": result.num_topics,
+        "terms_counted": len(counts.vocab),
+        "domain_words": terms.domain_words,
+        "distance": tree.distance,
+        "time": {"unit": times.unit, "undated": times.undated, "outside": times.outside} if times else None,
+    }
+
+
+@contextmanager
+def told(clock: Stages, name: str) -> Iterator[None]:
+    """`clock` with a line of the log for each stage: which of how many, and its seconds."""
+    place, start = f"{STAGES.index(name) + 1}/{len(STAGES)}", time.perf_counter()
+    log.info("[%s] %s ...", place, name)
+    with clock(name):
+        yield
+    log.info("[%s] %s: %.1f s", place, name, time.perf_counter() - start)
+
+
+def tree_of(result: TopicResult, vectors: np.ndarray) -> Tree:
+    sizes = np.bincount(result.theta.argmax(axis=1), minlength=result.num_topics)
+    return topic_tree(result.beta, topic_centroids(result.theta, vectors), sizes)
+
+
+def times_of(
+    corpus: Corpus,
+    result: TopicResult,
+    counts: NgramCounts,
+    options: Mapping[str, Any],
+    domain_words: list[str],
+) -> TopicTimes | None:
+    """Topics over time; None for a corpus without dates."""
+    if corpus.timestamps is None:
+        log.info("%s has no timestamps: no topics over time", corpus.name)
+        return None
+    left_out = [*domain_words, *options["terms"]["domain_words"]]
+    return topics_over_time(
+        result.theta, corpus.timestamps, counts, **options["time"], seed=options["seed"], left_out=left_out
+    )
+
+
+def cached_counts(
+    corpus: Corpus, options: Mapping[str, Any], vocabulary: Mapping[str, Any], cache: Path
+) -> NgramCounts:
+    """`ngram_counts`, once for a corpus."""
+    read = {name: options[name] for name in ("min_df", "has_bigrams")}
+    key = {"texts": corpus.text_fingerprint, "options": read, "vocabulary": dict(vocabulary)}
+
+    def compute() -> dict[str, np.ndarray]:
+        counts = ngram_counts(corpus, read, vocabulary)
+        encoded = [term.encode("utf-8", "surrogatepass") for term in counts.vocab]
+        return {
+            "data": counts.matrix.data,
+            "indices": counts.matrix.indices,
+            "indptr": counts.matrix.indptr,
+            "parts": counts.parts,
+            "letters": np.frombuffer(b"".join(encoded), np.uint8),
+            "lengths": np.array([len(term) for term in encoded], np.int64),
+        }
+
+    arrays = cached_arrays(cache, "ngrams", key, compute)
+    letters, ends = arrays["letters"].tobytes(), np.cumsum(arrays["lengths"]).tolist()
+    vocab = tuple(
+        letters[start:end].decode("utf-8", "surrogatepass")
+        for start, end in zip([0, *ends[:-1]], ends, strict=True)
+    )
+    compressed = tuple(arrays[name] for name in ("data", "indices", "indptr"))
+    matrix = sparse.csr_matrix(compressed, shape=(corpus.num_docs, len(vocab)))
+    return NgramCounts(vocab, matrix, arrays["parts"])
+
+
+def cached_layout(embeddings: Embeddings, options: Mapping[str, Any], cache: Path) -> np.ndarray:
+    """`layout`, once for the vectors: (D, 2)."""
+    key = {"vectors": embeddings.key, "options": dict(options["layout"]), "seed": options["seed"]}
+    arrays = cached_arrays(
+        cache,
+        "layouts",
+        key,
+        lambda: {"places": layout(embeddings.vectors, options["layout"], options["seed"])},
+    )
+    return arrays["places"]
