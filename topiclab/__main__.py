@@ -12,6 +12,7 @@ from hydra.errors import CompactHydraException
 from topiclab.config import ConfigError, conf_dir, explain
 from topiclab.grid import GridSweeper
 from topiclab.pool import GridLauncher
+from topiclab.ray_launcher import RayLauncher
 from topiclab.run import CellFailed, run_from_hydra
 from topiclab.usage import usage
 
@@ -39,13 +40,14 @@ def main() -> None:
 
 
 def register_plugins() -> None:
-    """Our sweeper and launcher, which Hydra would look for in the namespace hydra_plugins only."""
+    """Our sweeper and launchers, which Hydra would look for in the namespace hydra_plugins only."""
     plugins = Plugins.instance()
     plugins.is_in_toplevel_plugins_module = lambda clazz: clazz.startswith(  # type: ignore[method-assign]
         ("topiclab.", "hydra_plugins.", "hydra._internal.core_plugins.")
     )
     plugins.register(GridSweeper)
     plugins.register(GridLauncher)
+    plugins.register(RayLauncher)
 
 
 def multirun_first(arguments: list[str]) -> list[str]:

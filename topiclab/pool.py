@@ -49,8 +49,12 @@ class GridLauncher(Launcher):
         def compose(number: int) -> DictConfig:
             return composer.compose(cells[number].overrides, initial_job_idx + number)
 
+        return self.run(cells, compose)
+
+    def run(self, cells: Sequence[Cell], compose: Callable[[int], DictConfig]) -> Sequence[JobReturn]:
+        """Run all the cells; compose(number) is the configuration of one, until the next call."""
         jobs = jobs_for(self.config.grid.jobs, cells)
-        progress = Progress(labels_of(job_overrides), [cell.kind for cell in cells], jobs)
+        progress = progress_of(cells, jobs)
         if jobs > 1:
             return run_pool(self.hydra_context, self.task_function, cells, compose, jobs, progress)
         return self._run_in_turn(cells, compose, progress)
@@ -66,6 +70,10 @@ class GridLauncher(Launcher):
             is_done = returns[-1].status == JobStatus.COMPLETED
             log.info(progress.ended(number, is_done, time.monotonic() - start))
         return returns
+
+
+def progress_of(cells: Sequence[Cell], jobs: int) -> Progress:
+    return Progress(labels_of([cell.overrides for cell in cells]), [cell.kind for cell in cells], jobs)
 
 
 def jobs_for(jobs: int | str, cells: Sequence[Cell]) -> int:
@@ -116,7 +124,7 @@ def run_pool(
                 assert number is not None
                 code, goes_on = worker.end()
                 worker.number = None
-                returns[number] = _job_return(cells[number], code, seconds)
+                returns[number] = job_return(cells[number], code, seconds)
                 log.info(progress.ended(number, code == DONE, seconds))
                 if not goes_on:
                     schedule.leave(worker.slot)
@@ -132,7 +140,7 @@ def _gpus_of(cells: Sequence[Cell]) -> list[str]:
     return visible_gpus() if devices & {"auto", "cuda"} and devices <= {"auto", "cuda", "cpu"} else []
 
 
-def _job_return(cell: Cell, code: int, seconds: float) -> JobReturn:
+def job_return(cell: Cell, code: int, seconds: float) -> JobReturn:
     """What Hydra wants of a cell that ended; one that was killed gets the result.json it could not write."""
     log_file = cell.folder / "run.log"
     job = JobReturn(overrides=list(cell.overrides), status=JobStatus.FAILED)
@@ -142,9 +150,14 @@ def _job_return(cell: Cell, code: int, seconds: float) -> JobReturn:
         job.return_value = CellFailed(f"exit code {code}, see {log_file}")
     else:
         reason = f"killed by signal {-code}" if code < 0 else f"exit code {code}, see {log_file}"
-        try:
-            write_failure(cell.cfg, cell.folder, reason, seconds)
-        except OSError as fault:  # a full disk: the other cells may need less of it
-            log.warning("%s; not told in %s: %s", reason, cell.folder, fault)
-        job.return_value = CellFailed(reason)
+        job.return_value = died(cell, reason, seconds)
     return job
+
+
+def died(cell: Cell, reason: str, seconds: float) -> CellFailed:
+    """What became of a cell whose process is gone, told in its result.json too."""
+    try:
+        write_failure(cell.cfg, cell.folder, reason, seconds)
+    except OSError as fault:  # a full disk: the other cells may need less of it
+        log.warning("%s; not told in %s: %s", reason, cell.folder, fault)
+    return CellFailed(reason)

@@ -135,8 +135,8 @@ def _work(
             config = connection.recv()
             if config is None:
                 return
-            code = _do_cell(context, task_function, config)
-            _let_go()
+            code = do_cell(context, task_function, config)
+            let_go()
             goes_on = code == DONE and count < MOST_CELLS and own_bytes() < most_bytes
             connection.send((code, goes_on))
             if not goes_on:
@@ -145,7 +145,8 @@ def _work(
         sys.exit(STOPPED)
 
 
-def _do_cell(context: HydraContext, task_function: TaskFunction, config: DictConfig) -> int:
+def do_cell(context: HydraContext, task_function: TaskFunction, config: DictConfig) -> int:
+    """A cell in a process that has no other; how it ended, by the codes above."""
     with open_dict(config):
         config.hydra.job_logging.root.handlers = ["file"]
     folder = folder_of(config)
@@ -178,7 +179,7 @@ def _output_to(path: Path) -> Iterator[None]:
         os.close(output)
 
 
-def _let_go() -> None:
+def let_go() -> None:
     """Give back what the cell held: cycles of objects (Lightning's trainer and its model), GPU memory."""
     gc.collect()
     torch = sys.modules.get("torch")
