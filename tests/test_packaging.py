@@ -39,7 +39,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_every_yaml_and_module(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     configs = {f"topiclab/{path.relative_to(REPO).as_posix()}" for path in (REPO / "conf").rglob("*.yaml")}
-    package = (path for kind in ("*.py", "*.txt") for path in (REPO / "topiclab").rglob(kind))
+    package = (path for kind in ("*.py", "*.txt", "assets/*") for path in (REPO / "topiclab").rglob(kind))
     assert configs | {path.relative_to(REPO).as_posix() for path in package} <= names
     assert (
         not {name.split("/")[0] for name in names}
