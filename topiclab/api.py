@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from topiclab.models.bundle import ADAPTER, EMBEDDER, MODEL, load_arrays, load_f
 from topiclab.models.estimator import Estimator
 from topiclab.result import TopicResult
 from topiclab.run import finished_fit, run_cell
-from topiclab.tasks.fit import build_model, fit_corpus
+from topiclab.tasks.fit import build_model, fit_corpus, with_num_topics
 from topiclab.teach.states import TeacherStates
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class FittedTopics:
 def fit(
     texts: Sequence[str],
     model: str = "theta",
-    num_topics: int = 20,
+    num_topics: int | Literal["auto"] = 20,
     *,
     labels: Sequence[Any] | None = None,
     embedder: str = "lsa",
@@ -106,6 +106,7 @@ def fit(
 ) -> FittedTopics:
     """Fit topics on texts as the command line does, and return the finished run.
 
+    num_topics: "auto" is what task=select_k recommends for the texts.
     labels are used by the metrics, and by the model with overrides=["mode=supervised"].
     overrides: further `key=value` settings.  folder: where the run lies; None makes a temporary one.
     Raises ConfigError for a bad setting, CellFailed when the fit fails.
@@ -150,7 +151,7 @@ def load(folder: str | Path, device: str = "auto") -> FittedTopics | ImageTopics
         "embedding_dim": facts["embedding_dim"],
         "num_classes": len(facts["label_names"]) if is_supervised else 0,
     }
-    model = build_model(cfg, sizes)
+    model = build_model(with_num_topics(cfg, result["manifest"]), sizes)
     model.load_state(load_arrays(folder / MODEL))
     embedder = load_embedder(cfg, folder, facts["vocab"], cfg["trainer"] | {"device": device})
     return FittedTopics(folder, cfg, result["metrics"], topics, tuple(facts["label_names"]), model, embedder)

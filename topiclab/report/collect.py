@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from topiclab.report.plan import AXES, planned_axes, planned_cells
+from topiclab.report.plan import AXES, planned_axes, planned_cells, topics_of, topics_order
 
 LAYOUT = re.compile(
     r"(?P<data>[^/]+)/(?P<model>[^/]+)/(?P<embedder>[^/]+)-(?P<mode>[^/-]+)/(?P<objective>[^/]+)"
-    r"/K(?P<num_topics>\d+)(/(?P<variant>.+))?/seed(?P<seed>\d+)"
+    r"/K(?P<num_topics>\d+|auto)(/(?P<variant>.+))?/seed(?P<seed>\d+)"
 )
 TEACHER = re.compile(r"(?:^|,)teacher=(?P<teacher>[^,]+)")
 
@@ -26,6 +26,7 @@ class Cell:
     status: done | failed | unreadable | missing; reason says why it is not done.
     metrics: floats, nan where a metric does not apply; reasons: why it does not.
     seconds: wall time of the run.  config: what it was run with, empty when it is not done.
+    chosen_topics: the number that num_topics=auto came to; None for a given one.
     """
 
     folder: Path
@@ -37,6 +38,7 @@ class Cell:
     reasons: dict[str, str] = field(default_factory=dict)
     seconds: float = float("nan")
     config: Mapping[str, Any] = field(default_factory=dict)
+    chosen_topics: int | None = None
 
     @property
     def is_done(self) -> bool:
@@ -66,7 +68,7 @@ def read_cell(folder: Path, experiment: str, place: re.Match[str], teacher: str 
     teacher: of a cell that does not say it: a head of an experiment leaves no trace in the folder's name.
     """
     axes = dict.fromkeys(AXES, "") | {name: place[name] or "" for name in AXES if name in place.groupdict()}
-    axes |= {"experiment": experiment, "num_topics": int(place["num_topics"]), "teacher": teacher}
+    axes |= {"experiment": experiment, "num_topics": topics_of(place["num_topics"]), "teacher": teacher}
     if told := TEACHER.search(axes["variant"]):
         axes["teacher"] = told["teacher"]
         axes["variant"] = TEACHER.sub("", axes["variant"]).strip(",")
@@ -87,6 +89,7 @@ def read_cell(folder: Path, experiment: str, place: re.Match[str], teacher: str 
             reasons=dict(found.get("reasons") or {}),
             seconds=float(found["seconds_total"]),
             config=config,
+            chosen_topics=(found.get("manifest") or {}).get("select_k", {}).get("num_topics"),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return Cell(**cell, status="unreadable", reason=f"result.json: {type(error).__name__}: {error}")
@@ -122,4 +125,4 @@ def options_of(variant: str) -> dict[str, str]:
 def _sort_key(cell: Cell) -> tuple[Any, ...]:
     before = AXES[: AXES.index("num_topics")]
     texts = tuple(str(cell.axes[axis]) for axis in before)
-    return (*texts, cell.axes["num_topics"], cell.axes["variant"], cell.seed)
+    return (*texts, topics_order(cell.axes["num_topics"]), cell.axes["variant"], cell.seed)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from topiclab.report.collect import Cell
-from topiclab.report.plan import Controls, Table
+from topiclab.report.plan import Controls, Table, topics_order
 from topiclab.report.scores import Line, Score, summarise
 from topiclab.report.tables import LOWER_IS_BETTER, markdown_table, score_text
 
@@ -76,7 +76,7 @@ def _averages(cells: Sequence[Cell], start: str, metrics: Sequence[str]) -> list
 
 def _metric_table(data: str, averaged: Averages, single: Sequence[Line], metric: str, plan: Controls) -> str:
     """Rows: start and model.  Columns: its controls, the row, the difference; then the row at each K."""
-    topics = sorted({line.axes["num_topics"] for line in single})
+    topics = sorted({line.axes["num_topics"] for line in single}, key=topics_order)
     header = ["start", "model", *plan.models, *plan.objectives, plan.target, "gain"]
     rows = []
     for line in (line for start in averaged for line in _rows(averaged, start, plan)):

@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from topiclab.config import conf_dir
 
 GROUPS = ("data", "model", "embedder", "mode", "objective", "teacher")
+AUTO = "auto"
 AXES = ("experiment", *GROUPS, "num_topics", "variant")
 
 
@@ -101,8 +102,18 @@ def planned_axes(experiment: Path, planned: Mapping[str, str]) -> dict[str, Any]
         f"{key}={value}" for key, value in planned.items() if key not in _unnamed_keys() and key not in AXES
     )
     axes = {group: name_of(choices.get(group, "")) for group in GROUPS}
-    num_topics = int(choices["num_topics"])
+    num_topics = topics_of(choices["num_topics"])
     return {"experiment": experiment.stem, **axes, "num_topics": num_topics, "variant": ",".join(options)}
+
+
+def topics_of(text: str | int) -> int | str:
+    """The value of num_topics that a line or a folder says: a number, or auto."""
+    return AUTO if text == AUTO else int(text)
+
+
+def topics_order(num_topics: int | str) -> tuple[bool, int | str]:
+    """Sorts numbers, then auto."""
+    return isinstance(num_topics, str), num_topics
 
 
 def name_of(option: str) -> str:

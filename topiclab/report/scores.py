@@ -62,6 +62,8 @@ def summarise(
         if not seeds:
             continue
         axes = {axis: _told(group, axis) if axis in averaged else group[0].axes[axis] for axis in AXES}
+        if numbers := sorted({cell.chosen_topics for cell in group if cell.chosen_topics is not None}):
+            axes["num_topics"] = f"{axes['num_topics']} ({' '.join(map(str, numbers))})"
         scores = {
             name: _score([statistics.fmean(_value(cell, name) for cell in seed) for seed in seeds])
             for name in metrics

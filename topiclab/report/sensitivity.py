@@ -11,6 +11,7 @@ import numpy as np
 from topiclab.report.checks import setting
 from topiclab.report.collect import Cell
 from topiclab.report.effects import Effect, Interval, analysis_of_variance, interval
+from topiclab.report.plan import topics_order
 from topiclab.report.tables import markdown_table
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def draw(cells: Sequence[Cell], path: Path) -> Path:
 
     data = list(dict.fromkeys(cell.axes["data"] for cell in cells))
     main = [cell for cell in cells if cell.axes["model"] == MODEL]
-    topics = sorted({cell.axes["num_topics"] for cell in main})
+    topics = sorted({cell.axes["num_topics"] for cell in main}, key=topics_order)
     figure = Figure(figsize=(3.4 * len(topics) + 5.6, 3.4 * len(data)), layout="constrained")
     grid = figure.subplots(len(data), len(topics) + 1, squeeze=False, width_ratios=[1] * len(topics) + [1.6])
     for row, name in zip(grid, data, strict=True):

@@ -31,6 +31,7 @@ from topiclab.models.bundle import save_bundle
 from topiclab.models.estimator import Estimator, Explained
 from topiclab.rate.rater import make_rater
 from topiclab.result import TopicResult
+from topiclab.tasks.num_topics import choose_num_topics
 from topiclab.teach.soft_labels import soft_labels
 from topiclab.teach.states import teacher_states
 from topiclab.wandb_log import log_results, wandb_logger
@@ -55,10 +56,11 @@ def fit_corpus(cfg: Mapping[str, Any], folder: Path, corpus: Corpus) -> dict[str
     with clock("embed"):
         embeddings = document_vectors(cfg, corpus)
         datamodule = make_datamodule(cfg, corpus, embeddings)
+    chosen = chosen_num_topics(cfg, corpus, embeddings, clock)
     rater = make_rater(cfg["rating"], cfg["trainer"])
     with clock("reference"):
         external = reference_counts(cfg["reference"], corpus.vocab, cfg["data"]["vocabulary"], cache)
-    model = make_model(cfg, datamodule)
+    model = make_model(with_num_topics(cfg, chosen), datamodule)
     with limited_threads(cfg["trainer"]["num_threads"]), wandb_logger(cfg, folder) as wandb_run:
         with clock("fit"):
             loggers: list[Logger] = [] if wandb_run is None else [wandb_run]
@@ -89,6 +91,7 @@ def fit_corpus(cfg: Mapping[str, Any], folder: Path, corpus: Corpus) -> dict[str
         },
         "embedding": {**embeddings.manifest, "is_cached": embeddings.is_cached},
         "fit": result.info,
+        **chosen,
     }
     return {
         "metrics": evaluation["metrics"],
@@ -124,11 +127,28 @@ def check_sizes(cfg: Mapping[str, Any], corpus: Corpus) -> None:
             f"no training document of {corpus.name} holds a word of the vocabulary; give more documents, or "
             "lower data.vocabulary.min_df"
         )
-    if cfg["num_topics"] > num_train:
+    if cfg["num_topics"] != "auto" and cfg["num_topics"] > num_train:
         raise ValueError(
             f"num_topics={cfg['num_topics']}, but {corpus.name} has {num_train} training documents; "
             "ask for fewer topics"
         )
+
+
+def chosen_num_topics(
+    cfg: Mapping[str, Any], corpus: Corpus, embeddings: Embeddings, clock: Stages
+) -> dict[str, Any]:
+    """{"select_k": what num_topics=auto came to and why} for the manifest; nothing for a given number."""
+    if cfg["num_topics"] != "auto":
+        return {}
+    with clock("select_k"), limited_threads(cfg["trainer"]["num_threads"]):
+        choice = choose_num_topics(cfg["select_k"], corpus, embeddings, Path(cfg["paths"]["cache"]))
+    log.info("num_topics=auto: %s", choice.recommendation.reason)
+    return {"select_k": choice.facts()}
+
+
+def with_num_topics(cfg: Mapping[str, Any], manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The configuration with the number that the manifest of a run tells of num_topics=auto."""
+    return {**cfg, "num_topics": manifest["select_k"]["num_topics"]} if "select_k" in manifest else cfg
 
 
 def document_vectors(cfg: Mapping[str, Any], corpus: Corpus) -> Embeddings:
