@@ -143,6 +143,13 @@ def test_line_that_cannot_be_composed_is_explained(overrides, told):
         ({"num_topics": 25.0}, ["num_topics=25.0 is refused"]),
         ({"num_topics": True}, ["num_topics=true is refused"]),
         ({"num_topics": None}, ["num_topics=null is refused"]),
+        ({"num_topics": "all"}, ["num_topics=all is refused: give a whole number from 1 on, or auto"]),
+        ({"num_topics": "auto", "model.name": "hdp"}, ["model=hdp finds", "num_topics=100"]),
+        ({"num_topics": "auto", "data": IMAGES}, ["num_topics=auto clusters texts", "data=digits"]),
+        ({"select_k.candidates": [10]}, ["select_k.candidates=[10] is refused: give at least two different"]),
+        ({"select_k.candidates": [10, 10]}, ["select_k.candidates=[10, 10] is refused"]),
+        ({"select_k.candidates": [1, 10]}, ["select_k.candidates=[1, 10] is refused", "from 2 on"]),
+        ({"select_k.num_seeds": 1}, ["select_k.num_seeds=1 is refused: give a whole number from 2 on"]),
         ({"seed": -1, "data.split.val": 1.5, "name": "a/b"}, ["name=a/b", "data.split.val=1.5", "seed=-1"]),
         ({"trainer.device": "gpu"}, ["trainer.device=gpu is refused: give auto, cpu"]),
         ({"model.lr": 0}, ["model.lr=0 is refused: give a number above 0"]),
@@ -209,12 +216,21 @@ def test_hash_remembers_every_other_value(default):
     keys = [key for key, _ in flatten(default)]
     forgotten = {key for key in keys if config_hash(with_values(default, {key: "x"})) == config_hash(default)}
     groups = {key.split(".")[0] for key in forgotten}
-    assert groups == {"name", "paths", "logger", "grid", "task", "trainer"}
+    assert groups == {"name", "paths", "logger", "grid", "task", "trainer", "select_k"}
     assert {key for key in forgotten if key.startswith("trainer")} == {
         "trainer.checkpoint_seconds",
         "trainer.device",
         "trainer.num_threads",
     }
+
+
+def test_hash_reads_the_choice_of_num_topics_where_it_is_read(default):
+    other = {"select_k.max_iter": 7}
+    assert config_hash(with_values(default, other)) == config_hash(default)
+    auto = with_values(default, {"num_topics": "auto"})
+    assert config_hash(with_values(auto, other)) != config_hash(auto)
+    alone = with_values(default, {"task.keys": ["select_k"]})
+    assert config_hash(with_values(alone, other)) != config_hash(alone)
 
 
 def test_changed_keys_are_named_with_both_values(default):

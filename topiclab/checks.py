@@ -27,6 +27,7 @@ def validate(cfg: Mapping[str, Any]) -> list[str]:
     checks = (
         _check_modality,
         _check_data,
+        _check_num_topics,
         _check_mode,
         _check_embedder,
         _check_codes,
@@ -81,6 +82,20 @@ def _check_data(cfg: Mapping[str, Any]) -> Iterator[str]:
         yield "mode=supervised needs labels, which data=lee has not; use data=20newsgroups or mode=zero_shot"
     if mode == "supervised" and "label_column" in data and data["label_column"] is None:
         yield "mode=supervised needs labels; add data.label_column=<column> or use mode=zero_shot"
+
+
+def _check_num_topics(cfg: Mapping[str, Any]) -> Iterator[str]:
+    """num_topics=auto clusters vectors of texts, for a model that takes the number as it is."""
+    data, model, task = cfg["data"], cfg["model"]["name"], cfg["task"]["name"]
+    if cfg["num_topics"] != "auto" or task not in ("fit", "tvq_crossmodal"):
+        return
+    if data.get("modality") == "images":
+        yield f"num_topics=auto clusters texts, but data={data['name']} holds images; use num_topics=<number>"
+    elif model == "hdp":
+        yield (
+            "num_topics=auto: model=hdp finds its number of topics itself; give the most that it may keep, "
+            "such as num_topics=100"
+        )
 
 
 def _check_mode(cfg: Mapping[str, Any]) -> Iterator[str]:

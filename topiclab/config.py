@@ -94,10 +94,12 @@ def _containers(composed: DictConfig) -> dict[str, Any]:
 def scientific(cfg: Mapping[str, Any]) -> dict[str, Any]:
     """Dotted keys and values that the outcome of the cell depends on."""
     wanted = (cfg.get("task") or {}).get("keys")
+    unread = ("select_k.",) if wanted is None and cfg.get("num_topics") != "auto" else ()
     return {
         key: value
         for key, value in flatten(cfg)
-        if not f"{key}.".startswith(UNHASHED_PREFIXES) and (wanted is None or key.split(".")[0] in wanted)
+        if not f"{key}.".startswith(UNHASHED_PREFIXES + unread)
+        and (wanted is None or key.split(".")[0] in wanted)
     }
 
 

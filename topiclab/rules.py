@@ -72,6 +72,15 @@ DOCUMENTS = Rule(
     "a whole number of documents, or a share of them such as 0.5",
 )
 SIZES = Rule(Annotated[list[_Count], Field(min_length=1)], "a list such as [800,800]")
+TOPICS = Rule(_Count | Literal["auto"], "a whole number from 1 on, or auto")
+CANDIDATES = Rule(
+    Annotated[
+        list[Annotated[int, Field(ge=2)]],
+        Field(min_length=2),
+        AfterValidator(_distinct),
+    ],
+    "at least two different whole numbers from 2 on, such as [10,20,40]",
+)
 JOBS = Rule(_Count | Literal["auto"], "a whole number from 1 on, or auto")
 PAIR = Rule(Annotated[list[_Count], Field(min_length=2, max_length=2)], "a pair such as [1,2]")
 DEVICE = Rule(
@@ -80,13 +89,16 @@ DEVICE = Rule(
 
 
 RULES: dict[str, Rule] = {
-    "num_topics": COUNT,
+    "num_topics": TOPICS,
+    "planted.num_topics": COUNT,
     "seed": SEED,
     "name": NAME,
     "run": TEXT.optional(),
     "input": one_of("embedder", "teacher"),
     "embed_text": one_of("raw", "bow"),
     "grid.jobs": JOBS,
+    "candidates": CANDIDATES,
+    "num_seeds": Rule(Annotated[int, Field(ge=2)], "a whole number from 2 on"),
     "task.keys": NAMES.optional(),
     "_target_": TEXT,
     "_partial_": FLAG,
@@ -97,8 +109,6 @@ RULES: dict[str, Rule] = {
     "paths.cache": TEXT,
     "paths.data": TEXT.optional(),
     # trainer: null leaves the choice to the model
-    "candidates": CANDIDATES,
-    "num_seeds": Rule(Annotated[int, Field(ge=2)], "a whole number from 2 on"),
     "trainer.device": DEVICE,
     "trainer.precision": one_of("auto", "fp32", "bf16"),
     "trainer.devices": COUNT,
@@ -191,6 +201,7 @@ RULES: dict[str, Rule] = {
     "embedder.tokenizer": TEXT,
     "batch_tokens": COUNT.optional(),
     "embedder.devices": COUNT.optional(),
+    "embed.part": NATURAL.optional(),
     "dim": COUNT,
     # teacher
     "teacher.prompt": TEXT,
@@ -201,7 +212,6 @@ RULES: dict[str, Rule] = {
     "centring": one_of("raw", "centred", "zscore"),
     "teacher.prior": one_of("uniform", "frequency"),
     "space": one_of("ppmi", "lsa"),
-    "embed.part": NATURAL.optional(),
     "teacher.label": one_of("neighbours", "similarity"),
     # model and objective
     "lr": POSITIVE,
@@ -274,6 +284,7 @@ RULES: dict[str, Rule] = {
     "*_sharpness": POSITIVE,
     "*_lr": POSITIVE,
     "*_eps": POSITIVE,
+    "*_sample": COUNT,
     "*_momentum": UNIT,
     "*_logvar": REAL,
     "*_concentration": POSITIVE,
@@ -284,7 +295,6 @@ RULES: dict[str, Rule] = {
     "num_*": COUNT,
     "lora_*": COUNT,
     "*epochs": COUNT,
-    "*_sample": COUNT,
     "*_dim": COUNT,
     "*_size": COUNT,
     "*_dims": SIZES,

@@ -1,0 +1,129 @@
+"""How many topics: criteria over candidate numbers, the elbow of the inertia, and what they recommend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+
+CRITERIA = ("silhouette", "stability", "npmi", "diversity")  # more is better
+LEAST_BEND = 0.05  # of the unit square: a curve that stays nearer to its chord has no elbow
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """num_topics: (C,) different numbers, ascending.
+
+    means, stds: {name: (C,)} over seeds, of CRITERIA and of inertia; nan where a criterion is not defined.
+    """
+
+    num_topics: np.ndarray
+    means: Mapping[str, np.ndarray]
+    stds: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Recommendation:
+    """num_topics: the candidate of the best mean rank.  reason: why, in words.
+
+    mean_ranks: (C,) over the criteria, 1 is best.  ranks: {criterion: (C,)}, of those that are defined.
+    best: what each criterion alone would choose.  dissent: criteria that rank num_topics below their third.
+    bends: (C,) see `bends`.  elbow: None where the curve has none.
+    """
+
+    num_topics: int
+    reason: str
+    mean_ranks: np.ndarray
+    ranks: Mapping[str, np.ndarray]
+    best: Mapping[str, int]
+    dissent: tuple[str, ...]
+    bends: np.ndarray
+    elbow: int | None
+
+
+def bends(num_topics: np.ndarray, inertia: np.ndarray) -> np.ndarray:
+    """(C,) how far the curve lies below the chord of its ends, both axes scaled to 0..1.
+
+    The difference curve of Kneedle (Satopaa et al. 2011), of logarithms: inertia falls with a power of the
+    number of clusters also where there is nothing to find, which bends on plain axes and is straight here.
+    """
+    if len(num_topics) < 3 or inertia.min() <= 0 or inertia[0] <= inertia[-1]:
+        return np.zeros(len(num_topics))
+    across, down = np.log(num_topics.astype(np.float64)), np.log(inertia)
+    across = (across - across[0]) / (across[-1] - across[0])
+    down = (down - down[-1]) / (down[0] - down[-1])
+    return 1 - across - down
+
+
+def recommend(candidates: Candidates) -> Recommendation:
+    """The candidate of the best mean rank over the defined criteria; of equal ones the nearest to the elbow,
+    and without an elbow the smallest.
+
+    Ranks need no scale, so that none of the criteria outweighs the others. ValueError where none is defined.
+    """
+    numbers = candidates.num_topics
+    ranks = {
+        name: rankdata(-candidates.means[name])
+        for name in CRITERIA
+        if np.isfinite(candidates.means[name]).all()
+    }
+    if not ranks:
+        raise ValueError(
+            f"none of {', '.join(CRITERIA)} is defined for every candidate; give more documents, or "
+            "num_topics=<number>"
+        )
+    mean_ranks = np.mean(list(ranks.values()), axis=0)
+    bent = bends(numbers, candidates.means["inertia"])
+    elbow = int(numbers[bent.argmax()]) if bent.max() >= LEAST_BEND else None
+    tied = np.flatnonzero(np.isclose(mean_ranks, mean_ranks.min()))
+    away = np.abs(np.log(numbers[tied] / (elbow or numbers[0])))
+    chosen = int(tied[away.argmin()])
+    best = {name: int(numbers[row.argmin()]) for name, row in ranks.items()}
+    third = np.ceil(len(numbers) / 3)
+    dissent = tuple(name for name, row in ranks.items() if row[chosen] > third)
+    reason = _reason(numbers, chosen, tied, mean_ranks, best, dissent, elbow)
+    return Recommendation(int(numbers[chosen]), reason, mean_ranks, ranks, best, dissent, bent, elbow)
+
+
+def _reason(
+    numbers: np.ndarray,
+    chosen: int,
+    tied: np.ndarray,
+    mean_ranks: np.ndarray,
+    best: Mapping[str, int],
+    dissent: Sequence[str],
+    elbow: int | None,
+) -> str:
+    parts = [
+        f"{numbers[chosen]} topics have the best mean rank of {len(numbers)} candidates, "
+        f"{mean_ranks[chosen]:.2f} over {_listed(list(best))}"
+    ]
+    if len(tied) > 1:
+        others = _listed([str(numbers[place]) for place in tied if place != chosen])
+        nearest = f"nearest to the elbow at {elbow}" if elbow else "the smallest of them"
+        parts.append(f"with {others} as good, they are {nearest}")
+    alone = ", ".join(f"{name} {number}" for name, number in best.items())
+    bend = f"the elbow of the inertia is at {elbow}" if elbow else "the inertia has no elbow"
+    parts.append(f"one by one the best are {alone}; {bend}")
+    if not dissent:
+        parts.append("the criteria agree: each ranks it in its better third")
+    else:
+        strength = "the criteria disagree" if 2 * len(dissent) >= len(best) else "most criteria agree"
+        asked = _listed([f"{name} asks for {_place(numbers, best[name])}" for name in dissent])
+        parts.append(f"{strength}: {asked}")
+    if chosen in (0, len(numbers) - 1):
+        parts.append("it is an end of the grid: widen select_k.candidates")
+    if missing := [name for name in CRITERIA if name not in best]:
+        parts.append(f"{_listed(missing)} could not be had")
+    return ". ".join(part[0].upper() + part[1:] for part in parts) + "."
+
+
+def _place(numbers: np.ndarray, number: int) -> str:
+    end = {int(numbers[0]): ", the smallest candidate", int(numbers[-1]): ", the largest candidate"}
+    return f"{number}{end.get(number, '')}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1])] * (len(names) > 1) + [names[-1]])

@@ -1,0 +1,79 @@
+"""task=select_k: how many topics a corpus has, by clusterings of its document vectors."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from topiclab.data.sources import load_corpus
+from topiclab.metrics.num_topics import CRITERIA
+from topiclab.report.selection import draw_selection
+from topiclab.tasks.fit import Stages, document_vectors, limited_threads
+from topiclab.tasks.num_topics import Choice, choose_num_topics
+
+log = logging.getLogger(__name__)
+
+
+def select_k(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Compare the candidates; write select_k.csv, select_k.png and select_k.json, and print the table.
+
+    The metrics are those of the recommended number. See `choose_num_topics`.
+    """
+    clock = Stages()
+    corpus = load_corpus(cfg["data"], cfg["paths"]["data"], cfg["paths"]["cache"])
+    with clock("embed"):
+        embeddings = document_vectors(cfg, corpus)
+    with clock("select_k"), limited_threads(cfg["trainer"]["num_threads"]):
+        choice = choose_num_topics(cfg["select_k"], corpus, embeddings, Path(cfg["paths"]["cache"]))
+    with clock("write"):
+        write_candidates(choice, folder / "select_k.csv")
+        facts = choice.facts()
+        (folder / "select_k.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+        draw_selection(folder)
+    print(table_text(choice))
+    log.info("num_topics=%d: %s", choice.recommendation.num_topics, choice.recommendation.reason)
+    print(f"run folder: {folder}")
+    chosen = list(choice.candidates.num_topics).index(choice.recommendation.num_topics)
+    values = {name: float(column[chosen]) for name, column in choice.candidates.means.items()}
+    return {
+        "metrics": {"num_topics": choice.recommendation.num_topics, **values},
+        "reasons": {},
+        "seconds": clock.seconds,
+        "manifest": {
+            "select_k": facts,
+            "embedding": {**embeddings.manifest, "is_cached": embeddings.is_cached},
+        },
+    }
+
+
+def write_candidates(choice: Choice, path: Path) -> None:
+    """One row a candidate: mean and standard deviation over seeds of every criterion, ranks, elbow."""
+    compared, found = choice.candidates, choice.recommendation
+    columns = {"num_topics": compared.num_topics}
+    for name, means in compared.means.items():
+        columns |= {name: means.round(6), f"{name}_std": compared.stds[name].round(6)}
+    columns |= {"bend": found.bends.round(6), "mean_rank": found.mean_ranks.round(3)}
+    columns["is_recommended"] = (compared.num_topics == found.num_topics).astype(int)
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
+
+
+def table_text(choice: Choice) -> str:
+    """The table for a terminal; * marks what a criterion alone would choose, < the recommendation."""
+    compared, found = choice.candidates, choice.recommendation
+    lines = [f"{'topics':>6}" + "".join(f"{name:>14}" for name in (*CRITERIA, "inertia", "mean rank"))]
+    for place, number in enumerate(compared.num_topics):
+        marks = [
+            f"{compared.means[name][place]:.3f}{'*' if found.best.get(name) == number else ' '}"
+            for name in CRITERIA
+        ]
+        marks.append(f"{compared.means['inertia'][place]:.1f}{'*' if found.elbow == number else ' '}")
+        marks.append(f"{found.mean_ranks[place]:.2f}{'<' if number == found.num_topics else ' '}")
+        lines.append(f"{number:>6}" + "".join(f"{mark:>14}" for mark in marks))
+    return "\n".join([*lines, "", found.reason])
