@@ -22,7 +22,7 @@ from topiclab.data.cache import atomic_file
 from topiclab.report.colours import distinct_colours
 from topiclab.report.description import Description, read_description
 
-SCRIPTS = ("data", "view", "scatter", "names", "search", "charts", "panel", "controls", "main")
+SCRIPTS = ("data", "elements", "view", "scatter", "names", "search", "charts", "panel", "controls", "main")
 MOST_DOCUMENTS = 60_000  # that a page holds
 COLOURED_LABELS = 45
 SPAN = NO_LABEL = 65_535

@@ -11,22 +11,24 @@ function timeLine(time, topic, colour) {
   const runs = unbroken(shares[topic]);
   const band = runs.map((run) => `M${[...line(high, run), ...line(low, run).reverse()].join("L")}Z`).join("");
   const cursor = draw("g", { visibility: "hidden" },
-    draw("line", { y1: 4, y2: TALL, stroke: "currentColor", "stroke-width": 1, opacity: 0.5 }),
+    draw("line", { class: "cursor", y1: 4, y2: TALL }),
     draw("circle", { r: 3.5, fill: colour, stroke: "var(--card)", "stroke-width": 1.5 }));
   const picture = draw("svg", { viewBox: `-1 0 ${WIDE + 2} ${TALL + FOOT}`, tabindex: 0, role: "img",
     "aria-label": `Share of documents by ${time.unit}, ${periods[0]} to ${periods.at(-1)}; arrow keys read it` });
-  for (const share of [0, most / 2, most]) {
-    picture.append(draw("line", { x1: 0, x2: WIDE, y1: y(share), y2: y(share), stroke: "var(--line)", "stroke-width": 1 }));
-  }
+  const rule = (share) => draw("line", { class: "rule", x1: 0, x2: WIDE, y1: y(share), y2: y(share) });
+  picture.append(rule(0), rule(most / 2), rule(most));
   picture.append(draw("path", { d: band, fill: colour, opacity: 0.22 }));
-  picture.append(draw("path", { d: runs.map((run) => `M${line(shares, run).join("L")}`).join(""), fill: "none", stroke: colour, "stroke-width": 2, "stroke-linejoin": "round" }));
+  const path = runs.map((run) => `M${line(shares, run).join("L")}`).join("");
+  picture.append(draw("path", { class: "share", d: path, stroke: colour }));
   for (const run of runs.filter((one) => one.length === 1)) {
     picture.append(draw("circle", { cx: x(run[0]), cy: y(shares[topic][run[0]]), r: 3, fill: colour }));
   }
   picture.append(draw("text", { x: WIDE, y: y(most) - 4, "text-anchor": "end" }, percent(most)));
   const ticks = [...new Set([0, Math.round((periods.length - 1) / 2), periods.length - 1])];
-  ticks.forEach((at, turn) => picture.append(draw("text", {
-    x: x(at), y: TALL + FOOT - 3, "text-anchor": ticks.length === 1 || turn === 1 && ticks.length > 2 ? "middle" : turn === 0 ? "start" : "end" }, periods[at])));
+  ticks.forEach((at, turn) => {
+    const anchor = ticks.length === 1 || turn === 1 && ticks.length === 3 ? "middle" : turn === 0 ? "start" : "end";
+    picture.append(draw("text", { x: x(at), y: TALL + FOOT - 3, "text-anchor": anchor }, periods[at]));
+  });
   picture.append(cursor);
   const told = make("p", { class: "small" });
   let now = -1;
@@ -36,12 +38,14 @@ function timeLine(time, topic, colour) {
     cursor.setAttribute("transform", `translate(${x(now)} 0)`);
     cursor.lastChild.setAttribute("cy", y(shares[topic][now]));
     const count = counts[topic][now], words = terms?.[topic]?.[now] ?? [];
-    told.textContent = `${periods[now]}: ${thousands.format(count)} document${count === 1 ? "" : "s"}, ${percent(shares[topic][now] ?? 0)}${words.length ? `: ${words.join(", ")}` : ""}`;
+    const facts = `${periods[now]}: ${counted(count, "document")}, ${percent(shares[topic][now] ?? 0)}`;
+    told.textContent = words.length ? `${facts}: ${words.join(", ")}` : facts;
   };
   const rest = () => {
     now = -1;
     cursor.setAttribute("visibility", "hidden");
-    told.textContent = `Share of the documents of each ${time.unit}, with ${time.level ? `its ${Math.round(100 * time.level)} %` : "a"} bootstrap band.`;
+    const level = time.level ? `its ${Math.round(100 * time.level)} %` : "a";
+    told.textContent = `Share of the documents of each ${time.unit}, with ${level} bootstrap band.`;
   };
   picture.addEventListener("pointermove", (event) => {
     const box = picture.getBoundingClientRect();
@@ -76,17 +80,24 @@ function topicTree(map, chosen, choose) {
   const faint = [], strong = [];
   merges.forEach(([one, other, height], at) => {
     const ends = [nodes.get(one), nodes.get(other)];
-    const node = { x: wide * (1 - height / tallest), y: (ends[0].y + ends[1].y) / 2, isOn: ends.some((end) => end.isOn) };
+    const node = {
+      x: wide * (1 - height / tallest),
+      y: (ends[0].y + ends[1].y) / 2,
+      isOn: ends.some((end) => end.isOn),
+    };
     nodes.set(size + at, node);
     for (const end of ends) {
-      (end.isOn ? strong : faint).push(`M${node.x.toFixed(1)} ${node.y.toFixed(1)}V${end.y.toFixed(1)}H${end.x.toFixed(1)}`);
+      const path = `M${node.x.toFixed(1)} ${node.y.toFixed(1)}V${end.y.toFixed(1)}H${end.x.toFixed(1)}`;
+      (end.isOn ? strong : faint).push(path);
     }
   });
   const picture = draw("svg", { width: wide + 4, height: size * step, "aria-hidden": "true" },
     draw("path", { d: faint.join("") || "M0 0" }), draw("path", { class: "chosen", d: strong.join("") || "M0 0" }));
-  const leaves = order.map((topic) => make("li", {},
-    make("button", { type: "button", "aria-current": String(topic === chosen), title: map.topics[topic].label, onclick: () => choose(topic) },
-      dot(map.topics[topic].colour), make("span", {}, map.topics[topic].keyword))));
+  const leaves = order.map((topic) => {
+    const { label, keyword, colour } = map.topics[topic];
+    const facts = { "aria-current": String(topic === chosen), title: label, onclick: () => choose(topic) };
+    return make("li", {}, button(facts, dot(colour), make("span", { dir: "auto" }, keyword)));
+  });
   const tree = make("div", { class: "tree" }, picture, make("ul", {}, ...leaves));
   requestAnimationFrame(() => { tree.scrollTop = nodes.get(chosen).y - tree.clientHeight / 2; });
   return tree;

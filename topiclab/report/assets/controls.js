@@ -1,6 +1,6 @@
 // Controls: pointer, wheel, pinch and keys on the stage, the buttons, the legend, the tooltip.
 
-function listenToPointer(canvas, view, { hover, click }) {
+function listenToPointer(canvas, view, page) {
   const held = new Map(); // pointers that are down
   let moved = 0, asked = 0;
   const place = (event) => {
@@ -9,7 +9,7 @@ function listenToPointer(canvas, view, { hover, click }) {
   };
   const later = (left, top) => {
     cancelAnimationFrame(asked);
-    asked = requestAnimationFrame(() => hover(left, top));
+    asked = requestAnimationFrame(() => page.hover(left, top));
   };
   canvas.addEventListener("pointerdown", (event) => {
     canvas.setPointerCapture(event.pointerId);
@@ -36,7 +36,7 @@ function listenToPointer(canvas, view, { hover, click }) {
     const isOnly = held.size === 1 && held.has(event.pointerId);
     held.delete(event.pointerId);
     canvas.classList.remove("dragging");
-    if (isOnly && event.type === "pointerup" && moved < 4) click(...place(event));
+    if (isOnly && event.type === "pointerup" && moved < 4) page.click(...place(event));
   };
   canvas.addEventListener("pointerup", release);
   canvas.addEventListener("pointercancel", release);
@@ -45,7 +45,8 @@ function listenToPointer(canvas, view, { hover, click }) {
   canvas.addEventListener("wheel", (event) => {
     event.preventDefault();
     const pixels = event.deltaY * [1, 16, 400][event.deltaMode];
-    view.zoomBy(Math.exp(-Math.max(-160, Math.min(160, pixels)) * (event.ctrlKey ? 0.01 : 0.0022)), ...place(event));
+    const speed = event.ctrlKey ? 0.01 : 0.0022; // a pinch on a touchpad comes as ctrl and small steps
+    view.zoomBy(Math.exp(-Math.max(-160, Math.min(160, pixels)) * speed), ...place(event));
     later(...place(event));
   }, { passive: false });
 }
@@ -72,16 +73,19 @@ function listenToKeys(canvas, view, leave) {
   });
 }
 
-function listenToTools(view, colourBy, search, takeFirst) {
+function listenToTools(page) {
+  const { view } = page;
   const by = (id) => document.getElementById(id);
-  by("nearer").addEventListener("click", () => view.fly({ x: view.x, y: view.y, scale: view.scale * 1.7 }, 200));
-  by("farther").addEventListener("click", () => view.fly({ x: view.x, y: view.y, scale: Math.max(view.scale / 1.7, view.home.scale / 2) }, 200));
+  by("nearer").addEventListener("click", () => view.flyBy(1.7));
+  by("farther").addEventListener("click", () => view.flyBy(1 / 1.7));
   by("home").addEventListener("click", () => view.fly(view.home));
-  for (const button of document.querySelectorAll("#colour button")) button.addEventListener("click", () => colourBy(button.dataset.colour));
+  by("colour").addEventListener("click", (event) => {
+    if (event.target.dataset.colour) page.colourBy(event.target.dataset.colour);
+  });
   let wait = 0;
   by("query").addEventListener("input", () => {
     clearTimeout(wait);
-    wait = setTimeout(() => search(by("query").value), 90);
+    wait = setTimeout(() => page.ask(by("query").value), 90);
   });
   by("query").addEventListener("keydown", (event) => {
     if (event.key !== "ArrowDown") return;
@@ -91,14 +95,14 @@ function listenToTools(view, colourBy, search, takeFirst) {
   by("find").addEventListener("submit", (event) => {
     event.preventDefault();
     clearTimeout(wait);
-    search(by("query").value);
-    takeFirst();
+    page.ask(by("query").value);
+    page.takeFirst();
   });
   by("content").addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step || event.target.tagName !== "BUTTON") return;
     event.preventDefault();
-    const buttons = [...by("content").querySelectorAll("button:not([disabled])")].filter((button) => button.offsetParent);
+    const buttons = [...by("content").querySelectorAll("button:not([disabled]):not([hidden])")];
     buttons[buttons.indexOf(event.target) + step]?.focus();
   });
 }
@@ -108,7 +112,7 @@ function showTooltip(map, row, left, top, view) {
   tip.hidden = row < 0;
   if (row < 0) return;
   const topic = map.topics[map.topic[row]];
-  const facts = [map.label_names[map.label[row]], dateOf(map.days[row])].filter(Boolean).join(" · ");
+  const facts = joined(map.label_names[map.label[row]], dateOf(map.days[row]));
   tip.replaceChildren(make("strong", { dir: "auto" }, map.titles?.[row] || map.ids?.[row] || "…"),
     make("p", {}, dot(topic.colour), make("span", { dir: "auto" }, topic.keyword)),
     ...(facts ? [make("small", {}, facts)] : []));
@@ -117,19 +121,26 @@ function showTooltip(map, row, left, top, view) {
   tip.style.top = `${top + 18 + tall > view.height ? Math.max(8, top - tall - 14) : top + 18}px`;
 }
 
-function showLegend(map, state, isShown, choose) {
+function showLegend(map, isShown, choose) {
   const legend = document.getElementById("legend");
   legend.hidden = !isShown;
   if (!isShown) return;
-  legend.firstElementChild.replaceChildren(...map.label_names.map((name, label) => make("li", {},
-    make("button", { type: "button", "data-label": label, "aria-pressed": "false", onclick: () => choose(label) },
-      dot(map.label_colours[label] ?? REST), make("span", { dir: "auto" }, name), make("small", {}, thousands.format(map.labelCounts[label]))))));
+  const lines = map.label_names.map((name, label) => make("li", {},
+    button({ "data-label": label, "aria-pressed": "false", onclick: () => choose(label) },
+      dot(map.label_colours[label] ?? REST),
+      make("span", { dir: "auto" }, name),
+      make("small", {}, thousands.format(map.labelCounts[label])))));
+  legend.firstElementChild.replaceChildren(...lines);
 }
 
 function factsOf(map) {
   const shown = map.num_shown < map.num_docs ? `${thousands.format(map.num_shown)} of ` : "";
   const time = map.time?.periods?.length ? `${map.time.periods[0]} to ${map.time.periods.at(-1)}` : "";
-  return [`${shown}${thousands.format(map.num_docs)} documents`, `${thousands.format(map.topics.length)} topics`, time].filter(Boolean).join(" · ");
+  return joined(shown + counted(map.num_docs, "document"), counted(map.topics.length, "topic"), time);
+}
+
+function press(selector, isPressed) {
+  for (const one of document.querySelectorAll(selector)) one.setAttribute("aria-pressed", String(isPressed(one)));
 }
 
 function notice(text) {
@@ -140,7 +151,8 @@ function notice(text) {
 
 function readStyle() {
   const style = getComputedStyle(document.documentElement);
-  return Object.fromEntries(["paper", "ink", "soft", "dim"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+  const names = ["paper", "ink", "soft", "dim"];
+  return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
 }
 
 // The choice goes into the address, so that a page can be opened at a topic or a search.

@@ -1,131 +1,166 @@
 // The page: what is chosen, and what the pointer, the keys and the panel do with it.
 
-async function open() {
-  const asked = new URLSearchParams(location.hash.slice(1));
-  const map = await loadMap();
-  const stage = document.getElementById("stage"), points = document.getElementById("points");
-  const state = { topic: -1, row: -1, hover: -1, label: -1, query: "", found: null, colour: "topic" };
-  const scatter = new Scatter(points, map);
-  const names = new Names(document.getElementById("names"), map);
-  let frame = 0, style = readStyle(), ratio = 1;
-
-  const view = new View(map.home, () => redraw());
-  const panel = new Panel(map, {
-    topic: (topic) => choose(topic, -1, true),
-    document: (row) => choose(map.topic[row], row, true),
-    back: () => { state.topic = state.row = -1; refresh(); },
-    search: (query) => { document.getElementById("query").value = query; search(query); },
-  });
-  const finder = new Search(map);
-
-  function redraw() {
-    if (!frame) frame = requestAnimationFrame(() => { frame = 0; paint(); });
+class Page {
+  constructor(map) {
+    this.map = map;
+    this.state = { topic: -1, row: -1, hover: -1, label: -1, query: "", found: null, colour: "topic" };
+    this.stage = document.getElementById("stage");
+    this.points = document.getElementById("points");
+    this.scatter = new Scatter(this.points, map);
+    this.names = new Names(document.getElementById("names"), map);
+    this.search = new Search(map);
+    this.view = new View(map.home, () => this.redraw());
+    this.panel = new Panel(map, {
+      topic: (topic) => this.choose(topic, -1, true),
+      document: (row) => this.choose(map.topic[row], row, true),
+      back: () => this.choose(-1),
+      search: (query) => this.ask(query, true),
+    });
+    this.style = readStyle();
+    this.frame = 0;
+    this.ratio = 1;
   }
 
-  function paint() {
+  redraw() {
+    this.frame ||= requestAnimationFrame(() => this.draw());
+  }
+
+  draw() {
+    this.frame = 0;
+    const { scatter, view, ratio, style, state } = this;
     scatter.draw(view, ratio, style.dim);
     const rings = [...new Set([state.row, state.hover])].filter((row) => row >= 0);
-    names.draw(view, ratio, style, state.topic, rings, scatter.size(view) / 2);
+    this.names.draw(view, ratio, style, state.topic, rings, scatter.size(view) / 2);
   }
 
-  function refresh() {
-    const { topic, label, found } = state;
-    if (topic >= 0) scatter.emphasise((row) => map.topic[row] === topic);
-    else if (found) {
-      const rows = new Set(found.rows);
-      scatter.emphasise((row) => rows.has(row));
-    } else if (label >= 0) scatter.emphasise((row) => map.label[row] === label);
-    else scatter.emphasise(null);
-    if (topic >= 0) panel.topic(topic, state.row);
+  // The map and the panel as the state says.
+  refresh() {
+    const { map, state, panel } = this, { topic, label, found } = state;
+    if (topic >= 0) panel.topic(topic, state.row, found ? "Results" : "All topics");
     else if (found) panel.found(found);
     else panel.overview();
-    const back = document.getElementById("back");
-    if (back && found) back.textContent = "← Results";
-    for (const button of document.querySelectorAll("#legend button")) button.setAttribute("aria-pressed", String(Number(button.dataset.label) === label));
+    const rows = new Set(found?.rows);
+    if (topic >= 0) this.scatter.emphasise((row) => map.topic[row] === topic);
+    else if (found) this.scatter.emphasise((row) => rows.has(row));
+    else if (label >= 0) this.scatter.emphasise((row) => map.label[row] === label);
+    else this.scatter.emphasise(null);
+    press("#legend button", (button) => Number(button.dataset.label) === label);
     remember(state);
-    redraw();
+    this.redraw();
   }
 
-  // Choose a topic and perhaps a document of it; isFlying: go where they are.
-  function choose(topic, row = -1, isFlying = false) {
-    Object.assign(state, { topic, row });
-    refresh();
-    if (!isFlying) return;
-    const most = row >= 0 ? 6 * view.home.scale : 4 * view.home.scale;
+  // Choose a topic, -1 for none, and perhaps a document of it; isFlying: go where they are.
+  choose(topic, row = -1, isFlying = false) {
+    Object.assign(this.state, { topic, row });
+    this.refresh();
+    if (!isFlying || topic < 0) return;
+    const { view, map } = this;
     if (row >= 0) {
       const [x, y] = [map.places[2 * row] / SPAN, map.places[2 * row + 1] / SPAN];
-      view.fly({ x, y, scale: Math.max(view.scale, most) });
-    } else if (map.topics[topic].box) view.fly(view.fit(map.topics[topic].box, most));
+      view.fly({ x, y, scale: Math.max(view.scale, 6 * view.home.scale) });
+    } else if (map.topics[topic].box) view.fly(view.fit(map.topics[topic].box, 4 * view.home.scale));
   }
 
-  function search(query) {
-    state.query = query.trim();
-    state.found = state.query ? finder.find(state.query) : null;
-    state.topic = state.row = -1;
-    refresh();
-    const { found } = state;
-    document.getElementById("said").textContent = found ? `${found.topics.length} topics, ${found.rows.length} documents` : "";
+  // Search; isTold: write the query into the box too.
+  ask(query, isTold = false) {
+    if (isTold) document.getElementById("query").value = query;
+    const asked = query.trim(), found = asked ? this.search.find(asked) : null;
+    Object.assign(this.state, { query: asked, found, topic: -1, row: -1 });
+    this.refresh();
+    const said = found ? `${counted(found.topics.length, "topic")}, ${counted(found.rows.length, "document")}` : "";
+    document.getElementById("said").textContent = said;
   }
 
-  function colourBy(kind) {
-    state.colour = kind;
-    if (kind === "topic") state.label = -1;
+  takeFirst() {
+    const { found } = this.state;
+    if (found?.rows.length) this.choose(this.map.topic[found.rows[0]], found.rows[0], true);
+    else if (found?.topics.length) this.choose(found.topics[0], -1, true);
+  }
+
+  colourBy(kind) {
+    const { map, state, scatter } = this;
+    Object.assign(state, { colour: kind, label: kind === "label" ? state.label : -1 });
     if (kind === "topic") scatter.paint(map.topic, map.topics.map((topic) => topic.colour));
     else scatter.paint(map.label, map.label_colours);
-    for (const button of document.querySelectorAll("#colour button")) button.setAttribute("aria-pressed", String(button.dataset.colour === kind));
-    showLegend(map, state, kind === "label", (label) => { state.label = state.label === label ? -1 : label; state.topic = state.row = -1; refresh(); });
-    names.keepClear(stage);
-    refresh();
+    press("#colour button", (button) => button.dataset.colour === kind);
+    showLegend(map, kind === "label", (label) => {
+      Object.assign(state, { label: state.label === label ? -1 : label, topic: -1, row: -1 });
+      this.refresh();
+    });
+    this.names.keepClear(this.stage);
+    this.refresh();
   }
 
-  function resize() {
-    ratio = Math.min(devicePixelRatio || 1, 2);
-    const { clientWidth: width, clientHeight: height } = stage;
-    for (const canvas of [points, names.canvas]) [canvas.width, canvas.height] = [width * ratio, height * ratio];
-    names.keepClear(stage);
-    view.resize(width, height);
+  resize() {
+    const { clientWidth: width, clientHeight: height } = this.stage;
+    this.ratio = Math.min(devicePixelRatio || 1, 2);
+    for (const canvas of [this.points, this.names.canvas]) {
+      [canvas.width, canvas.height] = [Math.round(width * this.ratio), Math.round(height * this.ratio)];
+    }
+    this.names.keepClear(this.stage);
+    this.view.resize(width, height);
   }
 
-  listenToPointer(points, view, {
-    hover: (left, top) => {
-      const row = left === null ? -1 : scatter.pick(view, left, top);
-      points.classList.toggle("pointing", row >= 0 || (left !== null && names.at(left, top) >= 0));
-      showTooltip(map, row, left, top, view);
-      if (row !== state.hover) { state.hover = row; redraw(); }
-    },
-    click: (left, top) => {
-      const topic = names.at(left, top), row = scatter.pick(view, left, top);
-      if (topic >= 0) choose(topic, -1, true);
-      else if (row >= 0) choose(map.topic[row], row);
-      else if (state.topic >= 0) { state.topic = state.row = -1; refresh(); }
-    },
-  });
-  listenToKeys(points, view, () => {
-    if (state.topic >= 0) { state.topic = state.row = -1; refresh(); }
-    else if (state.query) { document.getElementById("query").value = ""; search(""); }
-  });
-  listenToTools(view, colourBy, search, () => state.found && choose(...(state.found.rows.length
-    ? [map.topic[state.found.rows[0]], state.found.rows[0], true] : [state.found.topics[0] ?? -1, -1, state.found.topics.length > 0])));
-  points.addEventListener("webglcontextlost", (event) => event.preventDefault());
-  points.addEventListener("webglcontextrestored", () => { scatter.build(); colourBy(state.colour); });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { style = readStyle(); redraw(); });
+  hover(left, top) {
+    const row = left === null ? -1 : this.scatter.pick(this.view, left, top);
+    const isName = left !== null && this.names.at(left, top) >= 0;
+    this.points.classList.toggle("pointing", row >= 0 || isName);
+    showTooltip(this.map, row, left, top, this.view);
+    if (row === this.state.hover) return;
+    this.state.hover = row;
+    this.redraw();
+  }
 
+  click(left, top) {
+    const topic = this.names.at(left, top), row = this.scatter.pick(this.view, left, top);
+    if (topic >= 0) this.choose(topic, -1, true);
+    else if (row >= 0) this.choose(this.map.topic[row], row);
+    else if (this.state.topic >= 0) this.choose(-1);
+  }
+
+  // One step back: from a topic, then from a search.
+  leave() {
+    if (this.state.topic >= 0) this.choose(-1);
+    else if (this.state.query) this.ask("", true);
+  }
+
+  listen() {
+    listenToPointer(this.points, this.view, this);
+    listenToKeys(this.points, this.view, () => this.leave());
+    listenToTools(this);
+    this.points.addEventListener("webglcontextlost", (event) => event.preventDefault());
+    this.points.addEventListener("webglcontextrestored", () => {
+      this.scatter.build();
+      this.colourBy(this.state.colour);
+    });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+      this.style = readStyle();
+      this.redraw();
+    });
+    new ResizeObserver(() => this.resize()).observe(this.stage);
+  }
+
+  screenOf(row) {
+    return this.view.toScreen(this.map.places[2 * row] / SPAN, this.map.places[2 * row + 1] / SPAN);
+  }
+}
+
+async function open() {
+  const asked = new URLSearchParams(location.hash.slice(1));
+  const map = await loadMap(), page = new Page(map);
   document.getElementById("facts").textContent = factsOf(map);
   document.getElementById("colour").hidden = map.label_names.length === 0;
-  if (!scatter.gl) notice("This browser draws no WebGL2, so the map stays empty. Topics, documents and search work.");
-  new ResizeObserver(resize).observe(stage);
-  resize();
-  colourBy("topic");
+  if (!page.scatter.gl) notice("This browser draws no WebGL2: the map stays empty, topics and search work.");
+  page.listen();
+  page.resize();
+  page.colourBy("topic");
   const topic = Number.parseInt(asked.get("topic"), 10);
-  if (topic >= 0 && topic < map.topics.length) choose(topic, -1, true);
-  await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+  if (topic >= 0 && topic < map.topics.length) page.choose(topic, -1, true);
+  await new Promise((done) => requestAnimationFrame(() => setTimeout(done))); // the picture first, then the texts
   await loadTexts(map);
-  if (asked.get("q")) { document.getElementById("query").value = asked.get("q"); search(asked.get("q")); }
-  else if (state.query) search(state.query);
-  window.topicMap = { // for scripts that steer the page
-    map, state, view, choose, search, colourBy, draw: paint,
-    screenOf: (row) => view.toScreen(map.places[2 * row] / SPAN, map.places[2 * row + 1] / SPAN),
-  };
+  if (asked.get("q") && !page.state.query) page.ask(asked.get("q"), true);
+  else if (page.state.query) page.ask(page.state.query);
+  window.topicMap = page; // for scripts that steer the page
   document.documentElement.dataset.ready = "true";
 }
 

@@ -12,7 +12,13 @@ class Names {
   keepClear(stage) {
     const { left, top } = stage.getBoundingClientRect();
     this.taken = [...stage.querySelectorAll("#heading, #tools, #legend")].map((part) => part.getBoundingClientRect())
-      .map((part) => ({ topic: -1, left: part.left - left, right: part.right - left, top: part.top - top, low: part.bottom - top }));
+      .map((part) => ({
+        topic: -1,
+        left: part.left - left,
+        right: part.right - left,
+        top: part.top - top,
+        low: part.bottom - top,
+      }));
   }
 
   // chosen: topic that is named whatever else is near, -1 for none.  rings: documents to circle.
@@ -37,9 +43,10 @@ class Names {
     const sizes = [isChosen ? 15 : 13.5, 11.5];
     const width = Math.max(...lines.map((line, at) => this.width(line, sizes[at], at === 0)));
     const height = lines.length > 1 ? 36 : 20;
-    const box = { topic: number, left: left - width / 2 - 5, right: left + width / 2 + 5, top: top - height / 2, low: top + height / 2 };
+    const [middle, centre] = [width / 2 + 5, height / 2];
+    const box = { topic: number, left: left - middle, right: left + middle, top: top - centre, low: top + centre };
     if (box.right < 0 || box.left > view.width || box.low < 0 || box.top > view.height) return;
-    if (this.boxes.some((other) => box.left < other.right && other.left < box.right && box.top < other.low && other.top < box.low)) return;
+    if (this.boxes.some((other) => touches(box, other))) return;
     this.boxes.push(box);
     pen.globalAlpha = chosen < 0 || isChosen ? 1 : 0.45;
     lines.forEach((line, at) => {
@@ -76,10 +83,16 @@ class Names {
 
   // The topic whose name is at a place of the stage, -1 for none.
   at(left, top) {
-    const box = this.boxes.find((one) => one.topic >= 0 && left > one.left && left < one.right && top > one.top && top < one.low);
+    const box = this.boxes.find((one) => one.topic >= 0 && touches(one, { left, right: left, top, low: top }));
     return box ? box.topic : -1;
   }
 }
 
-const font = (size, isBold) => `${isBold ? 650 : 450} ${size}px system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif`;
-const clipped = (text, most) => (text.length > most ? `${text.slice(0, most - 1).trimEnd()}…` : text);
+function touches(one, other) {
+  return one.left < other.right && other.left < one.right && one.top < other.low && other.top < one.low;
+}
+
+function font(size, isBold) {
+  const family = getComputedStyle(document.body).fontFamily;
+  return `${isBold ? 650 : 450} ${size}px ${family}`;
+}

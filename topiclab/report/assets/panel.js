@@ -6,126 +6,166 @@ const SORTS = {
   tree: ["like beside like", (one, other) => one.leaf - other.leaf],
   name: ["by name", (one, other) => one.keyword.localeCompare(other.keyword)],
 };
+const TREND = { emerging: "↗", fading: "↘", steady: "→" };
+const KINDS = { representatives: "nearest", diverse: "diverse" };
 const PAGE = 100; // documents listed at a time
 
 class Panel {
   // actions: {topic(number), document(row), back(), search(query)}
   constructor(map, actions) {
-    Object.assign(this, { map, actions, box: document.getElementById("content"), sort: "size", kind: "representatives" });
+    Object.assign(this, { map, actions, box: document.getElementById("content") });
+    Object.assign(this, { sort: "size", kind: "representatives" });
     this.largest = Math.max(...map.topics.map((topic) => topic.size), 1);
+    this.trends = new Map((map.time?.trends ?? []).map((trend) => [trend.topic, trend.kind]));
   }
 
   show(...parts) {
-    this.box.replaceChildren(...parts);
+    this.box.replaceChildren(...parts.filter(Boolean));
     this.box.scrollTop = 0;
   }
 
   overview() {
     const { topics, tree } = this.map;
-    const isAsked = { size: true, name: true, tree: Boolean(tree), trend: topics.some((topic) => topic.trend !== null) };
-    const sorts = Object.keys(SORTS).filter((name) => isAsked[name]).map((name) =>
+    const hasTrends = topics.some((topic) => topic.trend !== null);
+    const sorts = Object.keys(SORTS).filter((name) => (name !== "trend" || hasTrends) && (name !== "tree" || tree));
+    const options = sorts.map((name) =>
       make("option", { value: name, selected: name === this.sort }, SORTS[name][0]));
-    const choice = make("select", { "aria-label": "Order of the topics", onchange: () => { this.sort = choice.value; this.overview(); choice.isConnected || this.box.querySelector("select").focus(); } }, ...sorts);
+    const choice = make("select", { "aria-label": "Order of the topics" }, ...options);
+    choice.addEventListener("change", () => {
+      this.sort = choice.value;
+      this.overview();
+      this.box.querySelector("select").focus();
+    });
     const sorted = [...topics].sort((one, other) => SORTS[this.sort][1](one, other) || one.topic - other.topic);
-    this.show(make("div", { class: "bar" }, make("h2", {}, `${thousands.format(topics.length)} topics`), choice),
+    this.show(
+      make("div", { class: "bar" }, make("h2", {}, counted(topics.length, "topic")), choice),
       this.topicList(sorted));
   }
 
   topicList(topics, words = []) {
-    return make("ul", {}, ...topics.map((topic) => make("li", {},
-      make("button", { type: "button", class: "row", title: topic.label, "data-topic": topic.topic, onclick: () => this.actions.topic(topic.topic) },
-        dot(topic.colour), make("b", { dir: "auto" }, ...marked(topic.keyword, words)),
-        make("span", { class: "number" }, `${trendSign(this.map, topic)}${thousands.format(topic.size)}`),
-        make("span", { class: "small", dir: "auto" }, ...marked(topic.terms.slice(1, 7).map(([term]) => term).join(", "), words)),
-        make("span", { class: "size", "aria-hidden": "true" },
-          make("i", { style: { width: `${(100 * topic.size) / this.largest}%`, background: topic.colour } }))))));
+    return make("ul", {}, ...topics.map((topic) => make("li", {}, this.topicRow(topic, words))));
   }
 
-  topic(number, row) {
-    const { map } = this, topic = map.topics[number], time = map.time;
-    const order = map.tree ? map.tree.order : map.topics.map((one) => one.topic);
-    const beside = (step) => order[(order.indexOf(number) + step + order.length) % order.length];
-    const rest = topic.label.startsWith(`${topic.keyword} | `) ? topic.label.slice(topic.keyword.length + 3) : topic.label === topic.keyword ? "" : topic.label;
-    const trend = time?.trends?.find((one) => one.topic === number);
-    this.show(...[
-      make("div", { class: "bar" },
-        make("button", { type: "button", class: "plain", id: "back", onclick: this.actions.back }, "← All topics"), make("span", { style: { flex: 1 } }),
-        make("button", { type: "button", class: "plain", "aria-label": "Previous topic", onclick: () => this.actions.topic(beside(-1)) }, "‹"),
-        make("button", { type: "button", class: "plain", "aria-label": "Next topic", onclick: () => this.actions.topic(beside(1)) }, "›")),
+  topicRow(topic, words) {
+    const trend = this.trends.get(topic.topic);
+    const sign = trend && trend !== "steady" ? `${TREND[trend]} ` : "";
+    const terms = topic.terms.map(([term]) => term).filter((term) => term !== topic.keyword);
+    const wide = `${(100 * topic.size) / this.largest}%`;
+    return button(
+      { class: "row", title: topic.label, "data-topic": topic.topic, onclick: () => this.actions.topic(topic.topic) },
+      dot(topic.colour),
+      make("b", { dir: "auto" }, ...marked(topic.keyword, words)),
+      make("span", { class: "number", title: trend ?? null }, sign + thousands.format(topic.size)),
+      make("span", { class: "small", dir: "auto" }, ...marked(terms.slice(0, 6).join(", "), words)),
+      make("span", { class: "size", "aria-hidden": "true" },
+        make("i", { style: { width: wide, background: topic.colour } })));
+  }
+
+  // One topic; row: a document of it that is chosen, or -1.  back: what the way back is called.
+  topic(number, row, back) {
+    const { map } = this, topic = map.topics[number];
+    this.show(
+      this.way(number, back),
       row >= 0 ? this.card(row) : null,
       make("section", { class: "topic" },
-        make("h2", { dir: "auto" }, make("span", { class: "dot", style: { background: topic.colour, width: "13px", height: "13px" } }), make("span", {}, topic.keyword)),
-        rest ? make("p", { class: "of", dir: "auto" }, rest) : null,
-        make("div", { class: "badges" },
-          make("span", { class: "badge" }, `Topic ${number}`),
-          make("span", { class: "badge" }, `${thousands.format(topic.size)} document${topic.size === 1 ? "" : "s"}`),
-          make("span", { class: "badge", title: "Mean share of this topic over all documents" }, `${percent(topic.share)} of all text`),
-          trend ? make("span", { class: "badge" }, `${TREND[trend.kind]} ${trend.kind}`) : null),
+        ...this.head(topic),
         make("h3", {}, "Terms"), this.terms(topic),
         make("h3", {}, "Words of the model"), make("p", { class: "words", dir: "auto" }, topic.words.join(", ")),
-        ...this.documents(topic),
-        ...(time ? [make("h3", {}, "Over time"), timeLine(time, number, topic.colour)] : []),
-        ...(map.tree && map.topics.length > 1 ? [make("h3", {}, "Place among the topics"), topicTree(map, number, this.actions.topic)] : [])),
-    ].filter(Boolean));
+        ...this.examples(topic),
+        ...(map.time ? [make("h3", {}, "Over time"), timeLine(map.time, number, topic.colour)] : []),
+        ...(map.tree && map.topics.length > 1
+          ? [make("h3", {}, "Place among the topics"), topicTree(map, number, this.actions.topic)] : [])));
+  }
+
+  way(number, back) {
+    const order = this.map.tree?.order ?? this.map.topics.map((topic) => topic.topic);
+    const beside = (step) => order[(order.indexOf(number) + step + order.length) % order.length];
+    const go = (step) => () => this.actions.topic(beside(step));
+    return make("div", { class: "bar" },
+      button({ class: "plain", id: "back", onclick: this.actions.back }, `← ${back}`),
+      make("span", { class: "gap" }),
+      button({ class: "plain", "aria-label": "Previous topic", title: "Previous topic", onclick: go(-1) }, "‹"),
+      button({ class: "plain", "aria-label": "Next topic", title: "Next topic", onclick: go(1) }, "›"));
+  }
+
+  head(topic) {
+    const { label, keyword } = topic, start = `${keyword} | `;
+    const rest = label.startsWith(start) ? label.slice(start.length) : label === keyword ? "" : label;
+    const trend = this.trends.get(topic.topic);
+    const badge = (text, title = null) => make("span", { class: "badge", title }, text);
+    return [
+      make("h2", { dir: "auto" }, dot(topic.colour), make("span", {}, topic.keyword)),
+      rest ? make("p", { class: "of", dir: "auto" }, rest) : null,
+      make("div", { class: "badges" },
+        badge(`Topic ${topic.topic}`),
+        badge(counted(topic.size, "document"), "Documents whose main topic it is"),
+        badge(`${percent(topic.share)} of all text`, "Mean share of this topic over all documents"),
+        trend ? badge(`${TREND[trend]} ${trend}`, "Trend of its share over time") : null),
+    ];
   }
 
   terms(topic) {
     const most = Math.max(...topic.terms.map(([, score]) => score), 1e-12);
     return make("div", { class: "terms" }, ...topic.terms.map(([term, score]) =>
-      make("button", { type: "button", dir: "auto", title: `Search for ${term}`, onclick: () => this.actions.search(term) }, term,
+      button({ dir: "auto", title: `Search for ${term}`, onclick: () => this.actions.search(term) },
+        term,
         make("i", { style: { width: `${Math.max(2, (100 * score) / most)}%`, background: topic.colour } }))));
   }
 
-  documents(topic) {
-    const kinds = { representatives: "nearest", diverse: "diverse" };
+  examples(topic) {
     const list = make("ul", { id: "examples" });
-    const fill = () => list.replaceChildren(...topic[this.kind].map((one) => this.hit(one.row, one.title,
-      [one.shown >= 0 ? dateOf(this.map.days[one.shown]) : "", `similarity ${one.similarity?.toFixed(2) ?? "-"}`], [], one.shown)));
-    const tabs = Object.entries(kinds).map(([kind, name]) => make("button", { type: "button", "aria-pressed": String(kind === this.kind), onclick: (event) => {
-      this.kind = kind;
-      for (const tab of event.target.parentNode.children) tab.setAttribute("aria-pressed", String(tab === event.target));
+    const fill = () => list.replaceChildren(...topic[this.kind].map((example) => {
+      const date = example.shown >= 0 ? dateOf(this.map.days[example.shown]) : "";
+      const likeness = example.similarity === null ? "" : `similarity ${example.similarity.toFixed(2)}`;
+      return this.hit(example.shown, example.title, joined(date, likeness));
+    }));
+    const tabs = Object.entries(KINDS).map(([kind, name]) =>
+      button({ "data-kind": kind, "aria-pressed": String(kind === this.kind) }, name));
+    const group = make("span", { class: "tabs", role: "group", "aria-label": "Which documents" }, ...tabs);
+    group.addEventListener("click", (event) => {
+      this.kind = event.target.dataset.kind ?? this.kind;
+      for (const tab of tabs) tab.setAttribute("aria-pressed", String(tab.dataset.kind === this.kind));
       fill();
-    } }, name));
+    });
     fill();
-    return [make("h3", {}, "Documents", make("span", { class: "tabs", role: "group", "aria-label": "Which documents" }, ...tabs)), list];
+    return [make("h3", {}, "Documents", group), list];
   }
 
   // An entry of a list; row: -1 where the document is not among those drawn.
-  hit(number, title, facts, words, row) {
-    return make("li", {}, make("button", { type: "button", class: "document", "data-row": row, disabled: row < 0, onclick: () => this.actions.document(row) },
-      make("span", { class: "title", dir: "auto" }, ...marked(title, words)),
-      make("span", { class: "small" }, facts.filter(Boolean).join(" · "))));
+  hit(row, title, facts, words = []) {
+    return make("li", {},
+      button({ class: "document", "data-row": row, disabled: row < 0, onclick: () => this.actions.document(row) },
+        make("span", { class: "title", dir: "auto" }, ...marked(title || "Untitled", words)),
+        make("span", { class: "small" }, facts)));
   }
 
   card(row) {
-    const { map } = this;
-    const facts = [map.ids?.[row], dateOf(map.days[row]), map.label_names[map.label[row]], `${percent(map.strength[row] / 255)} of this topic`];
-    return make("article", { class: "card", id: "document" }, make("h2", { dir: "auto" }, map.titles?.[row] || "Untitled"),
-      make("p", { class: "small" }, facts.filter(Boolean).join(" · ")),
+    const { map } = this, share = `${percent(map.strength[row] / 255)} of this topic`;
+    const facts = joined(map.ids?.[row], dateOf(map.days[row]), map.label_names[map.label[row]], share);
+    return make("article", { class: "card", id: "document" },
+      make("h2", { dir: "auto" }, map.titles?.[row] || "Untitled"),
+      make("p", { class: "small" }, facts),
       map.snippets?.[row] ? make("p", { dir: "auto" }, map.snippets[row]) : null);
   }
 
   found({ words, topics, rows }) {
-    const list = make("ul", { id: "hits" });
-    const more = make("button", { type: "button", class: "plain", onclick: () => extend() }, "More");
+    const { map } = this, list = make("ul", { id: "hits" });
+    const more = button({ class: "plain", onclick: () => extend() }, "Show more");
     const extend = () => {
       const from = list.children.length;
-      list.append(...rows.slice(from, from + PAGE).map((row) => this.hit(row, this.map.titles[row] || "Untitled",
-        [this.map.topics[this.map.topic[row]].keyword, dateOf(this.map.days[row]), this.map.label_names[this.map.label[row]]], words, row)));
+      list.append(...rows.slice(from, from + PAGE).map((row) => {
+        const { keyword } = map.topics[map.topic[row]], label = map.label_names[map.label[row]];
+        return this.hit(row, map.titles[row], joined(keyword, dateOf(map.days[row]), label), words);
+      }));
       more.hidden = list.children.length >= rows.length;
     };
     extend();
-    const none = topics.length || rows.length ? null : make("p", { class: "small" }, "Nothing has all of these words. Try fewer of them.");
-    this.show(...[none,
-      topics.length ? make("div", { class: "bar" }, make("h2", {}, `${thousands.format(topics.length)} topic${topics.length === 1 ? "" : "s"}`)) : null,
-      topics.length ? this.topicList(topics.map((topic) => this.map.topics[topic]), words) : null,
-      rows.length ? make("h3", {}, `${thousands.format(rows.length)} document${rows.length === 1 ? "" : "s"}`) : null, list, more].filter(Boolean));
+    const isEmpty = !topics.length && !rows.length;
+    this.show(
+      isEmpty ? make("p", { class: "small" }, "Nothing has all of these words. Try fewer of them.") : null,
+      topics.length ? make("h3", { class: "first" }, counted(topics.length, "topic")) : null,
+      this.topicList(topics.map((topic) => map.topics[topic]), words),
+      rows.length ? make("h3", {}, counted(rows.length, "document")) : null,
+      list, more);
   }
-}
-
-const TREND = { emerging: "↗", fading: "↘", steady: "→" };
-
-function trendSign(map, topic) {
-  const kind = map.time?.trends?.find((one) => one.topic === topic.topic)?.kind;
-  return kind && kind !== "steady" ? `${TREND[kind]} ` : "";
 }

@@ -94,7 +94,7 @@ class Scatter {
   }
 
   size(view) {
-    const whole = Math.min(5.5, Math.max(2.7, 300 / Math.sqrt(this.map.num_shown + 1)));
+    const whole = Math.min(5.5, Math.max(2.7, 360 / Math.sqrt(this.map.num_shown + 1)));
     return Math.min(whole * Math.max(view.zoom, 0.6) ** 0.42, 15);
   }
 
@@ -107,7 +107,8 @@ class Scatter {
     gl.uniform4f(this.at.view, view.x, view.y, 2 * view.scale / view.width, 2 * view.scale / view.height);
     gl.uniform1f(this.at.size, this.size(view) * ratio);
     gl.uniform3fv(this.at.dim, rgb(dim).map((part) => part / 255));
-    gl.uniform1f(this.at.alpha, Math.min(0.95, (this.map.num_shown > 20000 ? 0.75 : 0.82) + 0.08 * Math.log2(Math.max(view.zoom, 1))));
+    const alpha = (this.map.num_shown > 20000 ? 0.75 : 0.82) + 0.08 * Math.log2(Math.max(view.zoom, 1));
+    gl.uniform1f(this.at.alpha, Math.min(0.95, alpha));
     for (const pass of this.hasDim ? [0, 1] : [1]) {
       gl.uniform1ui(this.at.pass, pass);
       gl.drawArrays(gl.POINTS, 0, this.map.num_shown);
@@ -126,7 +127,9 @@ class Scatter {
 // Rows in a square grid of cells, sorted by cell.
 class Cells {
   constructor(places, size, across = 256) {
-    Object.assign(this, { places, across, starts: new Uint32Array(across * across + 1), rows: new Uint32Array(size) });
+    Object.assign(this, { places, across });
+    this.starts = new Uint32Array(across * across + 1);
+    this.rows = new Uint32Array(size);
     const cellOf = (row) => this.cell(places[2 * row] / SPAN) + across * this.cell(places[2 * row + 1] / SPAN);
     for (let row = 0; row < size; row += 1) this.starts[cellOf(row) + 1] += 1;
     for (let cell = 0; cell < across * across; cell += 1) this.starts[cell + 1] += this.starts[cell];

@@ -1,4 +1,4 @@
-// Search: every word typed must occur, in a document's title, label or id, or in a topic's label, terms or words.
+// Search: every word typed must occur, in a document's title, or in a topic's label, terms or words.
 
 class Search {
   constructor(map) {
@@ -8,6 +8,7 @@ class Search {
     this.labels = map.label_names.map(folded);
   }
 
+  // A document is found by its label or id too, typed in full.
   // {words, topics: their numbers, rows: of the documents}; rows are empty until titles are there.
   find(query) {
     const words = folded(query).split(/\s+/).filter(Boolean);
@@ -17,7 +18,7 @@ class Search {
     const rows = [], { folded: titles, ids, label } = this.map;
     const isLabel = this.labels.map((name) => words.length > 0 && words.join(" ") === name);
     for (let row = 0; titles && row < titles.length; row += 1) {
-      if (has(titles[row]) || isLabel[label[row]] || (words.length === 1 && ids[row].toLowerCase() === words[0])) rows.push(row);
+      if (has(titles[row]) || isLabel[label[row]] || query === ids[row]) rows.push(row);
     }
     return { words, topics, rows };
   }
@@ -29,7 +30,9 @@ function marked(text, words) {
   if (!words.length || low.length !== text.length) return [text];
   const isHit = new Uint8Array(text.length);
   for (const word of words) {
-    for (let at = low.indexOf(word); at >= 0; at = low.indexOf(word, at + word.length)) isHit.fill(1, at, at + word.length);
+    for (let at = low.indexOf(word); at >= 0; at = low.indexOf(word, at + word.length)) {
+      isHit.fill(1, at, at + word.length);
+    }
   }
   const parts = [];
   for (let start = 0, end = 0; start < text.length; start = end) {

@@ -18,6 +18,10 @@ class View {
     return this.fit(this.box);
   }
 
+  get least() {
+    return 0.5 * this.home.scale;
+  }
+
   get zoom() {
     return this.scale / this.home.scale;
   }
@@ -46,8 +50,7 @@ class View {
   zoomBy(factor, left = this.width / 2, top = this.height / 2) {
     this.stop();
     const [x, y] = this.toMap(left, top);
-    const least = 0.5 * this.home.scale;
-    this.scale = Math.min(Math.max(this.scale * factor, least), 400 * least);
+    this.scale = Math.min(Math.max(this.scale * factor, this.least), 400 * this.least);
     const [toX, toY] = this.toMap(left, top);
     this.x += x - toX;
     this.y += y - toY;
@@ -74,6 +77,11 @@ class View {
       this.flight = done < 1 ? requestAnimationFrame(step) : 0;
     };
     this.flight = requestAnimationFrame(step);
+  }
+
+  flyBy(factor) {
+    const scale = Math.min(Math.max(this.scale * factor, this.least), 400 * this.least);
+    this.fly({ x: this.x, y: this.y, scale }, 200);
   }
 
   stop() {
