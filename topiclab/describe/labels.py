@@ -10,7 +10,6 @@ from topiclab.describe.terms import Terms
 from topiclab.describe.titles import shorten
 
 LONGEST_TITLE = 80
-PREFERENCE = 0.4  # of the best score, from which the best pair of words is taken for the keyword
 
 
 def label_topics(terms: Terms, titles: Sequence[str], chosen: Representatives) -> list[str]:
@@ -21,8 +20,7 @@ def label_topics(terms: Terms, titles: Sequence[str], chosen: Representatives) -
     labels: list[str] = []
     keywords: set[str] = set()
     shown: set[str] = set()
-    for topic, (words, scores) in enumerate(zip(terms.terms, terms.scores, strict=True)):
-        ranked = ranked_keywords(words, scores)
+    for topic, ranked in enumerate(terms.keywords):
         keyword = next((word for word in ranked if word not in keywords), f"topic {topic}")
         rows: list[int] = [row for row in chosen.nearest[topic].tolist() if row >= 0]
         cleaned = [clean_title(titles[row]) for row in rows]
@@ -31,16 +29,6 @@ def label_topics(terms: Terms, titles: Sequence[str], chosen: Representatives) -
         shown.add(title)
         labels.append(f"{keyword} | {title}" if title else keyword)
     return labels
-
-
-def ranked_keywords(words: Sequence[str], scores: Sequence[float]) -> list[str]:
-    """Words with the best pair first, where it scores at least PREFERENCE times as high as the best word."""
-    pairs = [
-        word
-        for word, score in zip(words, scores, strict=True)
-        if " " in word and score >= PREFERENCE * scores[0]
-    ]
-    return [*pairs[:1], *(word for word in words if word not in pairs[:1])]
 
 
 def clean_title(title: str) -> str:

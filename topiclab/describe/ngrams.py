@@ -40,7 +40,7 @@ class NgramCounts:
     @property
     def num_words(self) -> int:
         """Terms that are single words; they are the first columns."""
-        return int((self.parts[:, 0] == self.parts[:, 1]).sum())
+        return int((self.parts[:, 0] == np.arange(len(self.parts))).sum())
 
 
 def ngram_counts(corpus: Corpus, options: Mapping[str, Any], vocabulary: Mapping[str, Any]) -> NgramCounts:

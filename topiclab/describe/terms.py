@@ -10,22 +10,27 @@ import numpy as np
 from scipy import sparse
 
 from topiclab.describe.ngrams import NgramCounts
+from topiclab.describe.redundancy import distinct_terms, is_covered, stems_of
 
 BLOCK_TOPICS = 16  # whose scores are in memory at a time
 CANDIDATES = 50  # best terms looked at for each that is shown
-NESTED = 0.5  # of a word's occurrences in a topic; when so many are in a pair, the pair stands for the word
+PREFERENCE = 0.2  # of the best score, from which a pair of words tells more as keyword than a word in it
 
 
 @dataclass(frozen=True)
 class Terms:
     """Terms of K topics, best first, with their scores; fewer where a topic has no more.
 
+    A pair of words that stands for one of them has the place of the word and its own score.
+
     domain_words: words that say nothing of a topic, learned from the corpus, alphabetical.
+    keywords: K lists, the term by which to call the topic and what may stand in for it.
     """
 
     terms: list[list[str]]
     scores: list[list[float]]
     domain_words: list[str]
+    keywords: list[list[str]]
 
 
 def class_terms(counts: NgramCounts, theta: np.ndarray, options: Mapping[str, Any]) -> Terms:
@@ -47,15 +52,34 @@ def class_terms(counts: NgramCounts, theta: np.ndarray, options: Mapping[str, An
     is_domain[learned] = True
     is_domain |= np.array([word.lower() in listed for word in counts.vocab], dtype=bool)
     is_out = is_domain | is_domain[counts.parts].all(axis=1)
-    chosen = [
-        _choose(counts, scores, frequencies, options["num_terms"])
-        for scores, frequencies in _scored(counts, theta, options["membership"], is_out)
+    num, found = options["num_terms"], Terms([], [], [counts.vocab[word] for word in learned], [])
+    for scores, frequencies in _scored(counts, theta, options["membership"], is_out):
+        ranked = best(scores, num * CANDIDATES)
+        chosen = distinct_terms(counts, ranked, frequencies, num)
+        keywords = _keywords(counts, ranked[scores[ranked] >= PREFERENCE * scores.max()], chosen, is_domain)
+        found.terms.append([counts.vocab[term] for term in chosen])
+        found.scores.append(scores[chosen].tolist())
+        found.keywords.append([counts.vocab[term] for term in keywords])
+    return found
+
+
+def _keywords(counts: NgramCounts, ranked: np.ndarray, chosen: list[int], is_domain: np.ndarray) -> list[int]:
+    """A pair among the first three terms or else the best one with the first term, then the terms.
+
+    It does not begin with a word of the domain, as `models llms`, nor continue a term, as `resource languages`
+    does `low resource`.
+    """
+    pairs = [stems_of(counts, term) for term in chosen if term >= counts.num_words]
+    leading = set(counts.parts[chosen[:1]].ravel().tolist())
+    with_leading = [
+        term
+        for term in ranked[ranked >= counts.num_words].tolist()
+        if leading & set(counts.parts[term].tolist())
+        and not any(is_covered(stems_of(counts, term), pair) for pair in pairs)
     ]
-    return Terms(
-        [[counts.vocab[term] for term, _ in row] for row in chosen],
-        [[score for _, score in row] for row in chosen],
-        [counts.vocab[word] for word in learned],
-    )
+    first = [term for term in chosen[:3] if term >= counts.num_words] + with_leading
+    first = [term for term in first if not is_domain[counts.parts[term, 0]]]
+    return list(dict.fromkeys([*first[:1], *chosen]))
 
 
 def domain_words(counts: NgramCounts, theta: np.ndarray, options: Mapping[str, Any]) -> np.ndarray:
@@ -114,18 +138,6 @@ def _scored(
         scores = class_tfidf(frequencies, totals, theta.shape[1])
         scores[:, is_out] = 0
         yield from zip(scores, frequencies, strict=True)
-
-
-def _choose(
-    counts: NgramCounts, scores: np.ndarray, frequencies: np.ndarray, num: int
-) -> list[tuple[int, float]]:
-    """The best `num` terms of a topic that say something new."""
-    chosen: dict[int, float] = {}
-    for term in best(scores, num * CANDIDATES).tolist():
-        if len(chosen) == num:
-            break
-        chosen[term] = float(scores[term])
-    return list(chosen.items())
 
 
 def best(scores: np.ndarray, num: int) -> np.ndarray:
