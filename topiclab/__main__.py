@@ -9,7 +9,7 @@ import hydra
 from hydra.core.plugins import Plugins
 from hydra.errors import CompactHydraException
 
-from topiclab.config import ConfigError, conf_dir, explain
+from topiclab.config import ConfigError, conf_dir, explain, quote_run
 from topiclab.grid import GridSweeper
 from topiclab.pool import GridLauncher
 from topiclab.ray_launcher import RayLauncher
@@ -19,7 +19,7 @@ from topiclab.usage import usage
 
 def main() -> None:
     """Exit codes: 0 all cells done, 1 a cell failed, 2 the line is at fault and nothing ran, 130 stopped."""
-    arguments = sys.argv[1:] = multirun_first(sys.argv[1:])
+    arguments = sys.argv[1:] = readable(multirun_first(sys.argv[1:]))
     wants_trace = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what it would print, and we print less
     register_plugins()
@@ -57,6 +57,11 @@ def multirun_first(arguments: list[str]) -> list[str]:
     """
     flags = [argument for argument in arguments if argument in ("-m", "--multirun")]
     return flags[:1] + [argument for argument in arguments if argument not in flags]
+
+
+def readable(arguments: list[str]) -> list[str]:
+    """The arguments as Hydra's grammar takes them; those of a sweep are left alone, where run=a,b is two."""
+    return arguments if {"-m", "--multirun"} & set(arguments) else quote_run(arguments)
 
 
 if __name__ == "__main__":

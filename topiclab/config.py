@@ -55,13 +55,34 @@ def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
     return cfg
 
 
-def compose_unchecked(overrides: Sequence[str] = ()) -> DictConfig:
-    """The configuration as Hydra lays it, values may be missing; ConfigError explains what it refused."""
+def compose_cell(overrides: Sequence[str]) -> tuple[dict[str, Any], Path]:
+    """`compose`, and the folder in which `python -m topiclab <overrides>` would run it."""
+    composed = compose_unchecked(overrides, with_hydra=True)
+    cfg = to_plain(composed)
+    if faults := validate(cfg):
+        raise ConfigError(faults)
+    return cfg, Path(composed.hydra.run.dir)
+
+
+def quote_run(overrides: Sequence[str]) -> list[str]:
+    """The overrides with the value of run= in quotes: folders hold =, which Hydra's grammar refuses bare."""
+    return [
+        f"run='{value}'" if (key, equals) == ("run", "=") and "=" in value and "'" not in value else override
+        for override in overrides
+        for key, equals, value in [override.partition("=")]
+    ]
+
+
+def compose_unchecked(overrides: Sequence[str] = (), *, with_hydra: bool = False) -> DictConfig:
+    """The configuration as Hydra lays it, values may be missing; ConfigError explains what it refused.
+
+    with_hydra: its own node too.
+    """
     standing = GlobalHydra.instance().hydra  # of a caller who uses Hydra too
     GlobalHydra.instance().clear()
     try:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="topiclab"):
-            return hydra.compose("config", overrides=list(overrides))
+            return hydra.compose("config", quote_run(overrides), return_hydra_config=with_hydra)
     except CompactHydraException as error:
         raise ConfigError(explain(error, overrides)) from error
     finally:

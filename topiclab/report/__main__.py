@@ -1,4 +1,4 @@
-"""`python -m topiclab.report NAME`: one table over the cells of experiments, and what is missing."""
+"""`python -m topiclab.report NAME`: one table over the cells of experiments; `page run=...`: a run's page."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from topiclab.report.scores import Line, metric_names, summarise
 from topiclab.report.tables import DEFAULT_METRICS, render
 
 MOST_NOTES = 20
+PAGE = "page"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,7 +27,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     The figure of a check is written beside its table.
     """
     args = parser_of_arguments().parse_args(argv)
+    if args.name == PAGE:
+        from topiclab.report.page_command import render
+
+        return render(args.overrides)
     try:
+        if args.overrides:
+            raise ValueError(f"{' '.join(args.overrides)}: only page takes key=value; see --help")
         table = _as_asked(read_table(args.experiments, args.name), args)
         if args.grids:
             print(*table.grids, sep="\n")
@@ -53,7 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser_of_arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m topiclab.report", description=__doc__)
     parser.add_argument(
-        "name", help="the experiment: the name= of its runs; or a table in experiments/tables"
+        "name", help="the experiment: the name= of its runs; or a table in experiments/tables; or page"
+    )
+    parser.add_argument(
+        "overrides", nargs="*", help="of page, which describes a run and renders its page: run=<folder> ..."
     )
     parser.add_argument(
         "--outputs", type=Path, default=Path("outputs"), help="where the run folders lie (outputs)"
