@@ -14,7 +14,7 @@ out vec4 colour;
 void main() {
   bool isDim = state == 0u;
   vec3 own = texelFetch(palette, ivec2(int(kind) & 255, int(kind) >> 8), 0).rgb;
-  colour = isDim ? vec4(dim, 0.4) : vec4(own, state == 2u ? 0.95 : alpha);
+  colour = isDim ? vec4(mix(own, dim, 0.7), 0.4) : vec4(own, state == 2u ? 0.95 : alpha);
   gl_Position = isDim == (pass == 0u) ? vec4((place - view.xy) * view.zw, 0.0, 1.0) : vec4(2.0, 2.0, 2.0, 1.0);
   gl_PointSize = state == 2u ? size * 1.35 + 0.5 : size;
 }`;
