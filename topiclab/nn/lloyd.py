@@ -12,10 +12,11 @@ from torch.nn import functional
 from topiclab.data.neighbours import unit_rows
 from topiclab.nn.kmeans import recentre
 
-START_ROWS = 200  # rows per cluster of the sample in which k-means++ draws
+START_ROWS = 100  # rows per cluster of the sample in which k-means++ draws
 SAMPLE_GROWTH = 4  # one sample to the next
 SAMPLE_PASSES = 20  # over a sample, at most
-SWEEP_GAIN = 1e-3  # share of the inertia that one more sweep of mini-batches has to save
+SWEEP_GAIN = 1e-2  # share of the inertia that one more sweep of mini-batches has to save
+LAST_PASSES = 3  # over all rows, after mini-batches
 BLOCK = 1024  # rows whose products stay in the cache
 
 
@@ -58,7 +59,8 @@ def lloyd(
     own centroid.
     tolerance: passes end where the centroids move by less, squared, than so much of the rows' variance.
     batch_size: rows of a mini-batch (Sculley 2010), in the place of passes over all rows: sweeps over them,
-    at most max_iter, end where one saves under 0.1 % of the inertia. None: full passes.
+    at most max_iter, end where one saves under 1 % of the inertia, and a few full passes follow. None: full
+    passes until they end by themselves.
     Raises ValueError for more clusters than rows and for values that are not finite.
     """
     rows = unit_rows(vectors) if spherical else np.ascontiguousarray(vectors, dtype=np.float32)
@@ -66,8 +68,6 @@ def lloyd(
         raise ValueError(
             f"num_clusters={num_clusters}, but there are {len(rows)} vectors; ask for fewer, or give more"
         )
-    if not np.isfinite(rows).all():
-        raise ValueError("the vectors hold values that are not finite; k-means needs finite ones")
     run = _Run(torch.from_numpy(rows), num_clusters, spherical, max_iter, tolerance, batch_size)
     sequences = np.random.SeedSequence(seed).spawn(n_init)
     return min((run.fit(np.random.default_rng(part)) for part in sequences), key=lambda found: found.inertia)
@@ -95,7 +95,10 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.squares = self.rows.square().sum(dim=1)
-        self.least_shift = self.tolerance * float(self.rows.var(dim=0, correction=0).mean())
+        if not self.squares.isfinite().all():
+            raise ValueError("the vectors hold values that are not finite; k-means needs finite ones")
+        spread = self.squares.mean(dtype=torch.float64) - self.rows.mean(dim=0).square().sum()
+        self.least_shift = self.tolerance * float(spread) / self.rows.shape[1]
 
     def fit(self, rng: np.random.Generator) -> Clusters:
         order = torch.from_numpy(rng.permutation(len(self.rows)))
@@ -111,17 +114,17 @@ class _Run:
         )
 
     def _start(self, order: Tensor, rng: np.random.Generator) -> Tensor:
-        """Centres (K, E) drawn in the first sample and refined on each that is smaller than the rows.
+        """Centres (K, E) drawn in the first sample and refined on each of at most half the rows.
 
         Mini-batches set out from refined ones in any case.
         """
         size, centres = START_ROWS * self.num_clusters, None
-        while size < len(self.rows) or centres is None:
+        while centres is None or (2 * size <= len(self.rows) and self.batch_size is None):
             sample = self.rows[order[:size]]
             squares = sample.square().sum(dim=1)
             if centres is None:
                 centres = _plus_plus(sample, squares, self.num_clusters, rng)
-            if size < len(self.rows) or self.batch_size is not None:
+            if 2 * size <= len(self.rows) or self.batch_size is not None:
                 centres, _ = self._passes(sample, squares, centres, SAMPLE_PASSES)
             size *= SAMPLE_GROWTH
         return centres
@@ -154,8 +157,7 @@ class _Run:
                 pull = torch.zeros_like(means).index_add_(0, labels, batch) - sizes * means
                 means = means + pull / seen
                 loss += float(distances.sum(dtype=torch.float64))
-        labels, distances = _nearest(self.rows, self.squares, self._scaled(means))
-        return self._scaled(recentre(self.rows, labels, distances, self.num_clusters)), done
+        return self._passes(self.rows, self.squares, self._scaled(means), LAST_PASSES)[0], done
 
     def _scaled(self, centres: Tensor) -> Tensor:
         return functional.normalize(centres, dim=1) if self.spherical else centres
