@@ -9,8 +9,8 @@ import numpy as np
 from topiclab.describe.ngrams import NgramCounts
 
 NESTED = 0.5  # of a word's occurrences in a topic: when so many are in one pair, the pair stands for the word
-# What stands for both numbers of a word: query and queries, database and databases, model and models. Words on
-# -as, -is, -ss and -us, such as bias, are no plurals.
+# What stands for both numbers of a word: query and queries, database and databases, model and models.
+# Words on -as, -is, -ss and -us, such as bias, are no plurals.
 NUMBERLESS = (
     (re.compile(r"(\w{2})ies$"), r"\1y"),
     (re.compile(r"(s|x|z|ch|sh)es?$"), r"\1"),

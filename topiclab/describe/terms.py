@@ -53,10 +53,12 @@ def class_terms(counts: NgramCounts, theta: np.ndarray, options: Mapping[str, An
     is_domain |= np.array([word.lower() in listed for word in counts.vocab], dtype=bool)
     is_out = is_domain | is_domain[counts.parts].all(axis=1)
     num, found = options["num_terms"], Terms([], [], [counts.vocab[word] for word in learned], [])
-    for scores, frequencies in _scored(counts, theta, options["membership"], is_out):
+    for scores, frequencies in class_scores(counts, theta, options["membership"], is_out):
         ranked = best(scores, num * CANDIDATES)
         chosen = distinct_terms(counts, ranked, frequencies, num)
-        keywords = _keywords(counts, ranked[scores[ranked] >= PREFERENCE * scores.max()], chosen, is_domain)
+        keywords = _keywords(
+            counts, ranked[scores[ranked] >= PREFERENCE * scores.max(initial=0)], chosen, is_domain
+        )
         found.terms.append([counts.vocab[term] for term in chosen])
         found.scores.append(scores[chosen].tolist())
         found.keywords.append([counts.vocab[term] for term in keywords])
@@ -66,8 +68,8 @@ def class_terms(counts: NgramCounts, theta: np.ndarray, options: Mapping[str, An
 def _keywords(counts: NgramCounts, ranked: np.ndarray, chosen: list[int], is_domain: np.ndarray) -> list[int]:
     """A pair among the first three terms or else the best one with the first term, then the terms.
 
-    It does not begin with a word of the domain, as `models llms`, nor continue a term, as `resource languages`
-    does `low resource`.
+    It does not begin with a word of the domain, as `models llms`, nor continue a term, as `resource
+    languages` does `low resource`.
     """
     pairs = [stems_of(counts, term) for term in chosen if term >= counts.num_words]
     leading = set(counts.parts[chosen[:1]].ravel().tolist())
@@ -125,7 +127,7 @@ def class_tfidf(frequencies: np.ndarray, totals: np.ndarray, num_topics: int) ->
     return shares * np.log1p(totals.sum() / num_topics / np.maximum(totals, 1))
 
 
-def _scored(
+def class_scores(
     counts: NgramCounts, theta: np.ndarray, membership: str, is_out: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Scores (N,), 0 where a term is out, and frequencies (N,) of one topic after the other."""
