@@ -16,11 +16,12 @@ LEAST_BEND = 0.05  # of the unit square: a curve that stays nearer to its chord 
 class Candidates:
     """num_topics: (C,) different numbers, ascending.
 
-    means, stds: {name: (C,)} over seeds, of CRITERIA and of inertia; nan where a criterion is not defined.
+    values: {name: (C,)} of CRITERIA and of inertia; nan where a criterion is not defined.
+    stds: the same, standard deviations over seeds.
     """
 
     num_topics: np.ndarray
-    means: Mapping[str, np.ndarray]
+    values: Mapping[str, np.ndarray]
     stds: Mapping[str, np.ndarray]
 
 
@@ -65,9 +66,9 @@ def recommend(candidates: Candidates) -> Recommendation:
     """
     numbers = candidates.num_topics
     ranks = {
-        name: rankdata(-candidates.means[name])
+        name: rankdata(-candidates.values[name])
         for name in CRITERIA
-        if np.isfinite(candidates.means[name]).all()
+        if np.isfinite(candidates.values[name]).all()
     }
     if not ranks:
         raise ValueError(
@@ -75,7 +76,7 @@ def recommend(candidates: Candidates) -> Recommendation:
             "num_topics=<number>"
         )
     mean_ranks = np.mean(list(ranks.values()), axis=0)
-    bent = bends(numbers, candidates.means["inertia"])
+    bent = bends(numbers, candidates.values["inertia"])
     elbow = int(numbers[bent.argmax()]) if bent.max() >= LEAST_BEND else None
     tied = np.flatnonzero(np.isclose(mean_ranks, mean_ranks.min()))
     away = np.abs(np.log(numbers[tied] / (elbow or numbers[0])))

@@ -14,7 +14,7 @@ PANELS = {
     "stability": "adjusted Rand index of two seeds",
     "npmi": "NPMI of the top words",
     "diversity": "share of different top words",
-    "inertia": "inertia, both axes in logarithms",
+    "inertia": "inertia on a scale of logarithms",
     "mean_rank": "mean rank of the four, 1 is best",
 }
 
@@ -23,6 +23,7 @@ def draw_selection(folder: Path) -> Path:
     """Write select_k.png from the folder's select_k.csv: a panel a criterion, the band one standard deviation
     over seeds, a line at the recommended number."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
     with (folder / "select_k.csv").open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
@@ -44,7 +45,10 @@ def draw_selection(folder: Path) -> Path:
         axes.set_xticks([], minor=True)
         if name == "inertia":
             axes.set_yscale("log")
-            axes.tick_params(axis="y", which="both", labelsize=8)
+            low, high = values.min(), values.max()
+            axes.set_yticks(np.geomspace(low, high, 4))
+            axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.5g}"))
+            axes.yaxis.set_minor_formatter(NullFormatter())
         if name == "mean_rank":
             axes.invert_yaxis()
     figure.supxlabel(f"topics; recommended: {chosen:g}", fontsize=10)

@@ -38,7 +38,7 @@ def select_k(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     log.info("num_topics=%d: %s", choice.recommendation.num_topics, choice.recommendation.reason)
     print(f"run folder: {folder}")
     chosen = list(choice.candidates.num_topics).index(choice.recommendation.num_topics)
-    values = {name: float(column[chosen]) for name, column in choice.candidates.means.items()}
+    values = {name: float(column[chosen]) for name, column in choice.candidates.values.items()}
     return {
         "metrics": {"num_topics": choice.recommendation.num_topics, **values},
         "reasons": {},
@@ -51,11 +51,11 @@ def select_k(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def write_candidates(choice: Choice, path: Path) -> None:
-    """One row a candidate: mean and standard deviation over seeds of every criterion, ranks, elbow."""
+    """One row a candidate: the criteria with their standard deviation over seeds, elbow and mean rank."""
     compared, found = choice.candidates, choice.recommendation
     columns = {"num_topics": compared.num_topics}
-    for name, means in compared.means.items():
-        columns |= {name: means.round(6), f"{name}_std": compared.stds[name].round(6)}
+    for name, values in compared.values.items():
+        columns |= {name: values.round(6), f"{name}_std": compared.stds[name].round(6)}
     columns |= {"bend": found.bends.round(6), "mean_rank": found.mean_ranks.round(3)}
     columns["is_recommended"] = (compared.num_topics == found.num_topics).astype(int)
     with path.open("w", newline="", encoding="utf-8") as stream:
@@ -70,10 +70,10 @@ def table_text(choice: Choice) -> str:
     lines = [f"{'topics':>6}" + "".join(f"{name:>14}" for name in (*CRITERIA, "inertia", "mean rank"))]
     for place, number in enumerate(compared.num_topics):
         marks = [
-            f"{compared.means[name][place]:.3f}{'*' if found.best.get(name) == number else ' '}"
+            f"{compared.values[name][place]:.3f}{'*' if found.best.get(name) == number else ' '}"
             for name in CRITERIA
         ]
-        marks.append(f"{compared.means['inertia'][place]:.1f}{'*' if found.elbow == number else ' '}")
+        marks.append(f"{compared.values['inertia'][place]:.1f}{'*' if found.elbow == number else ' '}")
         marks.append(f"{found.mean_ranks[place]:.2f}{'<' if number == found.num_topics else ' '}")
         lines.append(f"{number:>6}" + "".join(f"{mark:>14}" for mark in marks))
     return "\n".join([*lines, "", found.reason])
