@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 HUES = 15
-SHADES = ((0.64, 0.17), (0.76, 0.125), (0.55, 0.13))  # lightness and chroma: seen on white and on near-black
+SHADES = ((0.64, 0.17), (0.76, 0.125), (0.58, 0.13))  # lightness and chroma: seen on white and on near-black
+REPEATED = 0.06  # distance in OKLab that a place gives up for a colour that is used once less
 NEAR = 6  # neighbours on the map that a colour must differ from most
 
 
@@ -13,7 +14,7 @@ def distinct_colours(places: np.ndarray, order: np.ndarray) -> list[str]:
     """A colour "#rrggbb" for each of N places (N, 2) on a map, chosen in this order (largest first).
 
     Greedy: each place takes, of HUES x SHADES colours, the one farthest in OKLab from those of its nearest
-    places and then from all others in use; none is used twice while others are left.
+    places and then from all others in use, rather one that is not used yet.
     """
     colours = _palette()
     apart = np.linalg.norm(colours[:, None] - colours[None], axis=2)
@@ -24,7 +25,7 @@ def distinct_colours(places: np.ndarray, order: np.ndarray) -> list[str]:
             distances = np.hypot(*(places[others] - places[at]).T)
             near = chosen[others[np.argsort(distances, kind="stable")[:NEAR]]]
             score = apart[:, near].min(axis=1) + 0.5 * apart[:, chosen[others]].min(axis=1)
-            chosen[at] = np.where(used > used.min(), -1, score).argmax()
+            chosen[at] = (score - REPEATED * (used - used.min())).argmax()
         used[chosen[at]] += 1
     return [_hex(colours[number]) for number in chosen]
 

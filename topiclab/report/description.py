@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 COLUMNS = ("id", "title", "snippet", "topic", "strength", "x", "y", "label", "date")
+GRID = 40  # squares along the map, of which one is the fullest of a topic
 UNDATED = np.iinfo(np.int32).min
 
 
@@ -47,10 +48,7 @@ class Description:
 
     @cached_property
     def anchors(self) -> np.ndarray:
-        """Where each topic is named, (K, 2) float64: in its densest part, near the median of its documents.
-
-        The origin for a topic that is no document's main one.
-        """
+        """Where each topic is named, (K, 2) float64: in its densest part."""
         return topic_anchors(self.coordinates, self.topic, self.num_topics)
 
 
@@ -77,26 +75,27 @@ def read_description(folder: Path) -> Description:
     )
 
 
-def topic_anchors(coordinates: np.ndarray, topic: np.ndarray, num_topics: int, steps: int = 8) -> np.ndarray:
-    """(K, 2) float64: the median of each topic's points (D, 2), moved to the mean of those around it.
+def topic_anchors(coordinates: np.ndarray, topic: np.ndarray, num_topics: int, steps: int = 5) -> np.ndarray:
+    """(K, 2) float64: where each topic has most of its points (D, 2); the origin for one without points.
 
-    Mean shift (Comaniciu & Meer 2002) in a disc of a twentieth of the map, growing where it is empty: the
-    median alone may lie between the two halves of a topic, where none of its documents is.
+    From the fullest square of a grid, mean shift (Comaniciu & Meer 2002) in a disc as wide as three squares.
+    Medians would name a topic of several parts between them, where none of its documents is.
     """
     anchors = np.zeros((num_topics, 2))
     if not len(coordinates):
         return anchors
-    reach = float(np.ptp(coordinates, axis=0).max()) / 20
+    reach = max(float(np.ptp(coordinates, axis=0).max()) / GRID, 1e-9)
     order = np.argsort(topic, kind="stable")
     bounds = np.searchsorted(topic[order], np.arange(num_topics + 1))
-    for number in range(num_topics):
+    for number in np.flatnonzero(np.diff(bounds)):
         points = coordinates[order[bounds[number] : bounds[number + 1]]].astype(np.float64)
-        if not len(points):
-            continue
-        centre = np.median(points, axis=0)
+        squares = np.floor(points / reach).astype(np.int64)
+        kinds, kind_of, counts = np.unique(squares, axis=0, return_inverse=True, return_counts=True)
+        around = (np.abs(kinds[:, None] - kinds[None]).max(axis=2) <= 1) @ counts
+        centre = points[kind_of.ravel() == around.argmax()].mean(axis=0)
         for _ in range(steps):
-            distances = np.hypot(*(points - centre).T)
-            centre = points[distances <= max(reach, float(distances.min()) + 1e-12)].mean(axis=0)
+            is_near = np.hypot(*(points - centre).T) <= 1.5 * reach
+            centre = points[is_near].mean(axis=0) if is_near.any() else centre
         anchors[number] = centre
     return anchors
 

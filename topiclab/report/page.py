@@ -26,7 +26,7 @@ SCRIPTS = ("data", "elements", "view", "scatter", "names", "search", "charts", "
 MOST_DOCUMENTS = 60_000  # that a page holds
 COLOURED_LABELS = 45
 SPAN = NO_LABEL = 65_535
-CORE = (0.5, 99.5)  # percentiles of the documents that the whole view shows: outliers must not shrink it
+CORE = (1, 99)  # percentiles of the documents that the whole view frames: outliers must not shrink it
 TOPIC_CORE = (5, 95)
 
 
