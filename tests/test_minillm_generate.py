@@ -1,4 +1,4 @@
-"""Generation by the mini-LLM: with its cache as without, together as alone, and as text while it is written."""
+"""Generation by the mini-LLM: with its cache as without, together as alone, and streamed as text."""
 
 from dataclasses import replace
 
@@ -140,7 +140,7 @@ def test_a_window_that_slides_reads_its_newer_half_anew(num_prompt):
     for _ in range(150):
         token = int(model.logits(model(torch.tensor([window]))[:, -1]).argmax())
         expected.append(token)
-        window = window[-31:] + [token] if len(window) == 64 else [*window, token]
+        window = [*window[-31:], token] if len(window) == 64 else [*window, token]
     assert row == expected
 
 

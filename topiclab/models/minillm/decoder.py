@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from topiclab.models.minillm.network import Attention, Cache, Layer, MiniLLM
+from topiclab.models.minillm.network import Attention, Cache, Layer, MiniLLM, RMSNorm
 
 
 class Decoder:
@@ -108,7 +108,8 @@ class StepLayer:
     memory: (2, B, kv heads, most, head_dim).
     """
 
-    def __init__(self, layer: Layer, memory: Tensor, eps: float) -> None:
+    def __init__(self, layer: nn.Module, memory: Tensor, eps: float) -> None:
+        assert isinstance(layer, Layer)
         attention, mlp = layer.self_attn, layer.mlp
         self.norm_of_attention = Norm(layer.input_layernorm.weight, eps)
         self.norm_of_mlp = Norm(layer.post_attention_layernorm.weight, eps)
@@ -144,8 +145,10 @@ class StepLayer:
 
 def _norm_of_heads(attention: Attention, eps: float) -> Norm | None:
     """The one of queries and that of keys side by side, None where heads have none."""
-    if isinstance(attention.q_norm, nn.Identity):
+    of_queries, of_keys = attention.q_norm, attention.k_norm
+    if not isinstance(of_queries, RMSNorm) or not isinstance(of_keys, RMSNorm):
         return None
-    pairs = ((attention.q_norm, attention.q_proj), (attention.k_norm, attention.k_proj))
-    rows = [norm.weight.expand(matrix.out_features // attention.head_dim, -1) for norm, matrix in pairs]
+    dim = attention.head_dim
+    num_queries, num_keys = attention.q_proj.out_features // dim, attention.k_proj.out_features // dim
+    rows = [of_queries.weight.expand(num_queries, dim), of_keys.weight.expand(num_keys, dim)]
     return Norm(torch.cat(rows), eps)

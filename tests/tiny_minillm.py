@@ -1,0 +1,48 @@
+"""A mini-LLM with random but lively weights and a tokenizer, for tests."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from topiclab.data.bpe import Tokenizer, train_tokenizer
+from topiclab.models.minillm.network import MiniLLM, Shape
+
+TEXTS = [
+    "Topic models read many documents and name the theme of each document.",
+    "The quick brown fox jumps over the lazy dog and the cat sat on the mat.",
+    "Music and sports and politics and science are themes of the news.",
+    "What is this about? This is about music. What is that about? That is about sports.",
+    "héllo 🙂 漢字かな, zażółć gęślą jaźń",
+]
+SHAPE = Shape(
+    vocab_size=512,
+    hidden_size=64,
+    num_layers=2,
+    num_heads=4,
+    num_kv_heads=2,
+    head_dim=16,
+    ffn_size=128,
+    context_length=128,
+    rope_theta=1e6,
+    norm_eps=1e-6,
+    qk_norm=True,
+)
+
+
+def tiny_tokenizer(texts: list[str] = TEXTS) -> Tokenizer:
+    return train_tokenizer(texts, vocab_size=SHAPE.vocab_size, seed=0, max_bytes=1 << 20)
+
+
+def tiny_model(shape: Shape = SHAPE, seed: int = 0, **changes: object) -> MiniLLM:
+    """Logits differ enough that no rounding changes the largest."""
+    torch.manual_seed(seed)
+    model = MiniLLM(replace(shape, **changes)).eval()
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.ndim == 2:
+                weight.mul_(6)
+            elif "norm" in name:
+                weight.add_(0.3 * torch.randn_like(weight))
+    return model
