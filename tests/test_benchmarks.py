@@ -43,6 +43,22 @@ def test_gpu_benchmarks_run_on_a_cpu(script, said):
         assert line in ran.stdout
 
 
+def test_encoders_are_measured_on_a_cpu():
+    command = [sys.executable, str(BENCHMARKS / "gpu_embed.py"), "--device", "cpu", "--tiny"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    rows = [line.split() for line in ran.stdout.splitlines()]
+    ways = {(row[0], *row[1:4]) for row in rows if row[1:2] in (["full"], ["abstracts"])}
+    for name in ("e5-large", "qwen3-0.6b"):
+        for kind in ("full", "abstracts"):
+            assert {(name, kind, "eager", "products"), (name, kind, "sdpa", "flash")} <= ways
+            assert (name, kind, "unpadded", "flash") in ways
+    distances = [float(line.split()[-2]) for line in ran.stdout.splitlines() if "differ by" in line]
+    assert len(distances) == 2
+    assert max(distances) < 1e-3
+
+
 def test_stacked_fits_are_the_single_ones(gpu_dsl, monkeypatch):
     """Padding to the largest K and training side by side change no fit; without noise, which they share."""
     monkeypatch.setattr(gpu_dsl, "DROPOUT", 0.0)
