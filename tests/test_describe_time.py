@@ -8,8 +8,9 @@ from scipy import sparse
 
 from topiclab.describe.files import time_content, write_json
 from topiclab.describe.ngrams import NgramCounts
+from topiclab.describe.period_terms import period_terms
 from topiclab.describe.periods import UNITS, assign_periods, period_name
-from topiclab.describe.time import cell_scores, resampled_shares, topics_over_time
+from topiclab.describe.time import resampled_shares, topics_over_time
 
 RATE = 0.05  # stated: intervals at 95 %
 
@@ -251,12 +252,23 @@ def test_terms_are_those_of_the_topic_in_the_period():
         ]
 
 
-def test_scores_are_class_tfidf():
-    counts = sparse.csr_matrix(np.array([[3, 1, 0], [0, 0, 0], [2, 0, 4]]))
-    found = cell_scores(counts, np.array([False, False, False])).toarray()
-    mean = 10 / 2
-    assert found[0, 0] == pytest.approx(3 / 4 * np.log1p(mean / 5))
-    assert found[2, 2] == pytest.approx(4 / 6 * np.log1p(mean / 4))
-    assert found[0, 1] == 0  # of one document
-    assert found[1].sum() == 0
-    assert cell_scores(counts, np.array([True, False, False]))[0, 0] == 0
+def test_terms_of_few_documents_are_drawn_to_the_topic():
+    """In a period of five documents what three of them say comes behind what half of the topic says."""
+    matrix = np.zeros((85, 12))
+    matrix[:20, 0] = matrix[40:42, 0] = 1  # the topic, in half of its documents
+    matrix[42:45, 1] = 1  # three documents of the small period
+    matrix[40, 2] = 9  # one of them
+    matrix[45:65, 1] = 1  # another topic, so that both terms are as rare
+    cell = np.repeat([0, 1, 2], [40, 5, 40])
+    found = period_terms(counts_of(matrix), cell, np.array([[40, 5], [40, 0]]), num=3)
+    assert found == [[["w000"], ["w000", "w001"]], [["w001"], []]]
+
+
+def test_terms_say_each_thing_once():
+    matrix = np.ones((9, 3), int)
+    counts = NgramCounts(
+        ("graph", "network", "graph network"),
+        sparse.csr_matrix(matrix),
+        np.array([[0, 0], [1, 1], [0, 1]], np.int32),
+    )
+    assert period_terms(counts, np.zeros(9, int), np.array([[9]]), num=3) == [[["graph network"]]]

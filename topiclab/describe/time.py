@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 from scipy import sparse, stats
 
 from topiclab.describe.ngrams import NgramCounts
+from topiclab.describe.period_terms import period_terms
 from topiclab.describe.periods import assign_periods
 
 LEVEL = 0.95  # of every interval
 TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
-FEWEST_DOCUMENTS = 2  # of a topic in a period, for a term there
 BLOCK = 1 << 22  # documents resampled at a time
 
 
@@ -87,26 +87,25 @@ def topics_over_time(
     period, theta = periods.index[rows], theta[rows]
     totals = np.bincount(period, minlength=num_periods)
     cell = theta.argmax(axis=1) * num_periods + period
-    sizes = np.bincount(cell, minlength=num_topics * num_periods)
-    to_period = _membership(period, num_periods)
+    sizes = np.bincount(cell, minlength=num_topics * num_periods).reshape(num_topics, num_periods)
+    ones = np.ones(len(rows))
+    to_period = sparse.csr_matrix((ones, (period, np.arange(len(rows)))), shape=(num_periods, len(rows)))
     with np.errstate(invalid="ignore"):
         shares = (to_period @ theta.astype(np.float64)) / totals[:, None]  # NaN in an empty period
     resampled = resampled_shares(theta, totals, num_bootstrap, seed)
     low, high = np.quantile(resampled, TAILS, axis=0)
-    says = (counts.matrix[rows] > 0).astype(np.int32)
-    scores = cell_scores(_membership(cell, len(sizes)) @ says, left_out_terms(counts, left_out))
-    terms = [[counts.vocab[term] for term in found] for found in best_columns(scores, num_terms)]
+    said = replace(counts, matrix=counts.matrix[rows])
     num_dated = int((~np.isnat(timestamps)).sum())
     return TopicTimes(
         unit=periods.unit,
         periods=periods.names,
         totals=totals,
-        counts=sizes.reshape(num_topics, num_periods),
+        counts=sizes,
         shares=shares.T,
         low=low.T,
         high=high.T,
         trends=topic_trends(shares, totals, resampled),
-        terms=[terms[start : start + num_periods] for start in range(0, len(terms), num_periods)],
+        terms=period_terms(said, cell, sizes, num=num_terms, left_out=left_out),
         undated=len(timestamps) - num_dated,
         outside=num_dated - len(rows),
     )
@@ -150,43 +149,3 @@ def topic_trends(shares: np.ndarray, totals: np.ndarray, resampled: np.ndarray) 
     return [
         Trend(topic, *map(float, found)) for topic, found in enumerate(zip(slopes, low, high, strict=True))
     ]
-
-
-def left_out_terms(counts: NgramCounts, words: Collection[str]) -> np.ndarray:
-    """Which terms (N,) are among the words or a pair of them."""
-    listed = set(words)
-    is_out = np.array([word in listed for word in counts.vocab], dtype=bool)
-    return is_out | is_out[counts.parts].all(axis=1)
-
-
-def cell_scores(counts: sparse.csr_matrix, is_out: np.ndarray) -> sparse.csr_matrix:
-    """c-TF-IDF (Grootendorst 2022) of terms in cells, such as a topic in a period.
-
-    counts: (C, N) documents of a cell that say a term.  The share of a term in the cell times log(1 + mean
-    terms of a cell / documents that say it); 0 where it is out (N,), and where one document of the cell says
-    it: cells are small, and the rare words of that document would come first.
-    """
-    counts = sparse.csr_matrix(counts, dtype=np.float64, copy=True)
-    lengths = np.asarray(counts.sum(axis=1)).ravel()
-    totals = np.asarray(counts.sum(axis=0)).ravel()
-    mean = lengths.sum() / max(np.count_nonzero(lengths), 1)
-    rarity = np.where(is_out, 0.0, np.log1p(mean / np.maximum(totals, 1)))
-    counts.data[counts.data < FEWEST_DOCUMENTS] = 0
-    scores = sparse.diags(1 / np.maximum(lengths, 1)) @ counts @ sparse.diags(rarity)
-    return sparse.csr_matrix(scores)
-
-
-def best_columns(scores: sparse.csr_matrix, num: int) -> Iterator[np.ndarray]:
-    """At most num columns of every row with the highest values above 0, best first; ties by column."""
-    values, columns, starts = (np.asarray(part) for part in (scores.data, scores.indices, scores.indptr))
-    rows = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-    order = np.lexsort((columns, np.negative(values), rows))
-    for start, stop in pairwise(starts.tolist()):
-        best = order[start : min(stop, start + num)]
-        yield columns[best[values[best] > 0]]
-
-
-def _membership(group: np.ndarray, num_groups: int) -> sparse.csr_matrix:
-    """(num_groups, N) with 1 where row n is in the group."""
-    ones = np.ones(len(group))
-    return sparse.csr_matrix((ones, (group, np.arange(len(group)))), shape=(num_groups, len(group)))
