@@ -249,8 +249,11 @@ def test_keys_move_zoom_and_read_the_time_line(opened, small: Path) -> None:
 
 
 @needs_chromium
-def test_narrow_and_without_tree_time_or_labels(opened, tmp_path: Path) -> None:
-    folder = write_folder(tmp_path, 30, 3, is_dated=False, has_labels=False, has_tree=False)
+@pytest.mark.parametrize(("num_docs", "num_topics"), [(30, 3), (1, 1)])
+def test_narrow_and_without_tree_time_or_labels(
+    opened, tmp_path: Path, num_docs: int, num_topics: int
+) -> None:
+    folder = write_folder(tmp_path, num_docs, num_topics, is_dated=False, has_labels=False, has_tree=False)
     page = opened(write_page(folder, "Plain"), 390, 780)
     assert page.is_hidden("#colour")
     page.click("button.row >> nth=0")

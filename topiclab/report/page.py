@@ -27,7 +27,7 @@ MOST_DOCUMENTS = 60_000  # that a page holds
 COLOURED_LABELS = 45
 SPAN = NO_LABEL = 65_535
 CORE = (1, 99)  # percentiles of the documents that the whole view frames: outliers must not shrink it
-TOPIC_CORE = (5, 95)
+TOPIC_CORE = 70  # percent of a topic's documents, those nearest its anchor, that its own view shows
 
 
 def write_page(folder: Path, title: str, most_documents: int = MOST_DOCUMENTS) -> Path:
@@ -121,7 +121,7 @@ def _facts(description: Description, rows: np.ndarray) -> dict[str, Any]:
         facts |= {
             "colour": colours[number],
             "anchor": _rounded(anchors[number]),
-            "box": _rounded(_box(mine, TOPIC_CORE)) if len(mine) else None,
+            "box": _rounded(_box_around(anchors[number], mine)) if len(mine) else None,
             "shown": int((topic[rows] == number).sum()),
             "leaf": leaf.index(number),
         }
@@ -134,7 +134,7 @@ def _facts(description: Description, rows: np.ndarray) -> dict[str, Any]:
         "time": description.time,
         "label_names": description.label_names[:NO_LABEL],
         "label_colours": _label_colours(description),
-        "home": _rounded(_box(places, CORE)) if len(places) else [0, 0, 1, 1],
+        "home": _rounded(np.percentile(places, CORE, axis=0).ravel()) if len(places) else [0, 0, 1, 1],
     }
 
 
@@ -159,9 +159,11 @@ def _points(description: Description, rows: np.ndarray) -> bytes:
     return b"".join(column.tobytes() for column in columns)
 
 
-def _box(places: np.ndarray, percentiles: tuple[float, float]) -> np.ndarray:
-    """Left, low, right, high of the middle of some places."""
-    return np.percentile(places, percentiles, axis=0).ravel()
+def _box_around(anchor: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Left, low, right, high of the places nearest an anchor."""
+    distances = np.hypot(*(places - anchor).T)
+    near = places[distances <= np.percentile(distances, TOPIC_CORE)]
+    return np.concatenate([near.min(axis=0), near.max(axis=0)])
 
 
 def _rounded(numbers: np.ndarray) -> list[float]:

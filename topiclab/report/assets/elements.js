@@ -28,6 +28,8 @@ const counted = (number, noun) => `${thousands.format(number)} ${noun}${number =
 const dateOf = (days) => (days === UNDATED ? "" : new Date(days * 86400000).toISOString().slice(0, 10));
 const joined = (...facts) => facts.filter(Boolean).join(" · ");
 
+const otherTerms = (topic) => topic.terms.map(([term]) => term).filter((term) => term !== topic.keyword);
+
 // At most so many letters.
 const clipped = (text, most) => (text.length > most ? `${text.slice(0, most - 1).trimEnd()}…` : text);
 

@@ -39,7 +39,7 @@ class Names {
     const pen = this.pen, topic = this.map.topics[number], isChosen = number === chosen;
     const [left, top] = view.toScreen(...topic.anchor);
     const lines = [clipped(topic.keyword, 30)];
-    if (view.zoom > 2.2) lines.push(clipped(topic.terms.slice(1, 4).map(([term]) => term).join(", "), 44));
+    if (view.zoom > 2.2) lines.push(clipped(otherTerms(topic).slice(0, 3).join(", "), 44));
     const sizes = [isChosen ? 15 : 13.5, 11.5];
     const width = Math.max(...lines.map((line, at) => this.width(line, sizes[at], at === 0)));
     const height = lines.length > 1 ? 36 : 20;

@@ -49,14 +49,13 @@ class Panel {
   topicRow(topic, words) {
     const trend = this.trends.get(topic.topic);
     const sign = trend && trend !== "steady" ? `${TREND[trend]} ` : "";
-    const terms = topic.terms.map(([term]) => term).filter((term) => term !== topic.keyword);
     const wide = `${(100 * topic.size) / this.largest}%`;
     return button(
       { class: "row", title: topic.label, "data-topic": topic.topic, onclick: () => this.actions.topic(topic.topic) },
       dot(topic.colour),
       make("b", { dir: "auto" }, ...marked(topic.keyword, words)),
       make("span", { class: "number", title: trend ?? null }, sign + thousands.format(topic.size)),
-      make("span", { class: "small", dir: "auto" }, ...marked(terms.slice(0, 6).join(", "), words)),
+      make("span", { class: "small", dir: "auto" }, ...marked(otherTerms(topic).slice(0, 6).join(", "), words)),
       make("span", { class: "size", "aria-hidden": "true" },
         make("i", { style: { width: wide, background: topic.colour } })));
   }
