@@ -49,9 +49,10 @@ def test_planted_number_is_found(cache, planted, seed):
     assert chosen(cfg).recommendation.num_topics == planted
 
 
-def test_task_writes_a_table_a_figure_and_a_reason(cache, tmp_path, capsys):
+def test_task_writes_a_table_a_figure_and_a_reason(cache, tmp_path, capsys, caplog):
     cfg = configuration(cache, "task=select_k")
-    result = run_cell(cfg, tmp_path)
+    with caplog.at_level("INFO"):
+        result = run_cell(cfg, tmp_path)
     assert result["metrics"]["num_topics"] == 5
     rows = list(csv.DictReader((tmp_path / "select_k.csv").read_text(encoding="utf-8").splitlines()))
     assert [int(row["num_topics"]) for row in rows] == [3, 5, 8, 12]
@@ -61,7 +62,8 @@ def test_task_writes_a_table_a_figure_and_a_reason(cache, tmp_path, capsys):
     assert told["num_topics"] == 5
     assert told == result["manifest"]["select_k"]
     assert told["reason"].startswith("5 topics have the best mean rank of 4 candidates")
-    assert told["reason"] in capsys.readouterr().out
+    assert told["reason"] in caplog.messages
+    assert "silhouette     stability" in capsys.readouterr().out
     assert (tmp_path / "select_k.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -197,7 +199,10 @@ def test_disagreement_and_the_end_of_the_grid_are_told():
     found = recommend(candidates(numbers, **alike))
     assert found.num_topics == 60
     assert "The criteria agree" in found.reason
-    assert "end of the grid: widen select_k.candidates" in found.reason
+    assert "It is the largest candidate: add others above it to select_k.candidates" in found.reason
+    split = recommend(candidates(numbers, silhouette=rising, stability=rising, npmi=[1, 2, 9, 9, 9, 3]))
+    assert split.num_topics == 50
+    assert "Silhouette and stability are best at the largest candidate, 60" in split.reason
 
 
 def test_undefined_criterion_is_left_out_and_none_is_refused():

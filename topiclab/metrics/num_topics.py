@@ -114,15 +114,31 @@ def _reason(
         strength = "the criteria disagree" if 2 * len(dissent) >= len(best) else "most criteria agree"
         asked = _listed([f"{name} asks for {_place(numbers, best[name])}" for name in dissent])
         parts.append(f"{strength}: {asked}")
-    if chosen in (0, len(numbers) - 1):
-        parts.append("it is an end of the grid: widen select_k.candidates")
+    parts += _beyond(numbers, chosen, best)
     if missing := [name for name in CRITERIA if name not in best]:
         parts.append(f"{_listed(missing)} could not be had")
     return ". ".join(part[0].upper() + part[1:] for part in parts) + "."
 
 
+def _beyond(numbers: np.ndarray, chosen: int, best: Mapping[str, int]) -> list[str]:
+    """What a wider grid may change: the choice is an end of this one, or half the criteria are best there."""
+    ends = ((0, "smallest", "below it"), (len(numbers) - 1, "largest", "above it"))
+    found = []
+    for place, name, side in ends:
+        there = [criterion for criterion, number in best.items() if number == numbers[place]]
+        if chosen == place:
+            found.append(f"it is the {name} candidate: add others {side} to select_k.candidates")
+        elif 2 * len(there) >= len(best):
+            verb = "is" if len(there) == 1 else "are"
+            found.append(
+                f"{_listed(there)} {verb} best at the {name} candidate, {numbers[place]}: with others {side} "
+                "the choice may move that way"
+            )
+    return found
+
+
 def _place(numbers: np.ndarray, number: int) -> str:
-    end = {int(numbers[0]): ", the smallest candidate", int(numbers[-1]): ", the largest candidate"}
+    end = {int(numbers[0]): " (the smallest candidate)", int(numbers[-1]): " (the largest candidate)"}
     return f"{number}{end.get(number, '')}"
 
 

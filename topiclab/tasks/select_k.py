@@ -35,7 +35,7 @@ def select_k(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         (folder / "select_k.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
         draw_selection(folder)
     print(table_text(choice))
-    log.info("num_topics=%d: %s", choice.recommendation.num_topics, choice.recommendation.reason)
+    log.info("%s", choice.recommendation.reason)
     print(f"run folder: {folder}")
     chosen = list(choice.candidates.num_topics).index(choice.recommendation.num_topics)
     values = {name: float(column[chosen]) for name, column in choice.candidates.values.items()}
@@ -76,4 +76,4 @@ def table_text(choice: Choice) -> str:
         marks.append(f"{compared.values['inertia'][place]:.1f}{'*' if found.elbow == number else ' '}")
         marks.append(f"{found.mean_ranks[place]:.2f}{'<' if number == found.num_topics else ' '}")
         lines.append(f"{number:>6}" + "".join(f"{mark:>14}" for mark in marks))
-    return "\n".join([*lines, "", found.reason])
+    return "\n".join(lines)
