@@ -2,41 +2,67 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
 from scipy import sparse
-from sklearn.cluster import KMeans as SklearnKMeans
 
+from topiclab.data.cache import atomic_file
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.neighbours import cosines, nearest_neighbours, unit_rows
+from topiclab.metrics.silhouette import silhouette
+from topiclab.metrics.undefined import UndefinedMetric
 from topiclab.models.classical import ClassicalModel
 from topiclab.models.vote import neighbour_vote
 from topiclab.models.warmstart import smooth, start_clusters
+from topiclab.nn.lloyd import Clusters, assign, lloyd
 from topiclab.result import to_distributions
 
 VOTERS = 15
+SILHOUETTE_SAMPLE = 5000
+LEAST_QUARTILES = 8  # documents of a cluster that has an outlier rule of its own
+DISTANCES = "distances.parquet"
 
 
 class KMeans(ClassicalModel):
     """k-means on the document embeddings; words by class-based TF-IDF (Grootendorst 2022).
 
     theta is one-hot: a cluster is a topic.
+    spherical: vectors and centroids of length 1: cosine decides (`nn.lloyd`).  batch_size: documents of
+    a mini-batch, None for full passes.
     neighbours: above 0, every training document is averaged with so many nearest ones before clustering, on
     centred unit vectors (`warmstart.smooth`): the control of models that start from such clusters. An unseen
     document is averaged with its nearest training documents like one of them; by its own vector alone it
     would lose .05 purity (stackoverflow, held out).
     reads: `soft_labels` clusters what the teacher says of the training documents, the control of models that
     start there. An unseen document joins the cluster that its VOTERS nearest training documents vote for.
+
+    info: sizes of the clusters over training documents and, unless it reads soft labels, inertia, iterations,
+    silhouette of a sample, over all and by topic, and outlier_share. An outlier is farther from its centroid
+    than the third quartile of its cluster's training documents by more than 1.5 interquartile ranges (Tukey);
+    a cluster of fewer than LEAST_QUARTILES goes by the quartiles of all. DISTANCES, a file of the run, tells
+    it of each document.
     """
 
     def __init__(
-        self, *, n_init: int, max_iter: int, neighbours: int = 0, reads: str = "embeddings", **sizes: Any
+        self,
+        *,
+        n_init: int,
+        max_iter: int,
+        spherical: bool = False,
+        batch_size: int | None = None,
+        neighbours: int = 0,
+        reads: str = "embeddings",
+        **sizes: Any,
     ) -> None:
         super().__init__(**sizes)
-        self.options: dict[str, Any] = {"n_init": n_init, "max_iter": max_iter, "random_state": self.seed}
+        self.spherical = spherical
+        self.options: dict[str, Any] = {"n_init": n_init, "max_iter": max_iter, "batch_size": batch_size}
         self.neighbours, self.reads = neighbours, reads
-        fitted = {"soft_labels": ("vectors", "members"), "embeddings": ("centroids",)}[reads]
+        fitted = {"soft_labels": ("vectors", "members"), "embeddings": ("centroids", "fences")}[reads]
         is_smoothed = neighbours > 0 and reads == "embeddings"
         self.arrays = ("word_scores", *fitted, *(["vectors"] if is_smoothed else []))
 
@@ -47,25 +73,72 @@ class KMeans(ClassicalModel):
         else:
             if self.neighbours:
                 vectors = smooth(vectors, datamodule.train_neighbours(self.neighbours))
-            model = SklearnKMeans(self.num_topics, **self.options)
-            assignment = model.fit_predict(vectors)
-            self.centroids = model.cluster_centers_
+            found = lloyd(vectors, self.num_topics, seed=self.seed, spherical=self.spherical, **self.options)
+            self.centroids, assignment = found.centroids, found.labels
+            self.fences = outlier_fences(found)
+            self.info = self._describe(vectors, found)
         members = np.zeros((len(vectors), self.num_topics), dtype=np.float32)
         members[np.arange(len(vectors)), assignment] = 1
         self.members = members
+        self.info["sizes"] = np.bincount(assignment, minlength=self.num_topics).tolist()
         self.word_scores = class_tfidf(members, datamodule.train_bow)
+
+    def _describe(self, vectors: np.ndarray, found: Clusters) -> dict[str, Any]:
+        facts: dict[str, Any] = {"inertia": found.inertia, "iterations": found.iterations}
+        try:
+            mean, each = silhouette(
+                vectors, found.labels, sample=SILHOUETTE_SAMPLE, seed=self.seed, is_cosine=self.spherical
+            )
+            by_topic = [None if np.isnan(value) else round(float(value), 4) for value in each]
+            by_topic += [None] * (self.num_topics - len(by_topic))
+            facts |= {"silhouette": mean, "topic_silhouettes": by_topic}
+        except UndefinedMetric as reason:
+            facts |= {"silhouette": None, "silhouette_reason": str(reason)}
+        is_outlier = np.sqrt(found.distances) > self.fences[found.labels]
+        return facts | {"outlier_share": float(is_outlier.mean())}
 
     def transform(self, bow: sparse.csr_matrix, embeddings: np.ndarray | None) -> np.ndarray:
         if embeddings is None:
             raise ValueError(
                 "model=kmeans clusters embeddings, but the documents come without; choose an embedder"
             )
-        vectors = np.asarray(embeddings, dtype=np.float32)
         if self.reads == "soft_labels":
-            return one_hot(-neighbour_vote(vectors, self.vectors, self.members, VOTERS))
+            vectors = np.asarray(embeddings, dtype=np.float32)
+            topics = neighbour_vote(vectors, self.vectors, self.members, VOTERS).argmax(axis=1)
+        else:
+            topics, _ = self.nearest(embeddings)
+        theta = np.zeros((len(topics), self.num_topics), dtype=np.float32)
+        theta[np.arange(len(topics)), topics] = 1
+        return theta
+
+    def nearest(self, embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The topic (D,) int32 of each document and its distance (D,) float32 to that centroid.
+
+        Distances are Euclidean; where spherical, of the vector scaled to length 1.
+        """
+        vectors = np.asarray(embeddings, dtype=np.float32)
         if self.neighbours and len(vectors):
             vectors = self._smooth(vectors)
-        return one_hot((self.centroids**2).sum(axis=1) - 2 * vectors @ self.centroids.T)
+        elif self.spherical:
+            vectors = unit_rows(vectors)
+        topics, squares = assign(vectors, self.centroids)
+        return topics, np.sqrt(squares)
+
+    def explain(self, datamodule: TopicDataModule, folder: Path) -> None:
+        """Write DISTANCES: id, topic, distance to its centroid and is_outlier of every document."""
+        if self.reads == "soft_labels":
+            return
+        topics, distances = self.nearest(np.asarray(datamodule.embeddings))
+        table = pa.table(
+            {
+                "id": pa.array(list(datamodule.corpus.ids), pa.string()),
+                "topic": topics,
+                "distance": distances,
+                "is_outlier": distances > self.fences[topics],
+            }
+        )
+        with atomic_file(folder / DISTANCES) as stream:
+            parquet.write_table(table, stream)
 
     def _smooth(self, vectors: np.ndarray) -> np.ndarray:
         """`warmstart.smooth` with the training documents as neighbours, copies of a vector aside."""
@@ -84,11 +157,17 @@ class KMeans(ClassicalModel):
         return self.word_scores / self.word_scores.sum(axis=1, keepdims=True)
 
 
-def one_hot(distances: np.ndarray) -> np.ndarray:
-    """1 at the least of each row, else 0; (N, K) float32."""
-    theta = np.zeros_like(distances, dtype=np.float32)
-    theta[np.arange(len(theta)), distances.argmin(axis=1)] = 1
-    return theta
+def outlier_fences(found: Clusters) -> np.ndarray:
+    """(K,) float32: the distance to its centroid beyond which a document of each cluster is an outlier."""
+
+    def fence(distances: np.ndarray) -> float:
+        low, high = np.quantile(distances, (0.25, 0.75))
+        return float(high + 1.5 * (high - low))
+
+    distances = np.sqrt(found.distances)
+    parts = np.split(distances[np.argsort(found.labels, kind="stable")], np.cumsum(found.sizes)[:-1])
+    of_all = fence(distances)
+    return np.array([fence(part) if len(part) >= LEAST_QUARTILES else of_all for part in parts], np.float32)
 
 
 def class_tfidf(members: np.ndarray, bow: sparse.csr_matrix) -> np.ndarray:

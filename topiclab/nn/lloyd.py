@@ -63,7 +63,7 @@ def lloyd(
     passes until they end by themselves.
     Raises ValueError for more clusters than rows and for values that are not finite.
     """
-    rows = unit_rows(vectors) if spherical else np.ascontiguousarray(vectors, dtype=np.float32)
+    rows = unit_rows(vectors) if spherical else _plain(vectors)
     if num_clusters > len(rows):
         raise ValueError(
             f"num_clusters={num_clusters}, but there are {len(rows)} vectors; ask for fewer, or give more"
@@ -75,9 +75,7 @@ def lloyd(
 
 def assign(vectors: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(labels (D,) int32, squared distances (D,) float32) of vectors (D, E) to their nearest centroids."""
-    rows, centres = (
-        torch.from_numpy(np.ascontiguousarray(part, dtype=np.float32)) for part in (vectors, centroids)
-    )
+    rows, centres = torch.from_numpy(_plain(vectors)), torch.from_numpy(_plain(centroids))
     labels, distances = _nearest(rows, rows.square().sum(dim=1), centres)
     return labels.numpy().astype(np.int32), distances.numpy()
 
@@ -189,3 +187,8 @@ def _nearest(rows: Tensor, squares: Tensor, centres: Tensor) -> tuple[Tensor, Te
         scores = torch.addmm(lengths, centres, rows[part].T, alpha=-2)
         torch.min(scores, dim=0, out=(distances[part], labels[part]))
     return labels, distances.add_(squares).clamp_(min=0)
+
+
+def _plain(vectors: np.ndarray) -> np.ndarray:
+    """As torch takes them: a file that is mapped for reading alone is copied."""
+    return np.require(vectors, np.float32, ["C", "W"])
