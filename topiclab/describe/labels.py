@@ -12,16 +12,20 @@ from topiclab.describe.titles import shorten
 LONGEST_TITLE = 80
 
 
-def label_topics(terms: Terms, titles: Sequence[str], chosen: Representatives) -> list[str]:
+def label_topics(
+    terms: Terms, titles: Sequence[str], chosen: Representatives, names: Sequence[str] | None = None
+) -> list[str]:
     """K different labels of the form "{keyword} | {cleaned title}".
 
     titles: D titles.  A keyword or title that an earlier topic has gives way to the next best.
+    names: K keywords by a language model (`names.written_names`), "" where it gave none.
     """
     labels: list[str] = []
     keywords: set[str] = set()
     shown: set[str] = set()
     for topic, ranked in enumerate(terms.keywords):
-        keyword = next((word for word in ranked if word not in keywords), f"topic {topic}")
+        ranked = [names[topic], *ranked] if names is not None else ranked
+        keyword = next((word for word in ranked if word and word not in keywords), f"topic {topic}")
         rows: list[int] = [row for row in chosen.nearest[topic].tolist() if row >= 0]
         cleaned = [clean_title(titles[row]) for row in rows]
         title = next((title for title in cleaned if title and title not in shown), "")

@@ -42,6 +42,9 @@ class EndpointRater:
     num_threads: requests at a time.
     """
 
+    max_tokens = 1
+    wanted = "digit"
+
     def __init__(
         self,
         url: str,
@@ -66,7 +69,7 @@ class EndpointRater:
     def fingerprint(self) -> dict[str, Any]:
         return {"rater": "endpoint", "url": self.url, "model": self.model, "prompt": self.prompt}
 
-    def rate(self, topics: Sequence[Sequence[str]]) -> Iterator[tuple[int, float | str]]:
+    def rate(self, topics: Sequence[Sequence[str]]) -> Iterator[tuple[int, Any]]:
         """Place and rating, or the reason, as replies come; RatingError once attempts are used up."""
         stopped = Event()
         failures: list[RatingError] = []
@@ -88,7 +91,16 @@ class EndpointRater:
         if failures:
             raise failures[0]
 
-    def _rate(self, words: Sequence[str], stopped: Event) -> float | str:
+    def content(self, words: Sequence[str]) -> str:
+        """The message that asks for one topic."""
+        return self.prompt.replace("{words}", ", ".join(words))
+
+    def value(self, reply: str) -> Any:
+        """What a reply says, None where it has to be asked for again."""
+        found = DIGIT.fullmatch(reply)
+        return float(found.group(1)) if found else None
+
+    def _rate(self, words: Sequence[str], stopped: Event) -> Any:
         num_invalid = num_failures = 0
         reply = fault = ""
         while num_invalid + num_failures < self.attempts:
@@ -104,19 +116,19 @@ class EndpointRater:
                     break
                 continue
             fault = ""
-            if found := DIGIT.fullmatch(reply):
-                return float(found.group(1))
+            if (value := self.value(reply)) is not None:
+                return value
             num_invalid += 1
         if fault:
             raise RatingError(f"{self.url} failed {num_failures} times, at last with {fault}")
-        return f"{self.model} gave no digit in {num_invalid} replies, at last {reply[:40]!r}"
+        return f"{self.model} gave no {self.wanted} in {num_invalid} replies, at last {reply[:40]!r}"
 
     def _reply(self, words: Sequence[str], temperature: float) -> str:
-        """The one token of a reply; OSError where none came, KeyError and the like where it is none."""
+        """The text of a reply; OSError where none came, KeyError and the like where it is none."""
         body = {
             "model": self.model,
-            "messages": [{"role": "user", "content": self.prompt.replace("{words}", ", ".join(words))}],
-            "max_tokens": 1,
+            "messages": [{"role": "user", "content": self.content(words)}],
+            "max_tokens": self.max_tokens,
             "temperature": temperature,
         }
         request = urllib.request.Request(

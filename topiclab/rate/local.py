@@ -55,7 +55,7 @@ class LocalRater:
 
     def rate(self, topics: Sequence[Sequence[str]]) -> Iterator[tuple[int, float]]:
         """Place and rating of every topic; ValueError where a digit is not one token."""
-        model = _loaded(self.folder, self.device, self.precision)
+        model = loaded_model(self.folder, self.device, self.precision)
         read = [self.tokens(words) for words in topics]
         model.check(read[0][0])
         for start in range(0, len(topics), BATCH_TOPICS):
@@ -69,12 +69,7 @@ class LocalRater:
     def tokens(self, words: Sequence[str]) -> tuple[np.ndarray, list[int]]:
         """(L,) ids of the prompt up to the digit, and the ids of the digits there."""
         text = self.prompt.replace("{words}", ", ".join(words))
-        if self.chat_template:
-            turns = [{"role": "user", "content": text}]
-            options = {"add_generation_prompt": True, "enable_thinking": False}
-            text = self.tokenizer.apply_chat_template(turns, tokenize=False, **options)
-        else:
-            text += " "
+        text = self.turn(text) if self.chat_template else f"{text} "
         options = {"add_special_tokens": not self.chat_template, "verbose": False}
         rows = self.tokenizer([text + digit for digit in DIGITS], **options)["input_ids"]
         places = [place for place, ids in enumerate(zip(*rows, strict=False)) if len(set(ids)) > 1]
@@ -84,6 +79,20 @@ class LocalRater:
                 f"the tokenizer of {self.folder} does not write 1, 2 and 3 as a token each; use another one"
             )
         return np.array(rows[0][: places[0]]), digits
+
+    def turn(self, text: str) -> str:
+        """The text as what a user says, up to the opening of the model's turn."""
+        turns = [{"role": "user", "content": text}]
+        options = {"add_generation_prompt": True, "enable_thinking": False}
+        return self.tokenizer.apply_chat_template(turns, tokenize=False, **options)
+
+    def prompt_tokens(self, text: str) -> list[int]:
+        """Ids of a text to go on from; without the end that some tokenizers put behind it."""
+        text = self.turn(text) if self.chat_template else text
+        options = {"add_special_tokens": not self.chat_template, "verbose": False}
+        ids: list[int] = self.tokenizer(text, **options)["input_ids"]
+        has_end = not self.chat_template and ids[-1] == self.tokenizer.eos_token_id
+        return ids[:-1] if has_end else ids
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -101,5 +110,5 @@ class LocalRater:
 
 
 @lru_cache(maxsize=1)  # the cells of a grid in one process share it
-def _loaded(folder: Path, device: str, precision: str) -> LanguageModel:
+def loaded_model(folder: Path, device: str, precision: str) -> LanguageModel:
     return LanguageModel(folder, device, precision, option="rating.path")

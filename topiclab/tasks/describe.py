@@ -19,13 +19,15 @@ from topiclab.data.sources import load_corpus
 from topiclab.describe import files
 from topiclab.describe.labels import label_topics
 from topiclab.describe.layout import layout
+from topiclab.describe.names import topic_prompts, written_names
 from topiclab.describe.ngrams import NgramCounts, ngram_counts
-from topiclab.describe.representatives import representatives
-from topiclab.describe.terms import class_terms
+from topiclab.describe.representatives import Representatives, representatives
+from topiclab.describe.terms import Terms, class_terms
 from topiclab.describe.time import TopicTimes, topics_over_time
 from topiclab.describe.titles import titles_of
 from topiclab.describe.tree import Tree, merge_topics, topic_centroids, topic_tree
 from topiclab.embed.embedder import Embeddings
+from topiclab.rate.writer import Writer, make_writer
 from topiclab.report.dendrogram import draw_tree
 from topiclab.report.description import read_description
 from topiclab.report.map_figure import draw_map
@@ -56,7 +58,8 @@ STAGES = (
 class Described:
     """What there is to describe.
 
-    vocabulary: the group `data.vocabulary` of the run.  title: of the page.
+    vocabulary: the group `data.vocabulary` of the run.  title: of the page.  writer: of names; None where
+        labels begin with keywords.
     """
 
     corpus: Corpus
@@ -64,6 +67,7 @@ class Described:
     embeddings: Embeddings
     vocabulary: Mapping[str, Any]
     title: str
+    writer: Writer | None
 
 
 def describe(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -74,6 +78,8 @@ def describe(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     run, clock = Path(cfg["run"]).expanduser(), Stages()
     outcome = finished_fit(run)
     of_run = config_of_run(outcome["config"], cfg, run)
+    has_writer = cfg["describe"]["labels"]["labeller"] == "model"
+    writer = make_writer(cfg["rating"], cfg["trainer"]) if has_writer else None
     with told(clock, "load"):
         corpus = load_corpus(of_run["data"], of_run["paths"]["data"], of_run["paths"]["cache"])
         if corpus.fingerprint != outcome["manifest"]["corpus"]["fingerprint"]:
@@ -85,7 +91,7 @@ def describe(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     with told(clock, "vectors"):
         embeddings = document_vectors(of_run, corpus)
     title = f"{corpus.name}: {result.num_topics} topics by {of_run['model']['name']}"
-    given = Described(corpus, result, embeddings, of_run["data"]["vocabulary"], title)
+    given = Described(corpus, result, embeddings, of_run["data"]["vocabulary"], title, writer)
     with limited_threads(cfg["trainer"]["num_threads"]):
         facts = write_description(given, cfg["describe"], Path(cfg["paths"]["cache"]), folder, clock)
     log.info("page: %s", folder / "page.html")
@@ -133,7 +139,7 @@ def write_description(
         titles = titles_of(corpus)
         chosen = representatives(result.theta, vectors, **options["representatives"], texts=corpus.texts)
     with told(clock, "labels"):
-        labels = label_topics(terms, titles, chosen)
+        labels = labels_of(terms, titles, chosen, options, given.writer, cache)
     with told(clock, "time"):
         times = times_of(corpus, result, counts, options, terms.domain_words)
     with told(clock, "layout"):
@@ -176,6 +182,21 @@ def told(clock: Stages, name: str) -> Iterator[None]:
 def tree_of(result: TopicResult, vectors: np.ndarray) -> Tree:
     sizes = np.bincount(result.theta.argmax(axis=1), minlength=result.num_topics)
     return topic_tree(result.beta, topic_centroids(result.theta, vectors), sizes)
+
+
+def labels_of(
+    terms: Terms,
+    titles: list[str],
+    chosen: Representatives,
+    options: Mapping[str, Any],
+    writer: Writer | None,
+    cache: Path,
+) -> list[str]:
+    """Labels that begin with the name the writer gives a topic, or with its keyword."""
+    if writer is None:
+        return label_topics(terms, titles, chosen)
+    prompts = topic_prompts(options["labels"]["prompt"], terms, titles, chosen)
+    return label_topics(terms, titles, chosen, written_names(prompts, writer, cache))
 
 
 def times_of(
