@@ -33,8 +33,8 @@ def validate(cfg: Mapping[str, Any]) -> list[str]:
         _check_codes,
         _check_reference,
         _check_task,
-        _check_objective,
         _check_parts,
+        _check_objective,
         _check_extras,
     )
     return [fault for check in checks for fault in check(cfg)]
@@ -187,25 +187,19 @@ def _check_task(cfg: Mapping[str, Any]) -> Iterator[str]:
         yield "task=describe describes a fitted model; add run=<folder of a finished fit>"
     if task == "describe" and run and run.startswith("~"):
         yield f"run={run}: task=describe writes into it as it stands; write the folder of ~ out"
+    if (
+        task == "describe"
+        and cfg["describe"]["labels"]["labeller"] == "model"
+        and cfg["rating"]["name"] == "none"
+    ):
+        yield (
+            "describe.labels.labeller=model needs a language model, but rating=none; add rating=local "
+            "rating.path=<folder> or rating=endpoint, or use labeller=keyword"
+        )
     if run and not (Path(run).expanduser() / "result.json").is_file():
         yield f"run={run}: no result.json there; give the folder of a finished fit"
 
 
-def _check_objective(cfg: Mapping[str, Any]) -> Iterator[str]:
-    objective, teacher = cfg["objective"], cfg["teacher"]["name"]
-    needs_labels = objective["name"] in ("dsl", "mix") and cfg["task"]["name"] == "fit"
-    if needs_labels and teacher == "none":
-        yield (
-            f"objective={objective['name']} needs soft labels, but teacher=none; "
-            "add teacher=neighbours or use objective=bow"
-        )
-    for key in ("init", "reads"):
-        if cfg["model"].get(key) == "soft_labels" and teacher == "none" and cfg["task"]["name"] == "fit":
-            yield f"model.{key}=soft_labels needs a teacher, but teacher=none; add teacher=neighbours"
-    if cfg["task"]["name"] == "teach" and teacher == "none":
-        yield "task=teach needs a teacher, but teacher=none; add teacher=neighbours"
-    if cfg["input"] == "teacher" and teacher == "none":
-        yield "input=teacher reads a teacher's state, but teacher=none; add a teacher or use input=embedder"
 def _check_parts(cfg: Mapping[str, Any]) -> Iterator[str]:
     """Of a corpus that several jobs embed."""
     if cfg["task"]["name"] != "embed" or "embed" not in cfg:
@@ -226,6 +220,21 @@ def _check_parts(cfg: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
+def _check_objective(cfg: Mapping[str, Any]) -> Iterator[str]:
+    objective, teacher = cfg["objective"], cfg["teacher"]["name"]
+    needs_labels = objective["name"] in ("dsl", "mix") and cfg["task"]["name"] == "fit"
+    if needs_labels and teacher == "none":
+        yield (
+            f"objective={objective['name']} needs soft labels, but teacher=none; "
+            "add teacher=neighbours or use objective=bow"
+        )
+    for key in ("init", "reads"):
+        if cfg["model"].get(key) == "soft_labels" and teacher == "none" and cfg["task"]["name"] == "fit":
+            yield f"model.{key}=soft_labels needs a teacher, but teacher=none; add teacher=neighbours"
+    if cfg["task"]["name"] == "teach" and teacher == "none":
+        yield "task=teach needs a teacher, but teacher=none; add teacher=neighbours"
+    if cfg["input"] == "teacher" and teacher == "none":
+        yield "input=teacher reads a teacher's state, but teacher=none; add a teacher or use input=embedder"
     if objective.get("top_k") is not None and objective.get("top_share") is not None:
         yield "objective.top_k and objective.top_share both cut the labels; give one of the two"
     for key in ("floor", "bow_share"):

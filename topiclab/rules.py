@@ -147,6 +147,8 @@ RULES: dict[str, Rule] = {
     "diversity": UNIT,
     "labeller": one_of("keyword", "model"),
     "labels.prompt": Rule(Annotated[str, Field(pattern=r"\{terms\}")], "a text that holds {terms}"),
+    "labeller": one_of("keyword", "model"),
+    "labels.prompt": Rule(Annotated[str, Field(pattern=r"\{terms\}")], "a text that holds {terms}"),
     "time.unit": one_of("auto", "day", "week", "month", "quarter", "year", "decade"),
     "layout.method": one_of("umap", "tsne"),
     "layout.sample": COUNT,
