@@ -147,8 +147,6 @@ RULES: dict[str, Rule] = {
     "diversity": UNIT,
     "labeller": one_of("keyword", "model"),
     "labels.prompt": Rule(Annotated[str, Field(pattern=r"\{terms\}")], "a text that holds {terms}"),
-    "labeller": one_of("keyword", "model"),
-    "labels.prompt": Rule(Annotated[str, Field(pattern=r"\{terms\}")], "a text that holds {terms}"),
     "time.unit": one_of("auto", "day", "week", "month", "quarter", "year", "decade"),
     "layout.method": one_of("umap", "tsne"),
     "layout.sample": COUNT,
@@ -217,6 +215,13 @@ RULES: dict[str, Rule] = {
     "teacher.prior": one_of("uniform", "frequency"),
     "space": one_of("ppmi", "lsa"),
     "teacher.label": one_of("neighbours", "similarity"),
+    # mini-LLM
+    "chat.system": TEXT.optional(),
+    "chat.temperature": WEIGHT,
+    "max_new_tokens": COUNT,
+    "top_p": Rule(Annotated[float, Field(gt=0, le=1)], "a share above 0, up to 1"),
+    "min_p": SHARE,
+    "repetition_penalty": POSITIVE,
     # model and objective
     "lr": POSITIVE,
     "betas": BETAS,
