@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 INCHES = (11, 8)
 CORE = (0.5, 99.5)  # percentiles of the documents inside the frame: outliers must not shrink it
 MOST_LETTERS = 28
+GAP = 3  # points from a name to its place
 
 
 def draw_map(folder: Path, title: str | None = None) -> Path:
@@ -50,7 +51,7 @@ def _title(description: Description) -> str:
 
 
 def _name_topics(axes: Axes, description: Description, order: np.ndarray) -> None:
-    """Write the keywords at the anchors in this order, leaving out one that would touch another."""
+    """Write the keywords beside the anchors in this order, leaving out one that would touch another."""
     from matplotlib.patheffects import withStroke
 
     figure = axes.get_figure(root=True)
@@ -61,18 +62,24 @@ def _name_topics(axes: Axes, description: Description, order: np.ndarray) -> Non
     for topic in order:
         keyword = description.topics[topic]["keyword"]
         word = keyword if len(keyword) <= MOST_LETTERS else keyword[: MOST_LETTERS - 1] + "…"
-        text = axes.annotate(
-            word.replace("$", r"\$"),
-            description.anchors[topic].tolist(),
-            ha="center",
-            va="center",
-            fontsize=9,
-            fontweight="bold",
-            path_effects=halo,
-            annotation_clip=True,
-        )
-        box = text.get_window_extent().padded(2)
-        if any(box.overlaps(other) for other in taken):
+        for side, points in (
+            ("bottom", GAP),
+            ("top", -GAP),
+        ):  # above the place, which it must not hide, or below
+            text = axes.annotate(
+                word.replace("$", r"\$"),
+                description.anchors[topic].tolist(),
+                xytext=(0, points),
+                textcoords="offset points",
+                ha="center",
+                va=side,
+                fontsize=9,
+                fontweight="bold",
+                path_effects=halo,
+                annotation_clip=True,
+            )
+            box = text.get_window_extent().padded(2)
+            if not any(box.overlaps(other) for other in taken):
+                taken.append(box)
+                break
             text.remove()
-        else:
-            taken.append(box)

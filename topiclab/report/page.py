@@ -10,6 +10,7 @@ import base64
 import hashlib
 import html
 import json
+import os
 import re
 import zlib
 from importlib.resources import files
@@ -18,7 +19,6 @@ from typing import Any
 
 import numpy as np
 
-from topiclab.data.cache import atomic_file
 from topiclab.report.colours import distinct_colours
 from topiclab.report.description import Description, read_description
 
@@ -36,11 +36,11 @@ def write_page(folder: Path, title: str, most_documents: int = MOST_DOCUMENTS) -
     most_documents: of more, a seeded sample is drawn; the examples of each topic are always among them, and
     sizes, shares and time lines are still those of all. ValueError names a file that cannot be shown.
     """
-    description = read_description(folder)
+    text = render_page(read_description(folder), title, most_documents)
     path = folder / "page.html"
-    with atomic_file(path) as stream:
-        stream.write(render_page(description, title, most_documents).encode("utf-8"))
-    return path
+    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    partial.write_text(text, encoding="utf-8")
+    return partial.replace(path)
 
 
 def render_page(description: Description, title: str, most_documents: int = MOST_DOCUMENTS) -> str:

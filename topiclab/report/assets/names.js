@@ -1,5 +1,7 @@
 // Names of topics over the points, as many as fit without touching, large topics first; and rings.
 
+const GAP = 4; // pixels from a name to the place that it names, which it must not hide
+
 class Names {
   constructor(canvas, map) {
     Object.assign(this, { canvas, map, pen: canvas.getContext("2d"), boxes: [], taken: [] });
@@ -37,34 +39,45 @@ class Names {
 
   name(view, number, style, chosen) {
     const pen = this.pen, topic = this.map.topics[number], isChosen = number === chosen;
-    const [left, top] = view.toScreen(...topic.anchor);
+    const [left, at] = view.toScreen(...topic.anchor);
     const lines = [clipped(topic.keyword, 30)];
     if (view.zoom > 2.2) lines.push(clipped(otherTerms(topic).slice(0, 3).join(", "), 44));
     const sizes = [isChosen ? 15 : 13.5, 11.5];
-    const width = Math.max(...lines.map((line, at) => this.width(line, sizes[at], at === 0)));
+    const width = Math.max(...lines.map((line, row) => this.width(line, sizes[row], row === 0)));
     const height = lines.length > 1 ? 36 : 20;
-    const [middle, centre] = [width / 2 + 5, height / 2];
-    const box = { topic: number, left: left - middle, right: left + middle, top: top - centre, low: top + centre };
-    if (box.right < 0 || box.left > view.width || box.low < 0 || box.top > view.height) return;
-    if (this.boxes.some((other) => touches(box, other))) return;
+    const box = this.free(view, { topic: number, left: left - width / 2 - 5, right: left + width / 2 + 5 }, at, height);
+    if (!box) return;
     this.boxes.push(box);
+    const top = (box.top + box.low) / 2;
     pen.globalAlpha = chosen < 0 || isChosen ? 1 : 0.45;
-    lines.forEach((line, at) => {
-      const y = top + (lines.length > 1 ? (at === 0 ? -8 : 9) : 0);
-      pen.font = font(sizes[at], at === 0);
+    lines.forEach((line, row) => {
+      const y = top + (lines.length > 1 ? (row === 0 ? -8 : 9) : 0);
+      pen.font = this.font(sizes[row], row === 0);
       pen.lineWidth = 4;
       pen.strokeStyle = style.paper;
       pen.strokeText(line, left, y);
-      pen.fillStyle = at === 0 ? style.ink : style.soft;
+      pen.fillStyle = row === 0 ? style.ink : style.soft;
       pen.fillText(line, left, y);
     });
     pen.globalAlpha = 1;
   }
 
+  // The box above a place, or below it, where it touches no other; null where both do or none is in view.
+  free(view, sides, at, height) {
+    const boxes = [at - GAP - height, at + GAP].map((top) => ({ ...sides, top, low: top + height }));
+    const stage = { left: 0, right: view.width, top: 0, low: view.height };
+    return boxes.find((box) => touches(box, stage) && !this.boxes.some((other) => touches(box, other))) ?? null;
+  }
+
+  font(size, isBold) {
+    this.family ??= getComputedStyle(document.body).fontFamily;
+    return `${isBold ? 650 : 450} ${size}px ${this.family}`;
+  }
+
   width(line, size, isBold) {
     const key = `${size}${isBold}${line}`;
     if (!this.widths.has(key)) {
-      this.pen.font = font(size, isBold);
+      this.pen.font = this.font(size, isBold);
       this.widths.set(key, this.pen.measureText(line).width);
     }
     return this.widths.get(key);
@@ -90,9 +103,4 @@ class Names {
 
 function touches(one, other) {
   return one.left < other.right && other.left < one.right && one.top < other.low && other.top < one.low;
-}
-
-function font(size, isBold) {
-  const family = getComputedStyle(document.body).fontFamily;
-  return `${isBold ? 650 : 450} ${size}px ${family}`;
 }
