@@ -72,7 +72,7 @@ def train_adapter(
     labels: (N,), rows of one label attract each other. Each row is seen twice a step, under two dropouts: the
     model's own (BERT's .1) and LoRA's (all there is in Qwen3).
     """
-    embedder = replace(embedder, adapter=None)
+    embedder = replace(embedder, adapter=None, is_packed=False)  # our packed attention has no dropout
     tokens = embedder.tokenise(texts)
     seed, num_epochs, batch_size = settings.get("seed", 0), settings["epochs"], settings["batch_size"]
     losses: list[float] = []

@@ -40,6 +40,7 @@ class HuggingFaceEmbedder:
     batch_tokens: padded tokens in a batch, halved when the device is out of memory; null goes by the device.
     devices: null is `device`; a number of CUDA devices, or their names, shares a corpus among processes.
     adapter: folder of a LoRA adapter (`embed/adapt.py`).
+    is_packed: texts go in one after the other, without padding; null goes by what the device has.
     """
 
     model_id: str | None = None
@@ -54,12 +55,14 @@ class HuggingFaceEmbedder:
     batch_tokens: int | None = None
     devices: int | Sequence[str] | None = None
     adapter: str | None = None
+    is_packed: bool | None = None
     device: str = "auto"
     precision: str = "auto"
 
     def __post_init__(self) -> None:
         self.device = resolve_device(self.device)
         self.precision = resolve_precision(self.precision, self.device)
+        self._kernels: set[str] = set()
 
     @property
     def dim(self) -> int:
@@ -106,6 +109,7 @@ class HuggingFaceEmbedder:
             "device": self.device_names,
             "device_name": device_name(self.device),
             "attention": self.transformer.config._attn_implementation,
+            "attention_kernel": "+".join(sorted(self._kernels)) or None,
             "is_unpadded": bool(self.transformer.can_flatten_inputs),
             "pooling": self.model_pooling,
             "prompt": self.document_prompt,
@@ -122,7 +126,23 @@ class HuggingFaceEmbedder:
             model = load_model(self.folder, self.pooling, self.normalize, self.device, self.precision)
             if self.adapter is not None:
                 cast(Any, model[0]).model.load_adapter(self.adapter)
-        return model.to(self.device).eval()
+        model = model.to(self.device).eval()
+        self._set_padding(cast(Any, model[0]))
+        return model
+
+    def _set_padding(self, transformer: Any) -> None:
+        """Pack where it is asked for, or where FlashAttention 2 is missing and torch's kernel can."""
+        from topiclab.embed.attention import can_pack, pack
+
+        if self.is_packed is False:
+            transformer.unpad_inputs = False
+        elif not transformer.can_flatten_inputs and (self.is_packed or can_pack(self.device, self.precision)):
+            try:
+                pack(transformer)
+            except (NotImplementedError, RuntimeError) as fault:  # of a kernel that refuses these shapes, too
+                if self.is_packed:
+                    raise
+                log.warning("texts are padded: %s", fault)
 
     @property
     def transformer(self) -> Any:
@@ -161,7 +181,7 @@ class HuggingFaceEmbedder:
         tokens = self.tokenise(texts)
         order: list[np.ndarray] = []
         vectors: list[Tensor] = []
-        for rows, found in self.in_batches(tokens, self._forward):
+        for rows, found in self.in_batches(tokens, self._watched):
             order.append(rows)
             vectors.append(found)
             progress(len(rows))
@@ -243,6 +263,17 @@ class HuggingFaceEmbedder:
                 "use the tokenizer of the embedding model, or embedder.pooling=mean"
             )
 
+    def _watched(self, tokens: list[np.ndarray]) -> Tensor:
+        """_forward, at first with a note of the kernel that attends."""
+        if self._kernels:
+            return self._forward(tokens)
+        from topiclab.embed.attention import KernelWatch
+
+        with KernelWatch() as watch:
+            found = self._forward(tokens)
+        self._kernels = watch.kernels
+        return found
+
     @torch.inference_mode()
     def _forward(self, tokens: list[np.ndarray]) -> Tensor:
         vectors = self.model(self.features(tokens))["sentence_embedding"].float()
@@ -260,9 +291,9 @@ class HuggingFaceEmbedder:
         """The model's input: padded on the tokenizer's side, or packed where the model needs no padding."""
         transformer = self.transformer
         if transformer.can_flatten_inputs:
-            features = dict(transformer.data_collator([{"input_ids": ids.tolist()} for ids in tokens]))
-            features.pop("labels", None)
-            features["position_ids"] = features["position_ids"] + transformer._flatten_position_offset
+            from topiclab.embed.attention import packed_features
+
+            features = packed_features(transformer, tokens)
         else:
             features = pad(tokens, self.model.tokenizer.pad_token_id, self.model.tokenizer.padding_side)
         return {
