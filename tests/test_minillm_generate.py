@@ -62,11 +62,13 @@ def test_a_step_of_the_decoder_is_the_network(kind, padding):
 
 @torch.inference_mode()
 def test_half_precision_is_near():
-    model, ids = made().bfloat16(), some_ids(2, 12)
-    cache = Cache(model.shape, 2, 12, model.embed_tokens.weight)
-    model(ids[:, :11], cache=cache)
-    step = Decoder(model, cache, None).step(ids[:, 11])
-    whole = made().logits(made()(ids))[:, -1]
+    model, ids = made(), some_ids(2, 64)
+    whole = model.logits(model(ids))[:, -1]
+    for weight in model.parameters():
+        weight.data = weight.data.bfloat16()
+    cache = Cache(model.shape, 2, 64, model.embed_tokens.weight)
+    model(ids[:, :63], cache=cache)
+    step = Decoder(model, cache, None).step(ids[:, 63])
     torch.testing.assert_close(step.float(), whole, atol=2e-2, rtol=0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 
 import hydra
@@ -61,7 +62,19 @@ def multirun_first(arguments: list[str]) -> list[str]:
 
 def readable(arguments: list[str]) -> list[str]:
     """The arguments as Hydra's grammar takes them; those of a sweep are left alone, where run=a,b is two."""
-    return arguments if {"-m", "--multirun"} & set(arguments) else quote_run(arguments)
+    if {"-m", "--multirun"} & set(arguments):
+        return arguments
+    return [quote_prompt(argument) for argument in quote_run(arguments)]
+
+
+def quote_prompt(argument: str) -> str:
+    """The argument, the question of prompt=... in quotes: its commas and brackets are no grammar of Hydra."""
+    key, equals, value = argument.partition("=")
+    if key != "prompt" or value in ("", "null") or value[0] in "\"'":
+        return argument
+    # a backslash is one but before a quote
+    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), value)
+    return f"{key}{equals}'{escaped}'"
 
 
 if __name__ == "__main__":

@@ -196,8 +196,18 @@ def _check_task(cfg: Mapping[str, Any]) -> Iterator[str]:
             "describe.labels.labeller=model needs a language model, but rating=none; add rating=local "
             "rating.path=<folder> or rating=endpoint, or use labeller=keyword"
         )
-    if run and not (Path(run).expanduser() / "result.json").is_file():
+    if task == "chat":
+        yield from _check_chat(run)
+    elif run and not (Path(run).expanduser() / "result.json").is_file():
         yield f"run={run}: no result.json there; give the folder of a finished fit"
+
+
+def _check_chat(run: str | None) -> Iterator[str]:
+    """The model to talk with is an export, of a run or by itself."""
+    if not run:
+        yield "task=chat needs a language model; add run=<folder of a finished pretraining or fine-tuning>"
+    elif not any((Path(run).expanduser() / place / "config.json").is_file() for place in ("export", "")):
+        yield f"run={run}: no export/config.json there; give the folder of a finished pretraining"
 
 
 def _check_parts(cfg: Mapping[str, Any]) -> Iterator[str]:

@@ -73,9 +73,10 @@ def export_folder(model: MiniLLM, tokenizer: Tokenizer, folder: Path, *, dtype: 
     return folder
 
 
-def load_folder(folder: Path) -> tuple[MiniLLM, Tokenizer]:
-    """The model of an export, for inference, in float32 on the CPU, and its tokenizer.
+def load_folder(folder: Path, *, device: str = "cpu", dtype: str = "fp32") -> tuple[MiniLLM, Tokenizer]:
+    """The model of an export, for inference, and its tokenizer.
 
+    dtype: of the weights, whatever is stored; positions are always turned in float32.
     Raises FileNotFoundError or ValueError for a folder that is none, half-written or damaged, and for a
     tokenizer that is not the model's.
     """
@@ -103,6 +104,8 @@ def load_folder(folder: Path) -> tuple[MiniLLM, Tokenizer]:
             f"{folder / WEIGHTS} is damaged or of another shape ({str(fault).splitlines()[0]}); export it "
             "again"
         ) from fault
+    for weight in model.to(device).parameters():
+        weight.data = weight.data.to(DTYPES[dtype])
     return model.eval(), tokenizer
 
 

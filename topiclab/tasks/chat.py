@@ -1,0 +1,139 @@
+"""task=chat: a conversation with the model of a finished pretraining or fine-tuning, or one reply."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from topiclab.data.cache import atomic_file
+from topiclab.device import resolve_device, resolve_precision
+from topiclab.models.minillm.chat import ChatModel
+from topiclab.models.minillm.sampler import Sampler
+
+log = logging.getLogger(__name__)
+
+COMMANDS = """\
+/reset          forget the conversation
+/system <text>  begin anew under this instruction; without text, under none
+/save [path]    write the conversation as JSON Lines
+/quit           end"""
+OF_SAMPLER = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
+CONVERSATION = "conversation.jsonl"
+
+
+def chat(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Reply to cfg["prompt"], or to line after line until the end; the words appear while they are written.
+
+    Writes conversation.jsonl.
+    """
+    model = chat_model(Path(cfg["run"]).expanduser(), cfg["chat"], cfg["trainer"])
+    talk = Talk(model, folder, cfg["seed"])
+    if cfg["prompt"] is not None:
+        talk.say(cfg["prompt"])
+    else:
+        talk.listen(_lines())
+    talk.save(folder / CONVERSATION)
+    return {
+        "metrics": {},
+        "reasons": {},
+        "seconds": {"generate": round(talk.seconds, 3)},
+        "manifest": {"run": str(cfg["run"]), "replies": talk.num_replies},
+    }
+
+
+def chat_model(run: Path, options: Mapping[str, Any], trainer: Mapping[str, Any]) -> ChatModel:
+    """The model of a run under the options of task=chat."""
+    device = resolve_device(trainer["device"])
+    # a step reads every weight once: bf16 halves that on a GPU, but takes longer on a CPU
+    precision = "fp32" if (device, trainer["precision"]) == ("cpu", "auto") else trainer["precision"]
+    others = {name: value for name, value in options.items() if name not in OF_SAMPLER}
+    return ChatModel.load(
+        run,
+        device=device,
+        dtype=resolve_precision(precision, device),
+        sampler=Sampler(**{name: options[name] for name in OF_SAMPLER}),
+        **others,
+    )
+
+
+class Talk:
+    """A conversation in a terminal: the messages so far, and what the lines of a person do to them."""
+
+    def __init__(self, model: ChatModel, folder: Path, seed: int) -> None:
+        self.model, self.folder, self.seed = model, folder, seed
+        self.messages: list[dict[str, str]] = []
+        self.num_replies, self.seconds = 0, 0.0
+        self.begin(model.system)
+
+    def begin(self, system: str | None) -> None:
+        self.system = system
+        self.messages = [] if system is None else [{"role": "system", "content": system}]
+
+    def listen(self, lines: Iterator[str]) -> None:
+        """Reply to every line; those that begin with / are commands, and one too long is told so."""
+        for line in lines:
+            if line.strip() in ("/quit", "/exit"):
+                return
+            if line.startswith("/"):
+                self.obey(line)
+            elif line.strip():
+                try:
+                    self.say(line)
+                except ValueError as fault:  # longer than the context
+                    print(fault)
+
+    def obey(self, line: str) -> None:
+        command, _, rest = line.strip().partition(" ")
+        if command == "/reset":
+            self.begin(self.system)
+        elif command == "/system":
+            self.begin(rest.strip() or None)
+        elif command == "/save":
+            path = Path(rest.strip()).expanduser() if rest.strip() else self.folder / CONVERSATION
+            self.save(path)
+            print(path)
+        else:
+            print(COMMANDS)
+
+    def say(self, text: str) -> None:
+        """Print the reply; Ctrl-C ends it, and what is there of it stays said."""
+        self.messages.append({"role": "user", "content": text})
+        start, pieces = time.perf_counter(), []
+        prompt = self.messages if self.model.has_template else text
+        try:
+            for piece in self.model.stream(prompt, seed=self.seed + self.num_replies):
+                print(piece, end="", flush=True)
+                pieces.append(piece)
+        except KeyboardInterrupt:
+            print(" ...", end="")
+        except ValueError:
+            self.messages.pop()
+            raise
+        print(flush=True)
+        self.seconds += time.perf_counter() - start
+        self.num_replies += 1
+        self.messages.append({"role": "assistant", "content": "".join(pieces)})
+
+    def save(self, path: Path) -> None:
+        """The conversation as one line of JSON, as task=finetune reads it."""
+        with atomic_file(path) as stream:
+            stream.write((json.dumps({"messages": self.messages}, ensure_ascii=False) + "\n").encode())
+
+
+def _lines() -> Iterator[str]:
+    """What a person types until Ctrl-D or Ctrl-C, or the lines of a pipe."""
+    if not sys.stdin.isatty():
+        yield from (line.rstrip("\n") for line in sys.stdin)
+        return
+    print("/help tells the commands; Ctrl-D ends")
+    while True:
+        try:
+            yield input("> ")
+        except (EOFError, KeyboardInterrupt):
+            print()
+            return
