@@ -185,8 +185,16 @@ def test_tie_is_broken_by_the_elbow_and_without_one_by_the_smaller():
     broken = numbers**-0.5 * np.where(numbers > 20, (numbers / 20) ** 0.45, 1)
     found = recommend(candidates(numbers, broken, **tied))
     assert (found.num_topics, found.elbow) == (20, 20)
-    assert "With 10 and 40 as good, they are nearest to the elbow at 20" in found.reason
-    assert recommend(candidates(numbers, **tied)).num_topics == 10
+    assert found.reason.startswith("Of 5 candidates 10, 20 and 40 have mean ranks")
+    assert (
+        "within 0.5 of the best, 2.50; 20 topics are nearest to the elbow of the inertia at 20"
+        in found.reason
+    )
+    tied["silhouette"] = [0, 1, 2, 1, 0]
+    assert recommend(candidates(numbers, broken, **tied)).num_topics == 20
+    equal = recommend(candidates(numbers, silhouette=[0, 3, 2, 1, 0], npmi=[0, 2, 3, 1, 0]))
+    assert equal.num_topics == 10
+    assert "10 topics are the smallest of them" in equal.reason
 
 
 def test_disagreement_and_the_end_of_the_grid_are_told():

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 CRITERIA = ("silhouette", "stability", "npmi", "diversity")  # more is better
+NEAR_RANKS = 0.5  # mean ranks no farther apart differ by chance: two places under one criterion of four
 LEAST_BEND = 0.05  # of the unit square: a curve that stays nearer to its chord has no elbow
 
 
@@ -27,7 +28,7 @@ class Candidates:
 
 @dataclass(frozen=True, eq=False)
 class Recommendation:
-    """num_topics: the candidate of the best mean rank.  reason: why, in words.
+    """num_topics: see `recommend`.  reason: why, in words.
 
     mean_ranks: (C,) over the criteria, 1 is best.  ranks: {criterion: (C,)}, of those that are defined.
     best: what each criterion alone would choose.  dissent: criteria that rank num_topics below their third.
@@ -59,8 +60,8 @@ def bends(num_topics: np.ndarray, inertia: np.ndarray) -> np.ndarray:
 
 
 def recommend(candidates: Candidates) -> Recommendation:
-    """The candidate of the best mean rank over the defined criteria; of equal ones the nearest to the elbow,
-    and without an elbow the smallest.
+    """The candidate of the best mean rank over the defined criteria; of those within NEAR_RANKS of it the
+    nearest to the elbow, and without an elbow the smallest of equal ones.
 
     Ranks need no scale, so that none of the criteria outweighs the others. ValueError where none is defined.
     """
@@ -78,7 +79,7 @@ def recommend(candidates: Candidates) -> Recommendation:
     mean_ranks = np.mean(list(ranks.values()), axis=0)
     bent = bends(numbers, candidates.values["inertia"])
     elbow = int(numbers[bent.argmax()]) if bent.max() >= LEAST_BEND else None
-    tied = np.flatnonzero(np.isclose(mean_ranks, mean_ranks.min()))
+    tied = np.flatnonzero(mean_ranks <= mean_ranks.min() + (NEAR_RANKS if elbow else 0) + 1e-9)
     away = np.abs(np.log(numbers[tied] / (elbow or numbers[0])))
     chosen = int(tied[away.argmin()])
     best = {name: int(numbers[row.argmin()]) for name, row in ranks.items()}
@@ -97,14 +98,22 @@ def _reason(
     dissent: Sequence[str],
     elbow: int | None,
 ) -> str:
-    parts = [
-        f"{numbers[chosen]} topics have the best mean rank of {len(numbers)} candidates, "
-        f"{mean_ranks[chosen]:.2f} over {_listed(list(best))}"
-    ]
-    if len(tied) > 1:
-        others = _listed([str(numbers[place]) for place in tied if place != chosen])
-        nearest = f"nearest to the elbow at {elbow}" if elbow else "the smallest of them"
-        parts.append(f"with {others} as good, they are {nearest}")
+    judged, count, best_rank = _listed(list(best)), len(numbers), mean_ranks.min()
+    near = _listed([str(number) for number in numbers[tied]])
+    if len(tied) == 1:
+        first = f"{numbers[chosen]} topics have the best mean rank of {count} candidates, {best_rank:.2f} "
+        first += f"over {judged}"
+    elif elbow is None:
+        first = f"of {count} candidates {near} have the best mean rank over {judged}, {best_rank:.2f}; "
+        first += f"{numbers[chosen]} topics are the smallest of them"
+    else:
+        first = (
+            f"of {count} candidates {near} have mean ranks over {judged} within {NEAR_RANKS} of the best, "
+        )
+        first += (
+            f"{best_rank:.2f}; {numbers[chosen]} topics are nearest to the elbow of the inertia at {elbow}"
+        )
+    parts = [first]
     alone = ", ".join(f"{name} {number}" for name, number in best.items())
     bend = f"the elbow of the inertia is at {elbow}" if elbow else "the inertia has no elbow"
     parts.append(f"one by one the best are {alone}; {bend}")
