@@ -266,6 +266,44 @@ def test_narrow_and_without_tree_time_or_labels(
 
 
 @needs_chromium
+def test_fingers_zoom_and_choose(opened, small: Path) -> None:
+    page = opened(small, 390, 780, has_touch=True, is_mobile=True, device_scale_factor=2)
+    session = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *places: tuple[int, int]) -> None:
+        points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(places)]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", (150, 200), (240, 200))
+    for step in range(0, 60, 10):
+        touch("touchMove", (150 - step, 200), (240 + step, 200))
+    touch("touchEnd")
+    assert page.evaluate("topicMap.view.zoom") == pytest.approx(190 / 90, rel=0.02)
+    page.evaluate("topicMap.choose(2, 10, true)")
+    left, top = place_of(page, 10)
+    page.evaluate("topicMap.choose(-1)")
+    page.touchscreen.tap(left, top)
+    page.wait_for_selector("#document")
+    assert page.text_content(".topic h2") == "protein"
+
+
+@needs_chromium
+def test_without_webgl_the_lists_still_work(browser, small: Path) -> None:
+    page = browser.new_page()
+    page.add_init_script(
+        """const found = HTMLCanvasElement.prototype.getContext;
+        HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
+            return kind === "webgl2" ? null : found.call(this, kind, ...rest);
+        };"""
+    )
+    open_map(page, small)
+    assert "draws no WebGL2" in page.text_content("#notice")
+    page.click("button.row >> nth=0")
+    assert page.locator("#examples button").count() == 3
+    page.close()
+
+
+@needs_chromium
 def test_fifty_thousand_points(opened, large: Path, record_property) -> None:
     assert large.stat().st_size < 20e6
     page = opened(large)

@@ -45,7 +45,8 @@ class Names {
     const sizes = [isChosen ? 15 : 13.5, 11.5];
     const width = Math.max(...lines.map((line, row) => this.width(line, sizes[row], row === 0)));
     const height = lines.length > 1 ? 36 : 20;
-    const box = this.free(view, { topic: number, left: left - width / 2 - 5, right: left + width / 2 + 5 }, at, height);
+    const half = width / 2 + 5;
+    const box = this.free(view, { topic: number, left: left - half, right: left + half }, at, height);
     if (!box) return;
     this.boxes.push(box);
     const top = (box.top + box.low) / 2;
