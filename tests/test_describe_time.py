@@ -59,7 +59,7 @@ def test_unit_gives_eight_to_forty_periods(first, last, num, unit, periods):
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_periods_hold_their_dates(unit):
-    stamps = dates("1965-05-05", "1974-03-03", 400)
+    stamps = dates("1969-09-05", "1970-11-03", 400)
     found = assign_periods(stamps, unit)
     days = stamps.astype("datetime64[D]")
     assert (found.index >= 0).all()
@@ -117,6 +117,10 @@ def test_no_date_at_all_and_unknown_units_are_refused():
         assign_periods(np.full(3, "NaT", "datetime64[s]"))
     with pytest.raises(ValueError, match="unit=months is no period; use auto, day, week, month"):
         assign_periods(dates("2024-01-01", "2025-12-31", 5), "months")
+    with pytest.raises(
+        ValueError, match=r"unit=day makes 731 periods of 2024-01-01.* more than 500; use a coarser"
+    ):
+        assign_periods(dates("2024-01-01", "2025-12-31", 5), "day")
 
 
 def test_counts_and_shares_are_those_of_the_documents():
