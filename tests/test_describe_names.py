@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny_lm import save_lm
 
-from topiclab.config import compose
+from topiclab.config import ConfigError, compose
 from topiclab.describe.labels import label_topics
 from topiclab.describe.names import topic_prompts, written_names
 from topiclab.describe.representatives import Representatives
@@ -127,7 +127,14 @@ def test_an_endpoint_that_fails_and_babbles_is_asked_until_it_names(server, tmp_
     assert "keep" in caplog.text
 
 
-def test_a_writer_needs_a_model():
+def test_a_writer_needs_a_model(tmp_path):
+    (tmp_path / "result.json").write_text("{}")
+    asked = ["task=describe", f"run={tmp_path}", "describe.labels.labeller=model"]
+    with pytest.raises(ConfigError, match="needs a language model, but rating=none"):
+        compose(asked)
+    compose([*asked, "rating=endpoint", "rating.url=http://x", "rating.model=m"])
+    with pytest.raises(ConfigError, match=r"a text that holds \{terms\}"):
+        compose([*asked, "describe.labels.prompt=name"])
     with pytest.raises(ValueError, match="rating=local"):
         make_writer(compose([])["rating"], TRAINER)
 
