@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ROWS = 6  # topics of each kind
 MOST_TICKS = 8
+TINY = 0.1  # of the median period; one with fewer documents is not drawn
 COLOURS = {"emerging": "#1a7f37", "fading": "#b35900", "steady": "0.4"}
 
 
@@ -71,23 +72,22 @@ def shown_topics(time: Mapping[str, Any], topics: Sequence[Mapping[str, Any]]) -
 def draw_share(axes: Axes, time: Mapping[str, Any], topic: Mapping[str, Any]) -> None:
     """The share of one topic by period in percent, its band, and the line of its trend."""
     number = topic["topic"]
+    totals = np.array(time["totals"])
+    held = np.flatnonzero(totals)
+    drawn = np.flatnonzero(totals >= TINY * np.median(totals[held]))
     share, low, high = (100 * np.array(time[name][number], dtype=float) for name in ("shares", "low", "high"))
     trend = time["trends"][number]
-    colour = COLOURS[trend["kind"]]
-    places = np.arange(len(share))
-    axes.fill_between(places, low, high, color=colour, alpha=0.2, linewidth=0)
-    axes.plot(places, share, color=colour, marker="o", markersize=2.5, linewidth=1)
-    told = trend["kind"]
+    colour, told = COLOURS[trend["kind"]], trend["kind"]
+    axes.fill_between(drawn, low[drawn], high[drawn], color=colour, alpha=0.2, linewidth=0)
+    axes.plot(drawn, share[drawn], color=colour, marker="o", markersize=2.5, linewidth=1)
     if trend["kind"] != "steady":
-        weight = np.array(time["totals"], dtype=float)
-        held = weight > 0
-        middle = np.average(places[held], weights=weight[held])
-        level = np.average(share[held], weights=weight[held])
-        axes.plot(places, level + 100 * trend["slope"] * (places - middle), "--", color=colour, linewidth=0.8)
+        middle, level = (np.average(values, weights=totals[held]) for values in (held, share[held]))
+        line = level + 100 * trend["slope"] * (drawn - middle)
+        axes.plot(drawn, line, "--", color=colour, linewidth=0.8)
         told += f" {100 * trend['slope']:+.2g} points a {time['unit']}"
     axes.set_title(f"{number}  {short_label(topic['label'])}", fontsize=8, loc="left", pad=3)
     axes.text(0.99, 0.97, told, transform=axes.transAxes, ha="right", va="top", fontsize=7, color=colour)
-    axes.set_ylim(0, max(np.nanmax(high, initial=0.0) * 1.15, 1e-3))
+    axes.set_ylim(0, max(high[drawn].max() * 1.15, 1e-3))
     axes.tick_params(labelsize=7)
     axes.yaxis.set_major_formatter("{x:g}%")
     axes.spines[["top", "right"]].set_visible(False)
