@@ -13,6 +13,7 @@ import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from tiny_minillm import tiny_model, tiny_tokenizer
 
+import topiclab
 from topiclab.__main__ import quote_prompt
 from topiclab.config import ConfigError, compose
 from topiclab.data.bpe import END_OF_TURN, START_OF_TURN
@@ -20,6 +21,7 @@ from topiclab.models.minillm.chat import ChatModel, turn_ids
 from topiclab.models.minillm.export import export_folder
 from topiclab.models.minillm.sampler import Sampler
 from topiclab.tasks.chat import Talk, chat
+from topiclab.tasks.predict import predict
 
 TURNS = [
     {"role": "system", "content": "Be brief."},
@@ -125,6 +127,21 @@ def test_a_run_loads_as_its_export(run, model):
     assert half.model.embed_tokens.weight.dtype == torch.bfloat16
     assert half.model.frequencies.dtype == torch.float32
     assert isinstance(half.chat("What?"), str)
+
+
+def test_a_finished_run_loads_from_python(run, tmp_path):
+    result = {"status": "done", "reason": None, "config": {"task": {"name": "pretrain"}}, "config_hash": ""}
+    (run / "result.json").write_text(json.dumps(result))
+    loaded = topiclab.load(run, device="cpu")
+    assert isinstance(loaded, ChatModel)
+    assert (loaded.sampler.temperature, loaded.sampler.top_p, loaded.sampler.repetition_penalty) == (
+        0.8,
+        0.9,
+        1.05,
+    )
+    assert isinstance(loaded.chat("What is this about?", seed=3), str)
+    with pytest.raises(ValueError, match="is a language model, which has no topics; use task=chat"):
+        predict(compose(["task=predict", f"run={run}", "trainer.device=cpu"]), tmp_path)
 
 
 def test_lines_and_commands(model, tmp_path, capsys):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from topiclab.config import compose
+from topiclab.config import compose, compose_unchecked, to_plain
 from topiclab.data.occurrences import Occurrences
 from topiclab.data.sources import corpus_from_texts
 from topiclab.data.vocabulary import count, texts_of_known_words
@@ -21,12 +21,13 @@ from topiclab.models.base import TopicModel
 from topiclab.models.bundle import ADAPTER, EMBEDDER, MODEL, load_arrays, load_facts
 from topiclab.models.estimator import Estimator
 from topiclab.result import TopicResult
-from topiclab.run import finished_fit, run_cell
+from topiclab.run import finished_run, run_cell
 from topiclab.tasks.fit import build_model, fit_corpus, with_num_topics
 from topiclab.teach.states import TeacherStates
 
 if TYPE_CHECKING:
     from topiclab.api_images import ImageTopics
+    from topiclab.models.minillm.chat import ChatModel
 
 
 @dataclass(frozen=True)
@@ -131,14 +132,21 @@ def fit(
     return topics
 
 
-def load(folder: str | Path, device: str = "auto") -> FittedTopics | ImageTopics:
+def load(folder: str | Path, device: str = "auto") -> FittedTopics | ImageTopics | ChatModel:
     """A finished run from its folder; ValueError when something in it is missing or damaged.
 
-    device: where the embedder of unseen texts runs, or a model of images, whatever the run was fitted on.
+    Of a language model what answers, with the options of task=chat.
+    device: where the embedder of unseen texts runs, or a model of images or language, whatever the run was
+        fitted on.
     """
     folder = Path(folder)
-    result = finished_fit(folder)
+    result = finished_run(folder, "fit", "pretrain", "finetune")
     cfg = result["config"]
+    if cfg["task"]["name"] != "fit":
+        from topiclab.tasks.chat import chat_model
+
+        options = to_plain(compose_unchecked(["task=chat"]))["chat"]
+        return chat_model(folder, options, {"device": device, "precision": "auto"})
     if cfg["data"].get("modality") == "images":
         from topiclab.api_images import load_image_run
 

@@ -96,6 +96,11 @@ def read_result(path: Path) -> dict[str, Any]:
 
 def finished_fit(folder: Path) -> dict[str, Any]:
     """What result.json of a finished task=fit says; ValueError when folder holds none."""
+    return finished_run(folder, "fit")
+
+
+def finished_run(folder: Path, *tasks: str) -> dict[str, Any]:
+    """What result.json of a finished run of one of these tasks says; ValueError when folder holds none."""
     if not (folder / "result.json").is_file():
         raise ValueError(
             f"{folder} holds no result.json, so no finished run; fit the cell, or give its folder"
@@ -103,8 +108,10 @@ def finished_fit(folder: Path) -> dict[str, Any]:
     result = read_result(folder / "result.json")
     if result["status"] != "done":
         raise ValueError(f"{folder} holds no finished run: {result['reason']}")
-    if (task := result["config"]["task"]["name"]) != "fit":
-        raise ValueError(f"{folder} holds a run of task={task}; give the folder of a task=fit")
+    if (task := result["config"]["task"]["name"]) not in tasks:
+        raise ValueError(
+            f"{folder} holds a run of task={task}; give the folder of a task={' or '.join(tasks)}"
+        )
     return result
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from topiclab.api import FittedTopics, load
 from topiclab.data.sources import load_texts
+from topiclab.models.minillm.chat import ChatModel
 
 log = logging.getLogger(__name__)
 
@@ -19,9 +20,12 @@ log = logging.getLogger(__name__)
 def predict(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Write theta.npy (D, K) and topics.csv (id, main topic, its share and words, predicted label).
 
-    Of a run on images see `predict_images`.  Raises ValueError for a reference image beside a run on texts.
+    Of a run on images see `predict_images`.
+    Raises ValueError for a reference image beside a run on texts, and for a language model.
     """
     fitted = load(Path(cfg["run"]).expanduser(), cfg["trainer"]["device"])
+    if isinstance(fitted, ChatModel):
+        raise ValueError(f"run={cfg['run']} is a language model, which has no topics; use task=chat")
     if not isinstance(fitted, FittedTopics):
         from topiclab.tasks.predict_images import predict_images
 
