@@ -94,7 +94,7 @@ class Scatter {
   }
 
   size(view) {
-    const whole = Math.min(5.5, Math.max(2.7, 360 / Math.sqrt(this.map.num_shown + 1)));
+    const whole = Math.min(7.5, Math.max(2.7, 360 / Math.sqrt(this.map.num_shown + 1)));
     return Math.min(whole * Math.max(view.zoom, 0.6) ** 0.42, 15);
   }
 
