@@ -29,8 +29,8 @@ def leaves(path: Path):
     """(dotted key, value) of one yaml file as it is seen in the whole configuration."""
     content = yaml.safe_load(path.read_text()) or {}
     content = {key: value for key, value in content.items() if key not in ("defaults", "hydra")}
-    group = path.parent.name
-    return flatten(content if group in ("conf", "task") else {group: content})
+    group = path.relative_to(conf_dir()).parts[0]
+    return flatten(content if group in ("config.yaml", "task") else {group: content})
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,8 @@ def test_every_rule_is_used():
 def test_every_option_has_the_name_it_is_chosen_by(path):
     content = yaml.safe_load(path.read_text())
     named = content.get("task", content).get("name")
-    assert named == path.stem or path.stem.startswith("_")
+    _, *folders, _ = path.relative_to(conf_dir()).parts
+    assert named == "_".join([*folders, path.stem]) or path.stem.startswith("_")
 
 
 @pytest.mark.parametrize("model", MODELS)

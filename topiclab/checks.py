@@ -46,6 +46,8 @@ def _check_modality(cfg: Mapping[str, Any]) -> Iterator[str]:
     has_images, reads_images = (node.get("modality") == "images" for node in (data, model))
     if task == "fit" and reads_images and not has_images:
         yield f"model={model['name']} reads images, but data={data['name']} holds texts; add data=digits"
+    if task == "fit" and model.get("modality") == "tokens":
+        yield f"model={model['name']} is a language model, which has no topics; use task=pretrain"
     if not has_images:
         return
     if task in ("fit", "tvq_crossmodal") and not reads_images:
@@ -257,6 +259,6 @@ def _check_objective(cfg: Mapping[str, Any]) -> Iterator[str]:
 
 def _check_extras(cfg: Mapping[str, Any]) -> Iterator[str]:
     model = cfg["model"]
-    package, extra = EXTRAS.get(model["_target_"].rpartition(".")[0], (None, None))
+    package, extra = EXTRAS.get(model.get("_target_", "").rpartition(".")[0], (None, None))
     if package and find_spec(package) is None:
         yield f"model={model['name']} needs the package {package}: pip install 'topiclab[{extra}]'"
