@@ -1,4 +1,4 @@
-"""page.html in headless Chromium: what a reader sees and does, without a network; and map.png."""
+"""page.html in headless Chromium: what a reader sees and does, without a network."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ import pytest
 from chromium import CHROMIUM, launched, open_map, wait_until
 from descriptions import NASTY, write_folder
 
-from topiclab.report.colours import distinct_colours
-from topiclab.report.description import read_description, topic_anchors
-from topiclab.report.map_figure import draw_map
+from topiclab.report.description import read_description
 from topiclab.report.page import render_page, shown_rows, write_page
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
@@ -376,32 +374,3 @@ def test_page_and_map_load_nothing_heavy() -> None:
     code = f"import sys, topiclab.report.page, topiclab.report.map_figure; print({heavy} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"
-
-
-def test_neighbours_differ_in_colour() -> None:
-    places = np.stack(np.meshgrid(np.arange(7.0), np.arange(6.0)), axis=-1).reshape(-1, 2)
-    colours = distinct_colours(places, np.random.default_rng(0).permutation(42))
-    assert all(re.fullmatch(r"#[0-9a-f]{6}", colour) for colour in colours)
-    assert len(set(colours)) >= 38
-    assert len(set(distinct_colours(places[:30], np.arange(30)))) == 30
-    assert len(distinct_colours(np.zeros((100, 2)), np.arange(100))) == 100
-    parts = np.array([[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in colours])
-    apart = np.abs(parts[:, None] - parts[None]).sum(axis=2)
-    near = np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1)) < 1.1
-    np.fill_diagonal(near, False)
-    assert apart[near].min() > 60
-
-
-def test_anchors_lie_among_their_documents() -> None:
-    rng = np.random.default_rng(0)
-    halves = np.concatenate([rng.normal(0, 0.1, (50, 2)), rng.normal(10, 0.1, (40, 2))])
-    anchors = topic_anchors(halves.astype(np.float32), np.zeros(90, int), 2)
-    assert np.hypot(*(halves - anchors[0]).T).min() < 0.2
-    assert anchors[1].tolist() == [0, 0]  # a topic without documents
-
-
-@pytest.mark.parametrize("num_docs", [4, 500])
-def test_map_figure(tmp_path: Path, num_docs: int) -> None:
-    path = draw_map(write_folder(tmp_path, num_docs, 4))
-    assert path.name == "map.png"
-    assert path.read_bytes().startswith(b"\x89PNG")
