@@ -108,6 +108,9 @@ def test_it_is_reused_and_options_have_folders_of_their_own(dated, caplog):
     assert beside != folder
     assert beside.parent == folder.parent == dated / "description"
     assert read_json(beside / "topics.json")["num_topics"] == merged["manifest"]["num_topics"] == 1
+    assert merged["manifest"]["title"] == "dated: 2 topics by kmeans, merged to 1"
+    with pytest.raises(CellFailed, match="2 topics cannot be merged to 3; give a number from 1 to 2"):
+        described(dated, "describe.num_topics=3")
     assert (folder / "page.html").stat().st_mtime_ns == before
 
 

@@ -91,6 +91,8 @@ def describe(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     with told(clock, "vectors"):
         embeddings = document_vectors(of_run, corpus)
     title = f"{corpus.name}: {result.num_topics} topics by {of_run['model']['name']}"
+    if (merged := cfg["describe"]["num_topics"]) is not None:
+        title += f", merged to {merged}"
     given = Described(corpus, result, embeddings, of_run["data"]["vocabulary"], title, writer)
     with limited_threads(cfg["trainer"]["num_threads"]):
         facts = write_description(given, cfg["describe"], Path(cfg["paths"]["cache"]), folder, clock)
