@@ -13,12 +13,11 @@ from scipy import sparse
 from topiclab.data.cache import atomic_file
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.neighbours import cosines, nearest_neighbours, unit_rows
-from topiclab.metrics.silhouette import silhouette
-from topiclab.metrics.undefined import UndefinedMetric
 from topiclab.models.classical import ClassicalModel
 from topiclab.models.vote import neighbour_vote
 from topiclab.models.warmstart import smooth, start_clusters
 from topiclab.nn.lloyd import Clusters, assign, lloyd
+from topiclab.nn.silhouette import silhouette
 from topiclab.result import to_distributions
 
 VOTERS = 15
@@ -92,7 +91,7 @@ class KMeans(ClassicalModel):
             by_topic = [None if np.isnan(value) else round(float(value), 4) for value in each]
             by_topic += [None] * (self.num_topics - len(by_topic))
             facts |= {"silhouette": mean, "topic_silhouettes": by_topic}
-        except UndefinedMetric as reason:
+        except ValueError as reason:
             facts |= {"silhouette": None, "silhouette_reason": str(reason)}
         is_outlier = np.sqrt(found.distances) > self.fences[found.labels]
         return facts | {"outlier_share": float(is_outlier.mean())}

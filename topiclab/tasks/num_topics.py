@@ -21,10 +21,10 @@ from topiclab.metrics import clustering, coherence
 from topiclab.metrics.cooccurrence import Cooccurrence, cooccurrence
 from topiclab.metrics.diversity import topic_diversity
 from topiclab.metrics.num_topics import CRITERIA, Candidates, Recommendation, recommend
-from topiclab.metrics.silhouette import silhouette
 from topiclab.metrics.undefined import UndefinedMetric
 from topiclab.models.kmeans import class_tfidf
 from topiclab.nn.lloyd import lloyd
+from topiclab.nn.silhouette import silhouette
 from topiclab.result import rank_words
 
 log = logging.getLogger(__name__)
@@ -180,7 +180,7 @@ def clustered(
     labels, sample = clusters.labels, options["silhouette_sample"]
     try:
         width, _ = silhouette(vectors, labels, sample=sample, seed=options["seed"], is_cosine=True)
-    except UndefinedMetric:
+    except ValueError:
         width = float("nan")
     members = np.zeros((len(labels), num_topics), dtype=np.float32)
     members[np.arange(len(labels)), labels] = 1

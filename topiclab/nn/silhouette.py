@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from topiclab.metrics.undefined import UndefinedMetric
-
 BLOCK = 1024  # rows of the distance matrix held at once
 
 
@@ -22,7 +20,7 @@ def silhouette(
     vectors: (D, E).  labels: (D,) clusters from 0 on.  sample: documents at most; None takes all.
     is_cosine: by 1 - cosine, else by Euclidean distance.  A cluster of one document counts 0.
     The second is (K,) float64 by label, NaN where the sample holds no document of the cluster.
-    UndefinedMetric unless the sample holds two clusters and more documents than clusters.
+    ValueError unless the sample holds two clusters and more documents than clusters.
     """
     rows = np.arange(len(vectors))
     if sample is not None and sample < len(rows):
@@ -32,7 +30,7 @@ def silhouette(
     points, labels = np.asarray(vectors[rows], dtype=np.float32), labels[rows]
     found, clusters, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     if not 2 <= len(found) < len(rows):
-        raise UndefinedMetric(
+        raise ValueError(
             f"silhouette needs two clusters and more documents than clusters; the sample has {len(found)} in "
             f"{len(rows)} documents"
         )
