@@ -72,6 +72,7 @@ def _umap(units: np.ndarray, rows: np.ndarray, options: Mapping[str, Any], seed:
         init="pca",  # a spectral one fails or warns where neighbourhoods fall apart
         random_state=seed,
         n_jobs=1,  # several threads would not repeat bit for bit
+        tqdm_kwds={"desc": "map", "disable": None},
     )
     return _with_the_rest(units, rows, mapper.fit_transform(units[rows]), mapper.transform)
 
