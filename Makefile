@@ -44,6 +44,16 @@ tvqvae-digits: $(STAMP) ## Learn codes and topics of handwritten digits on the C
 tvqvae-cifar: $(STAMP) ## The same on CIFAR-10, for a GPU; on the CPU with ARGS=trainer.max_epochs=1
 	$(RUN) -m topiclab -cd experiments name=tvqvae_cifar model=cifar10/tvqvae_image data=cifar10 num_topics=20 $(ARGS)
 
+ARXIV = name=arxiv data=arxiv embedder=minilm
+ARXIV_FIT = $(ARXIV) model=kmeans num_topics=auto
+
+.PHONY: arxiv
+arxiv: $(STAMP) ## Find, name, order and map the topics of arXiv abstracts; ARGS='data.path=<snapshot>' for all
+	$(RUN) -m topiclab task=embed $(ARXIV) $(ARGS)
+	$(RUN) -m topiclab task=select_k $(ARXIV) $(ARGS)
+	$(RUN) -m topiclab $(ARXIV_FIT) $(ARGS)
+	$(RUN) -m topiclab.report page $(ARXIV_FIT) $(ARGS)
+
 .PHONY: test
 test: $(STAMP) ## Run the tests
 	$(RUN) -m pytest $(ARGS)
