@@ -176,6 +176,7 @@ RULES: dict[str, Rule] = {
     "ngrams": PAIR,
     "path": TEXT.optional(),
     "encoding": TEXT,
+    "corpora": NAMES,
     "subset": one_of("all", "train", "test"),
     "remove": NAMES,
     "data.label": one_of("category", "archive"),

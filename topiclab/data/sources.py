@@ -25,7 +25,7 @@ STACKOVERFLOW_TAGS = (
     *("wordpress", "oracle", "svn", "apache", "excel", "matlab", "visual-studio", "cocoa", "osx", "bash"),
     *("spring", "hibernate", "scala", "sharepoint", "ajax", "qt", "drupal", "linq", "haskell", "magento"),
 )
-FILES = {name: f"{name}.parquet" for name in ("20newsgroups", "stackoverflow", "tweet_topic")}
+FILES = {name: f"{name}.parquet" for name in ("20newsgroups", "stackoverflow", "tweet_topic", "prose")}
 ARXIV = ("arxiv-metadata.jsonl.zst", "arxiv-metadata-oai-snapshot.json")
 ORIGINS = {
     "stackoverflow": "title_StackOverflow.txt with label_StackOverflow.txt beside it from "
@@ -45,7 +45,8 @@ def load_corpus(
     one process load it once. Raises FileNotFoundError or ValueError with the way out; see the readers.
     """
     path = _locate(data, Path(folder) if folder else data_folder())
-    stamp = (path.stat().st_mtime_ns, path.stat().st_size) if path and path.is_file() else None
+    files = sorted(path.rglob("*")) if path and data.get("path") and path.is_dir() else [path] if path else []
+    stamp = tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.is_file())
     return _load(json.dumps(data, sort_keys=True, default=str), path, stamp, Path(cache) if cache else None)
 
 
@@ -79,7 +80,9 @@ class TextStream:
 
 
 @lru_cache(maxsize=4)
-def _load(data_json: str, path: Path | None, stamp: tuple[int, int] | None, cache: Path | None) -> Corpus:
+def _load(
+    data_json: str, path: Path | None, stamp: tuple[tuple[int, int], ...], cache: Path | None
+) -> Corpus:
     data = json.loads(data_json)
     with _opened(data, path, cache) as (documents, facts):
         corpus = build_corpus(documents, data)
@@ -91,6 +94,10 @@ def _opened(
     data: Mapping[str, Any], path: Path | None, cache: Path | None
 ) -> Iterator[tuple[Iterator[Document], dict[str, Any]]]:
     """The documents of a source, and facts of how they were prepared."""
+    if data["source"] == "text" and not data["path"]:
+        with ExitStack() as stack:
+            yield _of_corpora(data["corpora"], path or data_folder(), cache, stack), {}
+        return
     if data["source"] != "arxiv":
         yield _documents(data, path), {}
         return
@@ -107,6 +114,20 @@ def _opened(
         entry = arxiv_shards(path, data, Cache(root))
         facts = {name: entry.manifest[name] for name in ("counts", "broken_lines", "fault")}
         yield arxiv_documents(entry, data["label"]), {"snapshot": facts}
+
+
+def _of_corpora(
+    names: Sequence[str], folder: Path, cache: Path | None, stack: ExitStack
+) -> Iterator[Document]:
+    """The documents of several corpora behind one another; stack: what stays open meanwhile."""
+    from topiclab.data.text import corpus_group, named_after
+
+    if not names:
+        raise ValueError("data=text needs data.path=<folder> or data.corpora=[...]; both are empty")
+    groups = [corpus_group(name) for name in dict.fromkeys(names)]
+    for group in groups:
+        documents, _ = stack.enter_context(_opened(group, _locate(group, folder), cache))
+        yield from named_after(group["name"], documents)
 
 
 def corpus_from_texts(
@@ -163,9 +184,11 @@ def _locate(data: Mapping[str, Any], folder: Path) -> Path | None:
     """The file a source reads, None for those without one."""
     if data.get("path"):
         path = Path(data["path"]).expanduser()
-        if not path.is_file():
+        if not (path.exists() if data["source"] == "text" else path.is_file()):
             raise FileNotFoundError(f"data.path={path}: no such file")
         return path
+    if data["source"] == "text":
+        return folder
     if data["source"] == "arxiv":
         return next((folder / name for name in ARXIV if (folder / name).is_file()), folder / ARXIV[0])
     return folder / FILES[data["source"]] if data["source"] in FILES else None
@@ -178,6 +201,12 @@ def _documents(data: Mapping[str, Any], path: Path | None) -> Iterator[Document]
         return read_documents(lee_path(), "text")
     if source == "synthetic":
         return planted_documents(**data["planted"])
+    if source == "text" and path is not None:
+        from topiclab.data.text import folder_documents
+
+        return folder_documents(path, data["text_column"], data["encoding"])
+    if source == "prose":
+        return _prose(path)
     if source == "20newsgroups":
         return _newsgroups(path, data["subset"], data["remove"])
     if source in ORIGINS:
@@ -194,7 +223,7 @@ def _documents(data: Mapping[str, Any], path: Path | None) -> Iterator[Document]
         )
     raise ValueError(
         f"data.source={source} is unknown; use lee, synthetic, 20newsgroups, {', '.join(ORIGINS)}, "
-        "arxiv or file"
+        "prose, text, arxiv or file"
     )
 
 
@@ -208,6 +237,17 @@ def _published(source: str, path: Path | None, encoding: str) -> Iterator[Docume
     if source == "stackoverflow" and path.suffix == ".txt":
         return _stackoverflow_titles(path, encoding)
     return read_documents(path, "text", "label_name", encoding=encoding)
+
+
+def _prose(path: Path | None) -> Iterator[Document]:
+    """Texts by source, which is their label and stands before their ids."""
+    if path is None or not path.is_file():
+        raise FileNotFoundError(
+            f"data=prose: no file {path}; put prose.parquet (columns source, id, text) into that folder or "
+            "the one $TOPICLAB_DATA names, or give data.path=<file>"
+        )
+    for record in read_records(path, ["source", "id", "text"]):
+        yield Document(record["text"], f"{record['source']}/{record['id']}", record["source"])
 
 
 def _stackoverflow_titles(path: Path, encoding: str) -> Iterator[Document]:
