@@ -99,7 +99,7 @@ def print_fill(name: str, tokenizer: Tokenizer, cache: Path) -> None:
             packing.rows(np.arange(min(256, packing.num_rows)))
         print(
             f"{name} {mode}: {packing.num_rows} rows, fill {packing.fill:.4f}, kept {packing.kept:.4f}, "
-            f"planned in {planning.cpu_seconds:.3f} s, 256 rows gathered in {gathering.cpu_seconds * 1e3:.1f} ms"
+            f"planned in {planning.cpu_seconds:.3f} s, 256 rows in {gathering.cpu_seconds * 1e3:.1f} ms"
         )
 
 
