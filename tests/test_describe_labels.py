@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from topiclab.config import compose
+from topiclab.data.directions import unit_rows
 from topiclab.data.sources import load_corpus
 from topiclab.describe.labels import clean_title, label_topics
-from topiclab.describe.representatives import Representatives, representatives, unit_rows
+from topiclab.describe.representatives import Representatives, representatives
 from topiclab.describe.terms import Terms
 from topiclab.describe.titles import first_sentence, shorten, titles_of
 

@@ -28,13 +28,6 @@ def nearest_neighbours(
     return torch.cat(found).numpy() if found else np.empty((0, num_neighbours), np.int32)
 
 
-def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    """Rows scaled to length 1, float32; a row of 0 stays."""
-    vectors = np.asarray(vectors, np.float32)
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(norms > 1e-9, norms, 1)
-
-
 def _unit(vectors: np.ndarray) -> torch.Tensor:
     return normalize(torch.from_numpy(np.array(vectors, dtype=np.float32)), dim=1)
 

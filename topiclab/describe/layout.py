@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from topiclab.data.directions import unit_rows
+
 METHODS = ("umap", "tsne")
 FEWEST = 15  # documents; below it neighbourhoods are the whole corpus
 NEIGHBOURS_OF_NEW = 5  # that place a document left out of a t-SNE
@@ -31,7 +33,7 @@ def layout(vectors: np.ndarray, options: Mapping[str, Any], seed: int) -> np.nda
         raise ValueError(
             f"{rows} of {len(vectors)} document vectors are not finite; embed the documents again"
         )
-    units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    units = unit_rows(vectors)
     rows = sample_rows(len(units), options["sample"], seed)
     if len(rows) < FEWEST or len(np.unique(units[rows], axis=0)) < FEWEST:
         return principal_components(units)

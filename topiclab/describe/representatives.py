@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from topiclab.data.directions import unit_rows
+
 POOL = 20  # nearest documents looked at for each of a diverse set
 BLOCK_BYTES = 1 << 27
 
@@ -57,13 +59,6 @@ def representatives(
         found[1][start : start + block, : picked.shape[1]] = picked
     similarity = [np.where(rows >= 0, relevance[rows], np.float32(np.nan)) for rows in found]
     return Representatives(found[0], similarity[0], found[1], similarity[1])
-
-
-def unit_rows(rows: np.ndarray) -> np.ndarray:
-    """Rows (n, E) at length 1, float32; a row of zeros stays."""
-    rows = rows.astype(np.float32)
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(lengths > 0, lengths, 1)
 
 
 def _cosines(units: np.ndarray, centroids: np.ndarray, main: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import pdist, squareform
 
+from topiclab.data.directions import unit_rows
 from topiclab.result import TopicResult, rank_words, to_distributions
 
 WORDS = "Hellinger distance of the word distributions"
@@ -79,8 +80,7 @@ def topic_centroids(theta: np.ndarray, vectors: np.ndarray) -> np.ndarray:
 
     theta: (D, K).  vectors: (D, E).  The row of a topic without any mass is the mean of all documents.
     """
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit = vectors / np.where(lengths > 1e-9, lengths, 1)
+    unit = unit_rows(vectors)
     mass = theta.sum(axis=0, dtype=np.float64)[:, None]
     sums = (theta.T @ unit).astype(np.float64)
     return np.where(mass > 0, sums / np.where(mass > 0, mass, 1), unit.mean(axis=0))

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from topiclab.data.datamodule import TopicDataModule
-from topiclab.data.neighbours import unit_rows
+from topiclab.data.directions import unit_rows
 from topiclab.models.classical import ClassicalModel
 from topiclab.models.vote import neighbour_vote
 from topiclab.result import to_distributions

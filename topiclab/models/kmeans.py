@@ -12,7 +12,8 @@ from scipy import sparse
 
 from topiclab.data.cache import atomic_file
 from topiclab.data.datamodule import TopicDataModule
-from topiclab.data.neighbours import cosines, nearest_neighbours, unit_rows
+from topiclab.data.directions import unit_rows
+from topiclab.data.neighbours import cosines, nearest_neighbours
 from topiclab.models.classical import ClassicalModel
 from topiclab.models.vote import neighbour_vote
 from topiclab.models.warmstart import smooth, start_clusters

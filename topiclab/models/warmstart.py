@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from topiclab.data.batch import DocumentTensors
 from topiclab.data.datamodule import TopicDataModule
-from topiclab.data.neighbours import unit_rows
+from topiclab.data.directions import unit_rows
 from topiclab.models.encoder import Encoder
 from topiclab.result import to_distributions
 from topiclab.teach.targets import distributions
