@@ -121,8 +121,9 @@ def race(sides: dict[str, Side], batch: int, context: int, num: int, rounds: int
             tokens[name], taken = side(ids, num)
             if number:
                 seconds[name].append(taken)
-    if "transformers" in tokens and not torch.equal(tokens["ours"], tokens["transformers"]):
-        sys.exit(f"batch {batch}, context {context}: the tokens of ours and of transformers differ")
+    for name in tokens.keys() & {"transformers", "static"}:
+        if not torch.equal(tokens["ours"], tokens[name]):
+            sys.exit(f"batch {batch}, context {context}: the tokens of ours and of {name} differ")
     speeds = "".join(f"{batch / median(taken):10.1f}" for taken in seconds.values())
     print(f"{batch:>5}{context:>9}{speeds}", end="", flush=True)
     return seconds
@@ -149,9 +150,8 @@ def main() -> int:
     )
     limits = (options.tokens, options.rounds)
     is_enough = []
-    print(
-        f"{'batch':>5}{'context':>9}{'ours':>10}{'generate':>10}{'static':>10}  ratio of the first two, tokens a second"
-    )
+    sides_told = f"{'ours':>10}{'generate':>10}{'static':>10}"
+    print(f"{'batch':>5}{'context':>9}{sides_told}  ratio of the first two, tokens a second")
     for context in (128, 1024):
         static = theirs(peer, cache_implementation="static", disable_compile=True)
         sides = {"ours": ours(model), "transformers": theirs(peer), "static": static}
