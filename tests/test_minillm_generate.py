@@ -154,6 +154,9 @@ def test_rows_that_slide_together_forget_their_padding():
     assert rows[2] == longest[0]
     short = generate(model, prompts[:1], max_new_tokens=33, sampler=GREEDY, is_sliding=True)
     assert rows[0][:33] == short[0]
+    # 29 of padding, 2 of the prompt and 34 written when the window of 64 is full: 33 fall out, all padding too
+    window = (prompts[0] + rows[0][:34])[-32:]
+    assert rows[0][34:67] == anew(model, window, 33)
 
 
 def test_streams_are_whole_characters_and_the_text_of_all_ids(monkeypatch):
