@@ -154,7 +154,7 @@ def test_rows_that_slide_together_forget_their_padding():
     assert rows[2] == longest[0]
     short = generate(model, prompts[:1], max_new_tokens=33, sampler=GREEDY, is_sliding=True)
     assert rows[0][:33] == short[0]
-    # 29 of padding, 2 of the prompt and 34 written when the window of 64 is full: 33 fall out, all padding too
+    # 29 of padding, 2 of the prompt and 34 written when the window of 64 is full: 33 fall out, padding first
     window = (prompts[0] + rows[0][:34])[-32:]
     assert rows[0][34:67] == anew(model, window, 33)
 
