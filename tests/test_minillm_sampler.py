@@ -1,4 +1,4 @@
-"""The sampler of the mini-LLM against NumPy: the cuts in their order, and the frequencies of what it draws."""
+"""The sampler of the mini-LLM against NumPy: cuts in their order, and frequencies of what it draws."""
 
 import numpy as np
 import pytest
