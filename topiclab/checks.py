@@ -48,6 +48,8 @@ def _check_modality(cfg: Mapping[str, Any]) -> Iterator[str]:
         yield f"model={model['name']} reads images, but data={data['name']} holds texts; add data=digits"
     if task == "fit" and model.get("modality") == "tokens":
         yield f"model={model['name']} is a language model, which has no topics; use task=pretrain"
+    if task == "pretrain" and model.get("modality") != "tokens":
+        yield f"model={model['name']} is no language model, which task=pretrain needs; use model=minillm/nano"
     if not has_images:
         return
     if task in ("fit", "tvq_crossmodal") and not reads_images:

@@ -83,7 +83,7 @@ def jobs_for(jobs: int | str, cells: Sequence[Cell]) -> int:
     trainers = [cell.cfg["trainer"] for cell in cells]
     most = [
         len(cells),
-        num_cores() // max(trainer["num_threads"] for trainer in trainers),
+        num_cores() // max(trainer["num_threads"] or num_cores() for trainer in trainers),
         memory_bytes() // CELL_BYTES,
     ]
     gpus = visible_gpus()

@@ -102,8 +102,14 @@ def fit_corpus(cfg: Mapping[str, Any], folder: Path, corpus: Corpus) -> dict[str
 
 
 @contextmanager
-def limited_threads(num_threads: int) -> Iterator[None]:
-    """At most so many threads for a small model; embedding before it takes all that the process may use."""
+def limited_threads(num_threads: int | None) -> Iterator[None]:
+    """At most so many threads for a small model; embedding before it takes all that the process may use.
+
+    None: all of them here, too.
+    """
+    if num_threads is None:
+        yield
+        return
     before = torch.get_num_threads()
     torch.set_num_threads(num_threads)
     try:

@@ -1,0 +1,136 @@
+"""task=pretrain from texts to a folder that transformers loads, and again after a kill."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from topiclab.config import ConfigError, compose
+from topiclab.data.packing import pack
+from topiclab.data.token_datamodule import TokenDataModule
+from topiclab.models.minillm.export import load_folder
+from topiclab.run import CellFailed, run_cell
+from topiclab.tasks import pretrain as task
+
+SMALL = [
+    *("task=pretrain", "model=minillm/nano", "data=lee", "model.shape.num_layers=2", "model.dropout=0.1"),
+    *("model.shape.vocab_size=600", "pretrain.length=64", "pretrain.tokens_per_step=1024"),
+    *("pretrain.rows_per_device=8", "pretrain.eval_steps=6", "pretrain.eval_rows=32", "pretrain.passes=1"),
+    *("tokenizer.max_bytes=200000", "trainer.device=cpu", "trainer.precision=fp32", "trainer.num_threads=1"),
+    *("data.sample=60", "trainer.checkpoint_seconds=0"),
+]
+
+
+def configuration(folder, *overrides):
+    return compose([*SMALL, f"paths.cache={folder}/cache", *overrides])
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("straight")
+    return folder / "run", run_cell(configuration(folder), folder / "run")
+
+
+def test_a_run_learns_and_leaves_what_transformers_loads(straight):
+    folder, result = straight
+    metrics = result["metrics"]
+    history = json.loads((folder / "training_history.json").read_text())
+    assert [entry["step"] for entry in history[:2]] == [6, 12]
+    assert metrics["val/ce"] < history[0]["val/ce"] < np.log(600)
+    assert metrics["val/bits_per_byte"] == pytest.approx(
+        metrics["val/ce"] / np.log(2) / metrics["val/bytes_per_token"], rel=0.05
+    )
+    model, tokenizer = load_folder(folder / "export")
+    theirs = AutoModelForCausalLM.from_pretrained(folder / "export")
+    text = "The government said on Monday"
+    ids = AutoTokenizer.from_pretrained(folder / "export")(text).input_ids
+    assert ids == tokenizer.encode(text)
+    with torch.no_grad():
+        logits = model.logits(model(torch.tensor([ids])))
+        torch.testing.assert_close(theirs(torch.tensor([ids])).logits, logits, atol=2e-4, rtol=0)
+    assert (folder / "samples.txt").read_text().count("\nThe") >= len(history)
+
+
+def test_a_killed_run_ends_as_if_it_was_not(straight, tmp_path, monkeypatch):
+    folder, result = straight
+    wanted, rounds = task.write_samples, []
+
+    def killed(module, *others):
+        rounds.append(module.steps_done)
+        if len(rounds) == 2:
+            raise KeyboardInterrupt
+        wanted(module, *others)
+
+    monkeypatch.setattr(task, "write_samples", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_cell(configuration(tmp_path), tmp_path / "run")
+    assert not (tmp_path / "run" / "result.json").exists()
+    monkeypatch.setattr(task, "write_samples", wanted)
+    again = run_cell(configuration(tmp_path), tmp_path / "run")
+    assert again["metrics"]["val/ce"] == result["metrics"]["val/ce"]
+    first, second = (load_file(path / "export" / "model.safetensors") for path in (folder, tmp_path / "run"))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_damaged_checkpoint_is_told_and_training_begins_anew(straight, tmp_path, caplog):
+    checkpoints = tmp_path / "run" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    (checkpoints / "last.ckpt").write_bytes(b"half a file")
+    again = run_cell(configuration(tmp_path), tmp_path / "run")
+    assert "starting over" in caplog.text
+    assert again["metrics"]["val/ce"] == straight[1]["metrics"]["val/ce"]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.split.val=0", "none to measure on"),
+        ("pretrain.tokens_per_step=32", "less than one row of 64 tokens"),
+        ("pretrain.optimizer.lr=1e9", "nats a token"),
+    ],
+)
+def test_what_cannot_be_trained_is_told(override, message, tmp_path):
+    with pytest.raises(CellFailed, match=message):
+        run_cell(configuration(tmp_path, override), tmp_path / "run")
+
+
+def test_a_topic_model_is_no_language_model():
+    with pytest.raises(ConfigError, match="model=theta is no language model"):
+        compose(["task=pretrain", "model=theta"])
+
+
+def rows_of(num_docs=30, mode="stream"):
+    generator = np.random.default_rng(0)
+    offsets = np.concatenate([[0], np.cumsum(generator.integers(5, 40, num_docs))])
+    ids = generator.integers(16, 600, offsets[-1]).astype(np.uint16)
+
+    def packing(epoch):
+        return pack(ids, offsets, np.arange(num_docs), length=16, mode=mode, seed=0, epoch=epoch)
+
+    return packing
+
+
+@pytest.mark.parametrize("mode", ["stream", "bestfit", "pad"])
+def test_steps_go_through_every_row_of_an_epoch_once(mode):
+    packing = rows_of(mode=mode)
+    num_rows = packing(0).num_rows
+    module = TokenDataModule(
+        packing,
+        packing(0),
+        rows_per_step=3,
+        steps_per_round=4,
+        num_steps=20,
+        rows_per_batch=5,
+        most_val_rows=7,
+        masks_documents=True,
+    )
+    seen = torch.cat([module.step(number)["labels"] for number in range(-(-num_rows // 3))])[:num_rows]
+    wanted = packing(0).rows(np.arange(num_rows)).labels[:, 1:]
+    assert (seen.numpy() == wanted).all()
+    later = module.step(num_rows // 3 + 1)
+    assert all(torch.equal(later[name], module.step(num_rows // 3 + 1)[name]) for name in later)
+    assert [len(batch["ids"]) for batch in module.val_dataloader()] == [5, 2]
+    assert later["documents"].shape == later["ids"].shape == (3, 16)

@@ -1,0 +1,199 @@
+"""task=pretrain: a mini-LLM from raw text, with its tokenizer, in a folder that transformers loads."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from topiclab.data.bpe import END_OF_TEXT, Tokenizer, train_tokenizer
+from topiclab.data.cache import Cache, key_hash
+from topiclab.data.corpus import SPLITS, text_fingerprint
+from topiclab.data.documents import assign_split
+from topiclab.data.packing import Packing, pack
+from topiclab.data.sources import load_corpus, load_texts
+from topiclab.data.token_datamodule import TokenDataModule
+from topiclab.data.tokens import TokenSet, token_set
+from topiclab.models.minillm.export import export_folder
+from topiclab.models.minillm.generate import generate
+from topiclab.models.minillm.network import MiniLLM, Shape
+from topiclab.models.minillm.pretraining import Pretraining, train_rounds
+from topiclab.models.minillm.sampler import Sampler
+from topiclab.tasks.fit import Stages, limited_threads, write_history
+
+log = logging.getLogger(__name__)
+
+SAMPLE_TOKENS = 60
+PURPOSES = {"train": "learn from", "val": "measure on"}
+
+
+def pretrain(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Train on the training documents, keep the weights that tell the validation documents best.
+
+    Writes checkpoints/, export/ (transformers' form), metrics.csv and samples.txt. A killed run goes on from
+    its last checkpoint, to the same bits on a CPU.
+    """
+    clock, options = Stages(), cfg["pretrain"]
+    with clock("tokens"):
+        texts, split = split_texts(cfg)
+        tokenizer = make_tokenizer(cfg, texts, split)
+        tokens = token_set(texts, tokenizer, Path(cfg["paths"]["cache"]))
+    with clock("pack"):
+        length = options["length"] or cfg["model"]["shape"]["context_length"]
+        datamodule = make_rows(options, length, tokens, split, cfg["seed"])
+    torch.manual_seed(cfg["seed"])
+    model = MiniLLM(Shape(**cfg["model"]["shape"]), dropout=cfg["model"]["dropout"])
+    with clock("train"), limited_threads(cfg["trainer"]["num_threads"]):
+        module = train(model, datamodule, tokenizer, cfg, folder)
+    with clock("export"):
+        export_folder(model, tokenizer, folder / "export")
+        write_history(module.history, folder / "metrics.csv")
+    best = min(module.history, key=lambda entry: entry["val/ce"])
+    lengths = {name: tokens.bytes_per_token(split == number) for number, name in enumerate(SPLITS)}
+    metrics = {
+        **{name: value for name, value in best.items() if name.startswith("val/")},
+        "train/ce": module.history[-1]["train/ce"],
+        "tokens": module.tokens_done,
+        "tokens_per_second": float(np.median([entry["tokens_per_second"] for entry in module.history])),
+        "fill": datamodule.fill,
+        **{f"{name}/bytes_per_token": value for name, value in lengths.items() if math.isfinite(value)},
+    }
+    print((folder / "samples.txt").read_text(encoding="utf-8").rpartition("\n\n")[2])
+    print("  ".join(f"{name} {value:.3f}" for name, value in metrics.items()))
+    print(f"run folder: {folder}")
+    facts = {"parameters": model.shape.num_parameters, "best_step": best["step"], "steps": module.steps_done}
+    return {
+        "metrics": metrics,
+        "reasons": {},
+        "seconds": clock.seconds,
+        "manifest": {"tokenizer": {"fingerprint": tokenizer.fingerprint, **tokenizer.info}, "model": facts},
+    }
+
+
+def split_texts(cfg: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:
+    """The texts of `data`, D of them, and of each an index into SPLITS, by its hash: (D,) int8."""
+    data = cfg["data"]
+    _, texts = load_texts(data, cfg["paths"]["data"], cfg["paths"]["cache"])
+    split = assign_split(texts, data["split"]["val"] or 0.0, data["split"]["test"] or 0.0)
+    for name in ("train", "val"):
+        if not (split == SPLITS.index(name)).any():
+            raise ValueError(
+                f"{data['name']} has {len(texts)} documents and none to {PURPOSES[name]}; give more text, or "
+                "raise data.split.val"
+            )
+    return texts, split
+
+
+def make_tokenizer(cfg: Mapping[str, Any], texts: list[str], split: np.ndarray) -> Tokenizer:
+    """The tokenizer of the training texts, learned once for texts and options."""
+    options = cfg["tokenizer"]
+    rows = np.flatnonzero(split == SPLITS.index("train")).tolist()
+    learned = [texts[row] for row in rows]
+    words: tuple[str, ...] = ()
+    if options["num_forced_words"] is not None:
+        corpus = load_corpus(cfg["data"], cfg["paths"]["data"], cfg["paths"]["cache"])
+        words = corpus.vocab[: options["num_forced_words"]]
+    settings: dict[str, Any] = {
+        "vocab_size": cfg["model"]["shape"]["vocab_size"],
+        "seed": cfg["seed"],
+        "max_bytes": options["max_bytes"],
+    }
+    key = {"texts": text_fingerprint(learned), "forced_words": list(words), **settings}
+    entry = Cache(Path(cfg["paths"]["cache"])).entry(
+        "tokenizers",
+        key,
+        lambda folder: train_tokenizer(learned, forced_words=words, **settings).save(folder),
+    )
+    return Tokenizer.load(entry.folder)
+
+
+def make_rows(
+    options: Mapping[str, Any], length: int, tokens: TokenSet, split: np.ndarray, seed: int
+) -> TokenDataModule:
+    """Training rows of so many tokens for so many passes, and held-out rows of the same length."""
+    mode = options["packing"]
+
+    def rows(name: str, epoch: int) -> Packing:
+        documents = np.flatnonzero(split == SPLITS.index(name))
+        return pack(
+            *(tokens.ids, tokens.offsets, documents), length=length, mode=mode, seed=seed, epoch=epoch
+        )
+
+    first, rows_per_step = rows("train", 0), options["tokens_per_step"] // length
+    if not rows_per_step:
+        raise ValueError(
+            f"pretrain.tokens_per_step={options['tokens_per_step']} is less than one row of {length} tokens; "
+            "raise it or lower pretrain.length"
+        )
+    num_steps = max(1, options["passes"] * first.num_rows // rows_per_step)
+    log.info(
+        "%d rows of %d tokens, %.1f %% of their places filled: %d steps of %d rows",
+        *(first.num_rows, length, 100 * first.fill, num_steps, rows_per_step),
+    )
+    return TokenDataModule(
+        lambda epoch: rows("train", epoch),
+        rows("val", 0),
+        rows_per_step=rows_per_step,
+        steps_per_round=options["eval_steps"],
+        num_steps=num_steps,
+        rows_per_batch=options["rows_per_device"],
+        most_val_rows=options["eval_rows"],
+        masks_documents=options["masks_documents"],
+    )
+
+
+def train(
+    model: MiniLLM, datamodule: TokenDataModule, tokenizer: Tokenizer, cfg: Mapping[str, Any], folder: Path
+) -> Pretraining:
+    """Train the model in place and leave it at the weights that told held-out text best."""
+    options = cfg["pretrain"]
+    if options["is_compiled"]:
+        model.compile(dynamic=False)
+    module = Pretraining(
+        model,
+        num_steps=datamodule.num_steps,
+        micro_rows=options["rows_per_device"],
+        optimizer=options["optimizer"],
+        schedule=options["schedule"],
+        gradient_clip=options["gradient_clip"],
+        token_bytes=torch.from_numpy(tokenizer.num_bytes),
+        seed=cfg["seed"],
+        z_loss=options["z_loss"],
+        on_round=lambda module: write_samples(module, tokenizer, options["samples"], folder / "samples.txt"),
+    )
+    read = {name: cfg[name] for name in ("data", "model", "pretrain", "tokenizer", "seed")}
+    inputs = key_hash({"tokenizer": tokenizer.fingerprint, "settings": key_hash(read)})
+    train_rounds(module, datamodule, folder, cfg["trainer"], num_rounds=datamodule.num_rounds, inputs=inputs)
+    best = torch.load(folder / "checkpoints" / "best.ckpt", map_location="cpu", weights_only=True)
+    module.load_state_dict(best["state_dict"])
+    return module
+
+
+def write_samples(module: Pretraining, tokenizer: Tokenizer, beginnings: list[str], path: Path) -> None:
+    """Add what the model now makes of each beginning, and tell how far the training is."""
+    entry = module.history[-1]
+    log.info(
+        "step %d of %d: held-out %.3f nats a token, perplexity %.1f, %.3f bits a byte; %.0f tokens/s",
+        *(entry["step"], module.num_steps, entry["val/ce"], entry["val/perplexity"]),
+        *(entry["val/bits_per_byte"], entry.get("tokens_per_second", math.nan)),
+    )
+    prompts = [[END_OF_TEXT, *tokenizer.encode(text)] for text in beginnings]
+    drawn = generate(
+        module.model,
+        prompts,
+        max_new_tokens=SAMPLE_TOKENS,
+        sampler=Sampler(temperature=0.8, top_k=None, top_p=0.9, min_p=0.0, repetition_penalty=1.0),
+        stop_ids=(END_OF_TEXT,),
+        seed=module.seed,
+        is_sliding=True,
+    )
+    lines = [text + tokenizer.decode(ids) for text, ids in zip(beginnings, drawn, strict=True)]
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(
+            f"\n\nstep {entry['step']}, {entry['val/bits_per_byte']:.3f} bits a byte\n" + "\n".join(lines)
+        )
