@@ -247,6 +247,13 @@ def test_texts_without_a_corpus_in_them_are_refused(texts: list[str], message: s
         build(texts)
 
 
+@pytest.mark.parametrize("part", ["id", "label", "title"])
+def test_half_a_surrogate_pair_is_found_wherever_it_stands(part: str) -> None:
+    broken = Document("river")._replace(**{part: "half \ud800"})
+    with pytest.raises(ValueError, match=f"the {part} of document 2 holds half .* at character 5"):
+        build_corpus([Document("stone"), broken], DATA)
+
+
 def test_what_python_callers_get_wrong_is_named() -> None:
     with pytest.raises(TypeError, match="sequence of strings"):
         corpus_from_texts("river", vocabulary=VOCABULARY, split=DATA["split"])

@@ -138,7 +138,8 @@ def _admit(documents: Iterable[Document], deduplicate: bool, info: dict[str, Any
         if not document.text or document.text.isspace():
             info["blank"] += 1
             continue
-        key = _checked_key(document, info["read"])
+        _check_characters(document, info["read"])
+        key = text_key(document.text)
         copies[key] = copies.get(key, 0) + 1
         if copies[key] > 1:
             info["duplicates"] += 1
@@ -156,14 +157,16 @@ def _admit(documents: Iterable[Document], deduplicate: bool, info: dict[str, Any
         yield document
 
 
-def _checked_key(document: Document, number: int) -> str:
-    try:
-        return text_key(document.text)
-    except UnicodeEncodeError as error:
-        raise ValueError(
-            f"document {number} holds half a surrogate pair at character {error.start}, which is no text; "
-            "repair it where the file is written"
-        ) from error
+def _check_characters(document: Document, number: int) -> None:
+    for part, value in document._asdict().items():
+        try:
+            if isinstance(value, str):
+                value.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"the {part} of document {number} holds half a surrogate pair at character {error.start}, "
+                "which is no text; repair it where the file is written"
+            ) from error
 
 
 def _sample(documents: Iterable[Document], size: int, seed: int) -> list[Document]:
