@@ -93,6 +93,12 @@ def test_killed_run_resumes_and_a_rerun_clusters_nothing(cache, tmp_path, monkey
     assert afresh.facts() == first.facts()
 
 
+def test_clusterings_of_another_first_seed_are_judged_on_its_own_sample(cache, tmp_path):
+    line = ("select_k.silhouette_sample=100", "select_k.seed=1")
+    after = [chosen(configuration(cache, *line[:1], f"select_k.seed={seed}")) for seed in (0, 1)][1]
+    assert after.facts() == chosen(configuration(tmp_path, *line)).facts()
+
+
 def test_auto_fits_as_the_chosen_number_does(cache, tmp_path):
     auto, given = (
         configuration(cache, "model=kmeans", f"num_topics={number}", "objective=bow")

@@ -7,6 +7,7 @@ from collections.abc import Collection
 import numpy as np
 from scipy import sparse
 
+from topiclab.data.class_tfidf import rarity
 from topiclab.describe.ngrams import NgramCounts
 from topiclab.describe.redundancy import distinct_terms
 
@@ -29,7 +30,7 @@ def period_terms(
     shown, nor pairs of them.
     Scored by c-TF-IDF (Grootendorst 2022): the share of the documents that say a term, as if PRIOR_DOCUMENTS
     more like the topic as a whole were in the period, for the rare words of one of a few documents would come
-    first; times log(1 + mean terms of a topic / documents that say it). A term needs FEWEST_DOCUMENTS.
+    first; times `rarity` among the documents. A term needs FEWEST_DOCUMENTS.
     """
     num_topics, num_periods = sizes.shape
     says = sparse.csr_matrix(counts.matrix > 0, dtype=np.int64)
@@ -37,8 +38,8 @@ def period_terms(
     to_cell = sparse.csr_matrix((ones, (cell, np.arange(len(cell)))), shape=(sizes.size, len(cell)))
     said = sparse.csr_matrix(to_cell @ says)
     totals = np.bincount(said.indices, said.data, minlength=len(counts.vocab))
-    rarity = np.log1p(totals.sum() / num_topics / np.maximum(totals, 1))
-    rarity[left_out_terms(counts, left_out)] = 0
+    worth = rarity(totals, num_topics)
+    worth[left_out_terms(counts, left_out)] = 0
     found = []
     for topic, of_periods in enumerate(sizes):
         rows = said[topic * num_periods : (topic + 1) * num_periods]
@@ -49,7 +50,7 @@ def period_terms(
             row = slice(rows.indptr[period], rows.indptr[period + 1])
             columns, documents = rows.indices[row], rows.data[row]
             shares = (documents + expected[columns]) / (of_periods[period] + PRIOR_DOCUMENTS)
-            scores = np.where(documents >= FEWEST_DOCUMENTS, shares * rarity[columns], 0)
+            scores = np.where(documents >= FEWEST_DOCUMENTS, shares * worth[columns], 0)
             ranked = columns[np.lexsort((columns, -scores))[: np.count_nonzero(scores)]][: CANDIDATES * num]
             terms = distinct_terms(counts, ranked, frequencies, num)
             found[-1].append([counts.vocab[term] for term in terms])

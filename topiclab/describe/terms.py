@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from topiclab.data.class_tfidf import class_tfidf
 from topiclab.describe.ngrams import NgramCounts
 from topiclab.describe.redundancy import distinct_terms, is_covered, stems_of
 
@@ -115,16 +116,6 @@ def members(theta: np.ndarray, membership: str) -> sparse.csr_matrix | np.ndarra
         return theta
     ones = np.ones(len(theta), dtype=np.int32)
     return sparse.csr_matrix((ones, (np.arange(len(theta)), theta.argmax(axis=1))), shape=theta.shape)
-
-
-def class_tfidf(frequencies: np.ndarray, totals: np.ndarray, num_topics: int) -> np.ndarray:
-    """Share of a term in a topic times log(1 + mean terms a topic / frequency of the term) (BERTopic).
-
-    frequencies: (n, N) of some topics.  totals: (N,) over all.
-    """
-    mass = frequencies.sum(axis=1, keepdims=True)
-    shares = np.divide(frequencies, mass, out=np.zeros_like(frequencies), where=mass > 0)
-    return shares * np.log1p(totals.sum() / num_topics / np.maximum(totals, 1))
 
 
 def class_scores(

@@ -11,6 +11,7 @@ from pyarrow import parquet
 from scipy import sparse
 
 from topiclab.data.cache import atomic_file
+from topiclab.data.class_tfidf import class_tfidf
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.directions import unit_rows
 from topiclab.data.neighbours import cosines, nearest_neighbours
@@ -19,7 +20,6 @@ from topiclab.models.vote import neighbour_vote
 from topiclab.models.warmstart import smooth, start_clusters
 from topiclab.nn.lloyd import Clusters, assign, lloyd
 from topiclab.nn.silhouette import silhouette
-from topiclab.result import to_distributions
 
 VOTERS = 15
 SILHOUETTE_SAMPLE = 5000
@@ -81,7 +81,7 @@ class KMeans(ClassicalModel):
         members[np.arange(len(vectors)), assignment] = 1
         self.members = members
         self.info["sizes"] = np.bincount(assignment, minlength=self.num_topics).tolist()
-        self.word_scores = class_tfidf(members, datamodule.train_bow)
+        self.word_scores = cluster_words(members, datamodule.train_bow)
 
     def _describe(self, vectors: np.ndarray, found: Clusters) -> dict[str, Any]:
         facts: dict[str, Any] = {"inertia": found.inertia, "iterations": found.iterations}
@@ -170,12 +170,12 @@ def outlier_fences(found: Clusters) -> np.ndarray:
     return np.array([fence(part) if len(part) >= LEAST_QUARTILES else of_all for part in parts], np.float32)
 
 
-def class_tfidf(members: np.ndarray, bow: sparse.csr_matrix) -> np.ndarray:
-    """(K, V): term frequency in a class times log(1 + mean words a class / frequency of the word) (BERTopic).
+def cluster_words(members: np.ndarray, bow: sparse.csr_matrix) -> np.ndarray:
+    """(K, V): class-based TF-IDF of the words in each cluster; one without words has those of the corpus.
 
-    members: (N, K) 0/1.  A class without words gets the words of the whole corpus.
+    members: (N, K) 0/1.
     """
     counts = np.asarray((bow.T @ members).T, dtype=np.float64)
-    frequency = counts.sum(axis=0)
-    term_frequency = to_distributions(counts, frequency / frequency.sum())
-    return term_frequency * np.log1p(frequency.sum() / len(counts) / np.maximum(frequency, 1))
+    totals = counts.sum(axis=0)
+    counts[counts.sum(axis=1) == 0] = totals
+    return class_tfidf(counts, totals, len(counts))

@@ -22,7 +22,7 @@ from topiclab.metrics.cooccurrence import Cooccurrence, cooccurrence
 from topiclab.metrics.diversity import topic_diversity
 from topiclab.metrics.num_topics import CRITERIA, Candidates, Recommendation, recommend
 from topiclab.metrics.undefined import UndefinedMetric
-from topiclab.models.kmeans import class_tfidf
+from topiclab.models.kmeans import cluster_words
 from topiclab.nn.lloyd import lloyd
 from topiclab.nn.silhouette import silhouette
 from topiclab.result import rank_words
@@ -145,6 +145,7 @@ def _clusterings(
         "corpus": corpus.fingerprint,
         "rows": hashlib.sha256(rows.tobytes()).hexdigest(),
         "silhouette_sample": options["silhouette_sample"],
+        "silhouette_seed": options["seed"],
         "max_iter": options["max_iter"],
         "version": VERSION,
     }
@@ -186,7 +187,7 @@ def clustered(
     members[np.arange(len(labels)), labels] = 1
     return {
         "labels": labels,
-        "top_words": rank_words(class_tfidf(members, bow), TOP_WORDS),
+        "top_words": rank_words(cluster_words(members, bow), TOP_WORDS),
         "inertia": np.array([clusters.inertia]),
         "silhouette": np.array([width]),
     }

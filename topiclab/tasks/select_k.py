@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from topiclab.data.sources import load_corpus
+from topiclab.describe.files import write_json
 from topiclab.metrics.num_topics import CRITERIA
 from topiclab.report.selection import draw_selection
 from topiclab.tasks.fit import Stages, document_vectors, limited_threads
@@ -32,7 +32,7 @@ def select_k(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     with clock("write"):
         write_candidates(choice, folder / "select_k.csv")
         facts = choice.facts()
-        (folder / "select_k.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+        write_json(folder / "select_k.json", facts)
         draw_selection(folder)
     print(table_text(choice))
     log.info("%s", choice.recommendation.reason)
