@@ -213,6 +213,13 @@ def test_flat_topics_are_steady_at_the_stated_rate(has_waves):
     assert 1 - np.mean(np.array(told) == "steady") <= 1.6 * RATE
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_topic_that_all_documents_have_is_steady(seed):
+    """Whose slope is rounding alone, with an interval of no width."""
+    stamps = np.datetime64("2010-01-01", "s") + np.random.default_rng(seed).integers(0, 3 * 10**8, 317)
+    assert kinds(one_hot(np.zeros(317, int), 2), stamps) == ["steady", "steady"]
+
+
 def test_one_and_two_periods(tmp_path):
     theta = one_hot(np.arange(50) % 2, 2)
     for unit, num in (("year", 1), ("quarter", 2)):

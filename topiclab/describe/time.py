@@ -16,6 +16,7 @@ from topiclab.describe.periods import assign_periods
 LEVEL = 0.95  # of every interval
 TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 BLOCK = 1 << 22  # documents resampled at a time
+ROUNDING = 1e-7  # of a share: a topic that all documents have would rise by it
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class Trend:
 
     @property
     def kind(self) -> str:
-        """emerging | fading where the interval excludes 0, else steady."""
-        return "emerging" if self.low > 0 else "fading" if self.high < 0 else "steady"
+        """emerging | fading where the interval excludes 0 by more than ROUNDING, else steady."""
+        return "emerging" if self.low > ROUNDING else "fading" if self.high < -ROUNDING else "steady"
 
 
 @dataclass(frozen=True, eq=False)

@@ -47,7 +47,8 @@ def draw_time(described: Description, folder: Path) -> Path | None:
     for axes in panels[-1]:
         axes.set_xticks(ticks, [time["periods"][tick] for tick in ticks], fontsize=8)
     figure.suptitle(
-        f"share of the documents by {time['unit']} with 95% bands; dashed: trends whose interval excludes 0",
+        f"share of the documents by {time['unit']} with {time['level']:.0%} bands; "
+        "dashed: trends whose interval excludes 0",
         fontsize=9,
     )
     return save_figure(figure, folder / "time.png")
