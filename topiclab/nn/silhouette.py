@@ -57,7 +57,10 @@ def _mean_distances(
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     if is_cosine:  # linear in the other point, so that the sum of a cluster stands for its points
         points /= np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
-        return 1 - points @ np.add.reduceat(points, starts).T / sizes
+        means = 1 - points @ np.add.reduceat(points, starts).T / sizes
+        to_itself = 1 - np.einsum("ne,ne->n", points, points)  # 1 for a row of 0, else rounding
+        means[np.arange(len(points)), clusters] -= to_itself / sizes[clusters]
+        return means
     squares = np.einsum("ne,ne->n", points, points)
     means = np.empty((len(points), len(sizes)))
     for start in range(0, len(points), BLOCK):
