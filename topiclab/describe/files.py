@@ -12,6 +12,7 @@ import numpy as np
 
 from topiclab.data.cache import atomic_file
 from topiclab.data.corpus import Corpus
+from topiclab.describe.labels import SEPARATOR
 from topiclab.describe.representatives import Representatives
 from topiclab.describe.terms import Terms
 from topiclab.describe.time import LEVEL, TopicTimes, Trend
@@ -19,7 +20,6 @@ from topiclab.describe.tree import Tree
 from topiclab.result import TopicResult
 
 SNIPPET = 200  # characters
-SEPARATOR = " | "  # between the keyword and the title of a label
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

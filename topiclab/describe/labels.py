@@ -10,6 +10,7 @@ from topiclab.describe.terms import Terms
 from topiclab.describe.titles import shorten
 
 LONGEST_TITLE = 80
+SEPARATOR = " | "
 
 
 def label_topics(
@@ -31,7 +32,7 @@ def label_topics(
         title = next((title for title in cleaned if title and title not in shown), "")
         keywords.add(keyword)
         shown.add(title)
-        labels.append(f"{keyword} | {title}" if title else keyword)
+        labels.append(f"{keyword}{SEPARATOR}{title}" if title else keyword)
     return labels
 
 
