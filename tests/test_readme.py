@@ -58,8 +58,9 @@ def test_lines_compose(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for name in ("posts.csv", "new.csv"):
         (tmp_path / name).write_text("text,topic\nhello,a\n")
     for run in re.findall(r"run=(\S+)", line):
-        (tmp_path / run).mkdir(parents=True)
-        (tmp_path / run / "result.json").write_text("{}")
+        (tmp_path / run / "export").mkdir(parents=True)  # of a language model
+        for name in ("result.json", "export/config.json"):
+            (tmp_path / run / name).write_text("{}")
     for picture in re.findall(r"reference=(\S+)", line):
         (tmp_path / picture).touch()
     cells = combinations(line)
