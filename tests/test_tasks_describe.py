@@ -11,6 +11,7 @@ from topiclab.config import ConfigError, compose, compose_cell, quote_run
 from topiclab.report.__main__ import main
 from topiclab.result import TopicResult
 from topiclab.run import CellFailed, run_cell
+from topiclab.tasks.describe import config_of_run
 
 DATED = """id,text,label,date,title
 {rows}
@@ -177,6 +178,15 @@ def test_runs_without_documents_are_refused(change, told, dated, tmp_path):
     with pytest.raises(CellFailed, match=told):
         described(tmp_path)
     assert not (tmp_path / "description" / "topics.json").exists()
+
+
+def test_vectors_are_those_of_the_fit_on_another_device_too(dated):
+    outcome = json.loads((dated / "result.json").read_text())
+    cfg, _ = compose_cell(["task=describe", f"run={dated}", "trainer.device=cpu"])
+    assert config_of_run(outcome, cfg, dated)["trainer"]["precision"] == "auto"  # lsa has none
+    outcome["manifest"]["embedding"]["dtype"] = "bf16"
+    trainer = config_of_run(outcome, cfg, dated)["trainer"]
+    assert (trainer["precision"], trainer["device"]) == ("bf16", "cpu")
 
 
 def test_folders_with_equals_signs_are_quoted():

@@ -77,7 +77,7 @@ def describe(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """
     run, clock = Path(cfg["run"]).expanduser(), Stages()
     outcome = finished_fit(run)
-    of_run = config_of_run(outcome["config"], cfg, run)
+    of_run = config_of_run(outcome, cfg, run)
     has_writer = cfg["describe"]["labels"]["labeller"] == "model"
     writer = make_writer(cfg["rating"], cfg["trainer"]) if has_writer else None
     with told(clock, "load"):
@@ -105,8 +105,12 @@ def describe(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     }
 
 
-def config_of_run(config: Mapping[str, Any], cfg: Mapping[str, Any], run: Path) -> dict[str, Any]:
-    """The run's configuration with the folders and the device of this line."""
+def config_of_run(outcome: Mapping[str, Any], cfg: Mapping[str, Any], run: Path) -> dict[str, Any]:
+    """The run's configuration with the folders and the device of this line, in the precision of its vectors.
+
+    `auto` could be another one on this device, and the vectors others than those that were fitted.
+    """
+    config, dtype = outcome["config"], outcome["manifest"]["embedding"].get("dtype")
     data = config["data"]
     if data.get("modality") == "images":
         raise ValueError(
@@ -118,6 +122,8 @@ def config_of_run(config: Mapping[str, Any], cfg: Mapping[str, Any], run: Path) 
             "write them to a file and fit with data=file data.path=<file>"
         )
     trainer = {**config["trainer"], "device": cfg["trainer"]["device"]}
+    if isinstance(dtype, str):  # of a language model
+        trainer["precision"] = dtype
     # older runs have neither input nor embed_text: an embedder read raw texts
     older = {"input": "embedder", "embed_text": "raw"}
     return {**older, **config, "paths": cfg["paths"], "trainer": trainer}
@@ -141,7 +147,8 @@ def write_description(
         titles = titles_of(corpus)
         chosen = representatives(result.theta, vectors, **options["representatives"], texts=corpus.texts)
     with told(clock, "labels"):
-        labels = labels_of(terms, titles, chosen, options, given.writer, cache)
+        names = names_of(terms, titles, chosen, options["labels"]["prompt"], given.writer, cache)
+        labels = label_topics(terms, titles, chosen, names)
     with told(clock, "time"):
         times = times_of(corpus, result, counts, options, terms.domain_words)
     with told(clock, "layout"):
@@ -166,6 +173,7 @@ def write_description(
         "num_topics": result.num_topics,
         "terms_counted": len(counts.vocab),
         "domain_words": terms.domain_words,
+        "names_written": None if names is None else sum(map(bool, names)),
         "distance": tree.distance,
         "time": {"unit": times.unit, "undated": times.undated, "outside": times.outside} if times else None,
     }
@@ -186,19 +194,18 @@ def tree_of(result: TopicResult, vectors: np.ndarray) -> Tree:
     return topic_tree(result.beta, topic_centroids(result.theta, vectors), sizes)
 
 
-def labels_of(
+def names_of(
     terms: Terms,
     titles: list[str],
     chosen: Representatives,
-    options: Mapping[str, Any],
+    prompt: str,
     writer: Writer | None,
     cache: Path,
-) -> list[str]:
-    """Labels that begin with the name the writer gives a topic, or with its keyword."""
+) -> list[str] | None:
+    """K names that the writer gives, "" where none came; None without a writer."""
     if writer is None:
-        return label_topics(terms, titles, chosen)
-    prompts = topic_prompts(options["labels"]["prompt"], terms, titles, chosen)
-    return label_topics(terms, titles, chosen, written_names(prompts, writer, cache))
+        return None
+    return written_names(topic_prompts(prompt, terms, titles, chosen), writer, cache)
 
 
 def times_of(
