@@ -13,10 +13,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from topiclab.config import conf_dir
+from topiclab.config import ConfigError, conf_dir
 from topiclab.data.file import read_documents
 from topiclab.embed.embedder import embed_texts
 from topiclab.embed.huggingface import HuggingFaceEmbedder
+from topiclab.ray_launcher import RayLauncher
 
 TESTS = Path(__file__).parent
 NUM_TEXTS = 4_100  # three shards
@@ -122,6 +123,17 @@ def test_launchers_compose(name: str) -> None:
     launcher = OmegaConf.to_container(composed.hydra.launcher, resolve=False)
     assert isinstance(launcher, dict)
     assert launcher["_target_"].endswith("Launcher")
+
+
+def test_ray_is_not_asked_for_what_this_machine_lacks(caplog: pytest.LogCaptureFixture) -> None:
+    """Its tasks would wait for ever."""
+    there = {"CPU": 4.0, "memory": 1e9}
+    assert RayLauncher(None, 2, 2, 0)._jobs(there) == 2
+    assert RayLauncher(None, 3, 0, 0)._jobs(there) == 3
+    with pytest.raises(ConfigError, match=r"num_gpus=0.5, but Ray has 0 on this machine.*ask for fewer"):
+        RayLauncher(None, 2, 1, 0.5)._jobs(there)
+    assert RayLauncher("auto", 2, 1, 1)._jobs(there) == 1
+    assert "cells wait until a machine with as many joins" in caplog.text
 
 
 def test_ray_that_is_absent_is_told(tmp_path: Path) -> None:

@@ -41,10 +41,10 @@ class RayLauncher(GridLauncher):
 
     def run(self, cells: Sequence[Cell], compose: Callable[[int], DictConfig]) -> Sequence[JobReturn]:
         ray = self._started()
-        progress = progress_of(cells, self._jobs(ray))
         returns: dict[int, JobReturn] = {}
         pending: dict[Any, int] = {}
         try:
+            progress = progress_of(cells, self._jobs(ray.cluster_resources()))
             remote = ray.remote(num_cpus=self.num_cpus, num_gpus=self.num_gpus, max_retries=0)(_do_remotely)
             job = ray.put((self.hydra_context, self.task_function, Path.cwd()))
             for number in range(len(cells)):
@@ -82,11 +82,18 @@ class RayLauncher(GridLauncher):
         ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
         return ray
 
-    def _jobs(self, ray: Any) -> int:
-        """Cells at a time."""
-        there = ray.cluster_resources()
+    def _jobs(self, there: Mapping[str, float]) -> int:
+        """Cells at a time with these resources; ConfigError where Ray of this machine alone has too few."""
         asked = {"CPU": self.num_cpus, "GPU": self.num_gpus}
-        return max(1, min(int(there.get(name, 0) / count) for name, count in asked.items() if count))
+        for name, count in asked.items():
+            if count <= there.get(name, 0):
+                continue
+            told = f"hydra.launcher.num_{name.lower()}s={count:g}, but Ray has {there.get(name, 0):g}"
+            if self.address is None:
+                raise ConfigError([f"{told} on this machine, so no cell would ever start; ask for fewer"])
+            log.warning("%s: cells wait until a machine with as many joins the cluster", told)
+        fitting = [int(there.get(name, 0) / count) for name, count in asked.items() if count]
+        return max(1, min(fitting, default=self.num_workers))
 
 
 def _do_remotely(job: tuple[HydraContext, TaskFunction, Path], config: DictConfig) -> tuple[int, float]:
