@@ -71,7 +71,7 @@ class Choice:
                     "nor an archive such as cs"
                 )
         if years and years[0] > years[1]:
-            raise ValueError(f"data.years={list(years)}: the first year must not be after the last")
+            raise ValueError(f"data.years={list(years)}: the first year is after the last; swap them")
         # Repeated texts go before the sample is drawn, where the corpus is built.
         sample = None if data["deduplicate"] else data["sample"]
         return cls(
@@ -344,7 +344,10 @@ def _check(path: Path, choice: Choice, facts: Mapping[str, Any]) -> None:
         "superseded": "superseded by a later version",
     }
     told = "; ".join(f"{counts[name]:,} {said}" for name, said in reasons.items() if counts[name])
-    raise ValueError(f"data=arxiv: none of {counts['read']:,} records of {path} is left: {told}")
+    keys = {"category": "data.categories", "years": "data.years"}
+    filters = [key for name, key in keys.items() if counts[name]]
+    way_out = f"widen {' or '.join(filters)}" if filters else "check data.path"
+    raise ValueError(f"data=arxiv: none of {counts['read']:,} records of {path} is left: {told}; {way_out}")
 
 
 def _report(path: Path, facts: Mapping[str, Any]) -> None:
