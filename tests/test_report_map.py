@@ -10,7 +10,7 @@ import pytest
 from descriptions import write_folder
 
 from topiclab.report.colours import distinct_colours
-from topiclab.report.description import topic_anchors
+from topiclab.report.description import read_description, topic_anchors
 from topiclab.report.map_figure import draw_map
 
 
@@ -38,6 +38,6 @@ def test_anchors_lie_among_their_documents() -> None:
 
 @pytest.mark.parametrize("num_docs", [4, 500])
 def test_map_figure(tmp_path: Path, num_docs: int) -> None:
-    path = draw_map(write_folder(tmp_path, num_docs, 4))
+    path = draw_map(read_description(write_folder(tmp_path, num_docs, 4)), tmp_path, "$ many $ topics")
     assert path.name == "map.png"
     assert path.read_bytes().startswith(b"\x89PNG")

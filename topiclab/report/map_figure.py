@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from topiclab.report.colours import distinct_colours
-from topiclab.report.description import Description, read_description
 from topiclab.report.figures import new_axes, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from topiclab.report.description import Description
 
 INCHES = (11, 8)
 CORE = (0.5, 99.5)  # percentiles of the documents inside the frame: outliers must not shrink it
@@ -20,14 +21,13 @@ MOST_LETTERS = 28
 GAP = 3  # points from a name to its place
 
 
-def draw_map(folder: Path, title: str | None = None) -> Path:
-    """Write map.png into a description folder; ValueError names a file of it that cannot be shown."""
-    description = read_description(folder)
+def draw_map(description: Description, folder: Path, title: str) -> Path:
+    """Write map.png."""
     figure, axes = new_axes(INCHES)
     counts = np.bincount(description.topic, minlength=description.num_topics)
     order = np.argsort(-counts, kind="stable")
     colours = np.array(distinct_colours(description.anchors, order))
-    axes.set(xticks=[], yticks=[], title=title or _title(description))
+    axes.set(xticks=[], yticks=[], title=title.replace("$", r"\$"))
     axes.set_frame_on(False)
     if len(description.coordinates):
         size = float(np.clip(60_000 / len(description.coordinates), 2.2, 30))
@@ -46,10 +46,6 @@ def draw_map(folder: Path, title: str | None = None) -> Path:
     return save_figure(figure, folder / "map.png")
 
 
-def _title(description: Description) -> str:
-    return f"{len(description.titles):,} documents, {description.num_topics} topics"
-
-
 def _name_topics(axes: Axes, description: Description, order: np.ndarray) -> None:
     """Write the keywords beside the anchors in this order, leaving out one that would touch another."""
     from matplotlib.patheffects import withStroke
@@ -62,10 +58,7 @@ def _name_topics(axes: Axes, description: Description, order: np.ndarray) -> Non
     for topic in order:
         keyword = description.topics[topic]["keyword"]
         word = keyword if len(keyword) <= MOST_LETTERS else keyword[: MOST_LETTERS - 1] + "…"
-        for side, points in (
-            ("bottom", GAP),
-            ("top", -GAP),
-        ):  # above the place, which it must not hide, or below
+        for side, points in (("bottom", GAP), ("top", -GAP)):  # above the place, or below
             text = axes.annotate(
                 word.replace("$", r"\$"),
                 description.anchors[topic].tolist(),

@@ -166,7 +166,7 @@ def write_description(
         described = read_description(folder)
         draw_tree(described, folder)
         draw_time(described, folder)
-        draw_map(folder, given.title)
+        draw_map(described, folder, given.title)
         write_page(folder, given.title, options["page_documents"])
     return {
         "title": given.title,
