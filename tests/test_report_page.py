@@ -247,6 +247,15 @@ def test_keys_move_zoom_and_read_the_time_line(opened, small: Path) -> None:
 
 
 @needs_chromium
+def test_address_opens_a_topic_found_by_a_search(opened, small: Path) -> None:
+    page = opened(small, fragment="#topic=2&q=market")
+    assert page.input_value("#query") == "market"
+    assert page.text_content(".topic h2") == "protein"
+    assert page.text_content("#back") == "← Results"
+    assert page.evaluate("location.hash") == "#topic=2&q=market"
+
+
+@needs_chromium
 @pytest.mark.parametrize(("num_docs", "num_topics"), [(30, 3), (1, 1)])
 def test_narrow_and_without_tree_time_or_labels(
     opened, tmp_path: Path, num_docs: int, num_topics: int

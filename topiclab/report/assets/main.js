@@ -158,8 +158,10 @@ async function open() {
   if (topic >= 0 && topic < map.topics.length) page.choose(topic, -1, true);
   await new Promise((done) => requestAnimationFrame(() => setTimeout(done))); // the picture first, then the texts
   await loadTexts(map);
-  if (asked.get("q") && !page.state.query) page.ask(asked.get("q"), true);
-  else if (page.state.query) page.ask(page.state.query);
+  const { topic: chosen, row } = page.state;
+  const query = page.state.query || asked.get("q");
+  if (query) page.ask(query, !page.state.query);
+  if (chosen >= 0) page.choose(chosen, row);
   window.topicMap = page; // for scripts that steer the page
   document.documentElement.dataset.ready = "true";
 }
