@@ -17,7 +17,8 @@ import topiclab
 from topiclab.__main__ import quote_prompt
 from topiclab.config import ConfigError, compose
 from topiclab.data.bpe import END_OF_TURN, START_OF_TURN
-from topiclab.models.minillm.chat import ChatModel, turn_ids
+from topiclab.data.conversations import turn_ids
+from topiclab.models.minillm.chat import ChatModel
 from topiclab.models.minillm.export import export_folder
 from topiclab.models.minillm.sampler import Sampler
 from topiclab.tasks.chat import Talk, chat

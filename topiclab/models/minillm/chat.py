@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from topiclab.data.bpe import END_OF_TEXT, END_OF_TURN, START_OF_TURN, Tokenizer
+from topiclab.data.bpe import END_OF_TEXT, END_OF_TURN, Tokenizer
+from topiclab.data.conversations import ROLES, opening_ids, turn_ids
 from topiclab.models.minillm.export import load_folder
 from topiclab.models.minillm.generate import generate, stream
 from topiclab.models.minillm.network import MiniLLM
 from topiclab.models.minillm.sampler import Sampler
 
-ROLES = ("system", "user", "assistant")
 STOPS = (END_OF_TURN, END_OF_TEXT)
 Messages = Sequence[Mapping[str, str]]
 
@@ -78,18 +78,12 @@ class ChatModel:
         if self.system is not None and messages[0]["role"] != "system":
             messages.insert(0, {"role": "system", "content": self.system})
         turns = [turn_ids(self.tokenizer, message["role"], message["content"]) for message in messages]
-        opening = [START_OF_TURN, *self.tokenizer.encode("assistant\n")]
+        opening = opening_ids(self.tokenizer)
         if self.is_sliding:
             room = self.model.shape.context_length - self.max_new_tokens - len(opening)
             kept = turns[:1] if messages[0]["role"] == "system" else []
             turns = kept + _newest(turns[len(kept) :], room - sum(map(len, kept)))
         return [*(number for turn in turns for number in turn), *opening]
-
-
-def turn_ids(tokenizer: Tokenizer, role: str, content: str) -> list[int]:
-    """One turn of ChatML; what looks like a special token in the content stays text."""
-    inner = tokenizer.encode(f"{role}\n{content}")
-    return [START_OF_TURN, *inner, END_OF_TURN, *tokenizer.encode("\n")]
 
 
 def _newest(turns: list[list[int]], room: int) -> list[list[int]]:
