@@ -78,6 +78,15 @@ def read_records(path: Path, columns: list[str], encoding: str = "utf-8") -> Ite
     return _read_csv(path, columns, encoding, "\t" if kind == ".tsv" else ",")
 
 
+def column_names(path: Path, encoding: str = "utf-8") -> list[str]:
+    """The columns of a .parquet, .csv or .tsv, or the fields of the first record of another file."""
+    if path.suffix.lower() == ".parquet":
+        from pyarrow import parquet
+
+        return list(parquet.read_schema(path).names)
+    return list(next(iter(read_records(path, [], encoding)), {}))
+
+
 def _read_csv(path: Path, columns: list[str], encoding: str, delimiter: str) -> Iterator[dict[str, str]]:
     csv.field_size_limit(LONGEST_FIELD)
     # Published tab-separated tweets and titles hold stray quotes, which their own reader (pandas) forgives.

@@ -18,6 +18,8 @@ from topiclab.data.cache import Cache
 from topiclab.data.corpus import Corpus
 from topiclab.data.documents import Document, build_corpus, usable_documents, usable_texts
 from topiclab.data.file import read_documents, read_records
+from topiclab.data.neurips import FILES as NEURIPS
+from topiclab.data.neurips import neurips_documents
 from topiclab.data.synthetic import planted_documents
 
 # What the numbers 1..20 of label_StackOverflow.txt stand for, in the order of its README.
@@ -191,6 +193,8 @@ def _locate(data: Mapping[str, Any], folder: Path) -> Path | None:
         return folder
     if data["source"] == "arxiv":
         return next((folder / name for name in ARXIV if (folder / name).is_file()), folder / ARXIV[0])
+    if data["source"] == "neurips":
+        return next((folder / name for name in NEURIPS if (folder / name).is_file()), folder / NEURIPS[0])
     return folder / FILES[data["source"]] if data["source"] in FILES else None
 
 
@@ -207,6 +211,8 @@ def _documents(data: Mapping[str, Any], path: Path | None) -> Iterator[Document]
         return folder_documents(path, data["text_column"], data["encoding"])
     if source == "prose":
         return _prose(path)
+    if source == "neurips":
+        return neurips_documents(path, data["has_keywords"], data["encoding"])
     if source == "20newsgroups":
         return _newsgroups(path, data["subset"], data["remove"])
     if source in ORIGINS:
@@ -223,7 +229,7 @@ def _documents(data: Mapping[str, Any], path: Path | None) -> Iterator[Document]
         )
     raise ValueError(
         f"data.source={source} is unknown; use lee, synthetic, 20newsgroups, {', '.join(ORIGINS)}, "
-        "prose, text, arxiv or file"
+        "prose, text, arxiv, neurips or file"
     )
 
 

@@ -73,6 +73,7 @@ class Tokens:
 def tokenize(texts: Iterable[str], vocabulary: Mapping[str, Any]) -> Tokens:
     """Tokens of every text without stop words; vocabulary is the group `data.vocabulary`.
 
+    domain_words, where the group has it, are further stop words of that corpus, lower case.
     Texts are put into Unicode form NFC first, so that both spellings of an accent are one word.
     """
     if vocabulary["tokenizer"] == "regex" and vocabulary["token_pattern"] is None:
@@ -112,7 +113,7 @@ def tokenize_in_place(texts: Iterable[str], vocabulary: Mapping[str, Any]) -> tu
 
 
 def _is_kept(words: list[str], is_word: Callable[[str], bool], vocabulary: Mapping[str, Any]) -> np.ndarray:
-    excluded = stop_words(vocabulary["stop_words"])
+    excluded = stop_words(vocabulary["stop_words"]).union(vocabulary.get("domain_words", ()))
     return np.array([is_word(word) and word.lower() not in excluded for word in words], dtype=bool)
 
 
