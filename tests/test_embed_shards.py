@@ -69,7 +69,8 @@ def test_parts_joined_are_the_whole_bit_for_bit(tiny_qwen, tmp_path, encoded, te
     assert not joined.is_cached
     assert joined.key == whole.key
     assert joined.vectors.tobytes() == whole.vectors.tobytes()
-    of_time = ("seconds", "created", "files")
+    assert (joined.manifest["num_encoded"], whole.manifest["num_encoded"]) == (0, 9)
+    of_time = ("seconds", "created", "files", "num_encoded")
     manifests = [{k: v for k, v in e.manifest.items() if k not in of_time} for e in (joined, whole)]
     assert manifests[0] == manifests[1]
     assert files(tmp_path / "parts") == files(tmp_path / "whole")

@@ -14,11 +14,10 @@ from hydra.utils import get_class
 
 from topiclab.data.cache import Cache, key_hash
 from topiclab.data.corpus import Corpus, text_fingerprint
+from topiclab.embed.entries import KIND, VECTORS, load_vectors
 
 if TYPE_CHECKING:
     from topiclab.embed.huggingface import HuggingFaceEmbedder
-
-VECTORS = "vectors"
 
 
 class Embedder(Protocol):
@@ -201,7 +200,7 @@ def _encode(
         arrays, manifest, is_cached = _cached(cache_root, key, lambda: {VECTORS: embedder.encode(texts)})
         return arrays[VECTORS], manifest, is_cached
     from topiclab.embed.huggingface import truncate
-    from topiclab.embed.shards import encode_in_shards, load_vectors
+    from topiclab.embed.shards import encode_in_shards
 
     full = {**key, "embedder": {**key["embedder"], "truncate_dim": None}}
     model = cast("HuggingFaceEmbedder", embedder)
@@ -214,5 +213,5 @@ def _cached(
 ) -> tuple[dict[str, np.ndarray], dict[str, Any], bool]:
     if cache_root is None:
         return compute(), {"inputs": dict(key)}, False
-    entry = Cache(Path(cache_root)).array_entry("embeddings", key, compute)
+    entry = Cache(Path(cache_root)).array_entry(KIND, key, compute)
     return entry.arrays(), entry.manifest, entry.is_cached

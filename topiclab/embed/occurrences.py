@@ -15,7 +15,8 @@ from topiclab.data.corpus import Corpus
 from topiclab.data.occurrences import Occurrences
 from topiclab.data.word_places import WordPlaces, find_words
 from topiclab.embed.devices import Progress
-from topiclab.embed.embedder import VECTORS, Embedder, is_model, prepared_embedder
+from topiclab.embed.embedder import Embedder, is_model, prepared_embedder
+from topiclab.embed.entries import VECTORS
 from topiclab.embed.huggingface import HuggingFaceEmbedder
 from topiclab.embed.shard_files import join, shard_path, write_shards
 from topiclab.embed.subtokens import Subtokens, encode_places

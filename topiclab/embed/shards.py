@@ -20,16 +20,14 @@ import numpy as np
 from topiclab.data.cache import Cache, Entry, key_hash, save_array
 from topiclab.data.corpus import text_fingerprint
 from topiclab.embed.devices import Progress, on_devices
-from topiclab.embed.embedder import VECTORS
+from topiclab.embed.entries import KIND, ROWS, VECTORS
 from topiclab.embed.huggingface import HuggingFaceEmbedder
 from topiclab.embed.meter import Meter
 from topiclab.embed.shard_files import join
 
 log = logging.getLogger(__name__)
 
-KIND = "embeddings"
 SHARD_DOCS = 2_048
-ROWS = "rows"
 OF_ITS_OWN = ("inputs", "files", "created", "seconds", "num_texts")  # what each shard's manifest has
 
 
@@ -116,8 +114,8 @@ def encode_in_shards(
 ) -> Entry:
     """The entry with every distinct text's vector, all dimensions; see `load_vectors`.
 
-    Shards that are there are joined, the others encoded first. Joining needs the disk space of the vectors
-    twice; the shards are removed once the entry is published.
+    Shards that are there are joined, the others, `num_encoded` texts of the manifest, encoded first. Joining
+    needs the disk space of the vectors twice; the shards are removed once the entry is published.
     """
     shards = _Shards(cache, key)
 
@@ -131,7 +129,8 @@ def encode_in_shards(
         join(paths, folder / f"{VECTORS}.npy")
         if len(unique) < len(texts):
             save_array(folder / f"{ROWS}.npy", rows)
-        return {**facts, "num_texts": len(texts), "num_distinct": len(unique)}
+        counts = {"num_texts": len(texts), "num_distinct": len(unique), "num_encoded": meter.done}
+        return {**facts, **counts}
 
     entry = cache.entry(KIND, key, fill)
     shards.remove()
@@ -163,12 +162,6 @@ def encode_part(
     manifest = shards.manifest_of(next(iter(share), []))
     facts = {name: value for name, value in manifest.items() if name not in OF_ITS_OWN}
     return Part(num_docs, meter.done, meter.seconds, {"inputs": shards.key, **facts})
-
-
-def load_vectors(entry: Entry) -> np.ndarray:
-    """(D, E) in the corpus's order; memory-mapped unless the corpus repeats texts."""
-    arrays = entry.arrays()
-    return arrays[VECTORS][arrays[ROWS]] if ROWS in arrays else arrays[VECTORS]
 
 
 def distinct(texts: Sequence[str]) -> tuple[list[str], np.ndarray]:

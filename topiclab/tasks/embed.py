@@ -41,13 +41,9 @@ def embed(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         (num_docs, dim),
         "cached" if embeddings.is_cached else "new",
     )
+    num_encoded = 0 if embeddings.is_cached else embeddings.manifest.get("num_encoded", num_docs)
     return {
-        "metrics": {
-            "documents_per_second": num_docs / max(embeddings.seconds, 1e-9),
-            "embedding_dim": dim,
-        },
-        "reasons": {},
-        "seconds": {"embed": embeddings.seconds},
+        **_counts(num_docs, num_encoded, embeddings.seconds, embedding_dim=dim),
         "manifest": {"embedding": {**embeddings.manifest, "is_cached": embeddings.is_cached}},
     }
 
@@ -67,14 +63,23 @@ def _embed_part(cfg: Mapping[str, Any]) -> dict[str, Any]:
     model = cast("HuggingFaceEmbedder", embedder)
     part = encode_part(model, texts, Cache(cache), wanted["part"], wanted["num_parts"])
     return {
-        "metrics": {
-            "documents_per_second": part.num_encoded / max(part.seconds, 1e-9),
-            "num_docs": part.num_docs,
-            "num_encoded": part.num_encoded,
-        },
-        "reasons": {},
-        "seconds": {"embed": part.seconds},
+        **_counts(part.num_docs, part.num_encoded, part.seconds),
         "manifest": {"embedding": part.manifest},
+    }
+
+
+def _counts(num_docs: int, num_encoded: int, seconds: float, **others: int) -> dict[str, Any]:
+    """The metrics of a job, with others; no speed where all of its vectors were there."""
+    speed = num_encoded / max(seconds, 1e-9) if num_encoded else None
+    return {
+        "metrics": {
+            "documents_per_second": speed,
+            "num_docs": num_docs,
+            "num_encoded": num_encoded,
+            **others,
+        },
+        "reasons": {} if num_encoded else {"documents_per_second": "every vector was in the cache"},
+        "seconds": {"embed": seconds},
     }
 
 

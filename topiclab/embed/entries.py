@@ -1,0 +1,17 @@
+"""What the cache holds of the vectors of a corpus: an entry's kind and the names of its arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from topiclab.data.cache import Entry
+
+KIND = "embeddings"
+VECTORS = "vectors"
+ROWS = "rows"  # of every text among the distinct ones, where the corpus repeats texts
+
+
+def load_vectors(entry: Entry) -> np.ndarray:
+    """(D, E) in the corpus's order; memory-mapped unless the corpus repeats texts."""
+    arrays = entry.arrays()
+    return arrays[VECTORS][arrays[ROWS]] if ROWS in arrays else arrays[VECTORS]
