@@ -33,8 +33,8 @@ def period_terms(
     first; times `rarity` among the documents. A term needs FEWEST_DOCUMENTS.
     """
     num_topics, num_periods = sizes.shape
-    says = sparse.csr_matrix(counts.matrix > 0, dtype=np.int64)
-    ones = np.ones(len(cell), dtype=np.int64)
+    says = sparse.csr_matrix(counts.matrix > 0, dtype=np.int32)
+    ones = np.ones(len(cell), dtype=np.int32)
     to_cell = sparse.csr_matrix((ones, (cell, np.arange(len(cell)))), shape=(sizes.size, len(cell)))
     said = sparse.csr_matrix(to_cell @ says)
     totals = np.bincount(said.indices, said.data, minlength=len(counts.vocab))
