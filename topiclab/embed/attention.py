@@ -20,7 +20,10 @@ log = logging.getLogger(__name__)
 PACKED = "topiclab_packed"
 # What an operator of torch or of flash-attn has in its name, and what people call the kernel.
 KERNELS = {
-    **{"cudnn": "cudnn", "flash_attn": "flash", "flash_attention": "flash", "efficient": "efficient"},
+    "cudnn": "cudnn",
+    "flash_attn": "flash",
+    "flash_attention": "flash",
+    "efficient": "efficient",
     "varlen_attn": "flash",
     "attention_math": "math",
 }
@@ -154,10 +157,8 @@ class KernelWatch(TorchDispatchMode):
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         name = str(func)
-        if (
-            func is torch.ops.aten.scaled_dot_product_attention.default
-        ):  # only chooses; with gradients it is hidden
-            with self:
+        if func is torch.ops.aten.scaled_dot_product_attention.default:
+            with self:  # it only chooses a kernel; with gradients that is hidden
                 return func.decompose(*args, **(kwargs or {}))
         if "attention" in name or "attn" in name:
             self._seen |= {next((kernel for part, kernel in KERNELS.items() if part in name), name)}
