@@ -14,7 +14,7 @@ from tiny_lm import TEXTS, TRAINER, WORDS, documents, plain_forward, prompted, s
 from topiclab.config import compose
 from topiclab.teach import soft_labels as driver
 from topiclab.teach.causal_lm import CausalLMTeacher
-from topiclab.teach.soft_labels import make_teacher, soft_labels
+from topiclab.teach.soft_labels import soft_labels
 from topiclab.teach.word_head import WordHead
 
 
@@ -199,15 +199,6 @@ def test_fingerprint_follows_what_labels_depend_on(lm: Path, llama: Path, tmp_pa
         assert CausalLMTeacher(path=str(lm), **{**TRAINER, **change}).fingerprint(documents()) != base
     other = save_lm(tmp_path / "other", initializer_range=0.1)
     assert CausalLMTeacher(path=str(other), **TRAINER).fingerprint(documents()) != base
-
-
-def test_run_of_a_language_model_is_its_export(llama: Path, tmp_path: Path) -> None:
-    (tmp_path / "export").symlink_to(llama)
-    teacher_cfg = compose(["teacher=minillm", f"teacher.run={tmp_path}"])["teacher"]
-    fingerprint = make_teacher(teacher_cfg, TRAINER).fingerprint(documents())
-    assert fingerprint == make_teacher(lm_config(llama, multi_token="drop"), TRAINER).fingerprint(documents())
-    with pytest.raises(FileNotFoundError, match=r"has no export/config\.json; give the folder of a finished"):
-        make_teacher({**teacher_cfg, "run": str(llama)}, TRAINER).fingerprint(documents())
 
 
 def test_bf16_stays_near_fp32(lm: Path) -> None:

@@ -14,8 +14,8 @@ EXTRAS = {
     "topiclab.models.gibbs": ("tomotopy", "gibbs"),
     "topiclab.models.bertopic": ("bertopic", "bertopic"),
 }
-# Embedders that are no language model, so without a hidden state at every word.
-WITHOUT_TOKENS = ("lsa", "random", "precomputed")
+# Embedders that give one vector a text, no hidden state at every word, and in one job.
+WITHOUT_TOKENS = ("lsa", "random", "precomputed", "minillm")
 # Sources that may come divided into train, val and test by their makers.
 DIVIDED = ("cifar10", "celeba", "images")
 
@@ -108,8 +108,11 @@ def _check_mode(cfg: Mapping[str, Any]) -> Iterator[str]:
         yield f"mode.adapt={adapt} tunes the embedder, but mode=zero_shot keeps it; use mode=unsupervised"
     elif adapt == "supcon" and mode != "supervised":
         yield f"mode.adapt=supcon needs labels, but mode={mode}; use mode=supervised or mode.adapt=simcse"
-    if adapt and embedder in ("lsa", "random"):
-        yield f"mode.adapt={adapt} needs a model, not {embedder}; add embedder=minilm or mode.adapt=null"
+    if adapt and embedder in ("lsa", "random", "minillm"):
+        yield (
+            f"mode.adapt={adapt} needs a sentence encoder, not {embedder}; add embedder=minilm or "
+            "mode.adapt=null"
+        )
 
 
 def _check_embedder(cfg: Mapping[str, Any]) -> Iterator[str]:
@@ -200,18 +203,23 @@ def _check_task(cfg: Mapping[str, Any]) -> Iterator[str]:
             "describe.labels.labeller=model needs a language model, but rating=none; add rating=local "
             "rating.path=<folder> or rating=endpoint, or use labeller=keyword"
         )
-    if task == "chat":
-        yield from _check_chat(run)
+    if task in ("chat", "finetune"):
+        yield from _check_language_run(cfg)
     elif run and not (Path(run).expanduser() / "result.json").is_file():
         yield f"run={run}: no result.json there; give the folder of a finished fit"
 
 
-def _check_chat(run: str | None) -> Iterator[str]:
-    """The model to talk with is an export, of a run or by itself."""
+def _check_language_run(cfg: Mapping[str, Any]) -> Iterator[str]:
+    """The model to talk with or to teach is an export, of a run or, to talk with, by itself."""
+    task, run = cfg["task"]["name"], cfg["run"]
     if not run:
-        yield "task=chat needs a language model; add run=<folder of a finished pretraining or fine-tuning>"
-    elif not any((Path(run).expanduser() / place / "config.json").is_file() for place in ("export", "")):
+        yield f"task={task} needs a language model; add run=<folder of a finished pretraining or fine-tuning>"
+    elif (task == "finetune" and not (Path(run).expanduser() / "export" / "config.json").is_file()) or not any((Path(run).expanduser() / place / "config.json").is_file() for place in ("export", "")):
         yield f"run={run}: no export/config.json there; give the folder of a finished pretraining"
+    if task != "finetune":
+        return
+    if (path := cfg["finetune"]["path"]) and not Path(path).expanduser().is_file():
+        yield f"finetune.path={path}: no such file, seen from {Path.cwd()}; give JSON lines of conversations"
 
 
 def _check_parts(cfg: Mapping[str, Any]) -> Iterator[str]:
@@ -229,7 +237,7 @@ def _check_parts(cfg: Mapping[str, Any]) -> Iterator[str]:
         )
     if part is not None and embedder in WITHOUT_TOKENS:
         yield (
-            f"embed.part={part} shares the work of a language model, which embedder={embedder} is not; "
+            f"embed.part={part} shares the work of a sentence encoder, which embedder={embedder} is not; "
             "use embed.part=null embed.num_parts=1, or embedder=minilm"
         )
 

@@ -43,10 +43,10 @@ def one_of(*values: Any) -> Rule:
     return Rule(Literal[values], " or ".join("null" if value is None else str(value) for value in values))
 
 
-def _distinct(numbers: list[int]) -> list[int]:
-    if len(set(numbers)) < len(numbers):
-        raise ValueError("numbers repeat")
-    return numbers
+def _distinct(values: list[Any]) -> list[Any]:
+    if len(set(values)) < len(values):
+        raise ValueError("values repeat")
+    return values
 
 
 _Count = Annotated[int, Field(ge=1)]
@@ -55,6 +55,10 @@ _Share = Annotated[float, Field(ge=0, lt=1)]
 TEXT = Rule(str, "text")
 NAME = Rule(Annotated[str, Field(pattern=r"^\w[\w.+-]*$")] | int, "a name of letters, digits and . _ + -")
 NAMES = Rule(list[str], "a list such as [one,two]")
+KINDS = Rule(
+    Annotated[list[Literal["label", "title", "keyword"]], Field(min_length=1), AfterValidator(_distinct)],
+    "a list of some of label, title, keyword",
+)
 FLAG = Rule(bool, "true or false")
 COUNT = Rule(_Count, "a whole number from 1 on")
 NATURAL = Rule(Annotated[int, Field(ge=0)], "a whole number from 0 on")
@@ -201,6 +205,8 @@ RULES: dict[str, Rule] = {
     "prompt": TEXT.optional(),
     "max_length": COUNT.optional(),
     "truncate_dim": COUNT.optional(),
+    "layer": COUNT.optional(),
+    "whitening": FLAG,
     "max_terms": COUNT,
     "embedder.tokenizer": TEXT,
     "batch_tokens": COUNT.optional(),
@@ -237,6 +243,7 @@ RULES: dict[str, Rule] = {
     "theta_samples": NATURAL,
     "activation": one_of("relu", "softplus", "gelu", "tanh", "leakyrelu"),
     "passes": COUNT,
+    "thinning": COUNT,
     "iterations": COUNT,
     "chunksize": COUNT.optional(),
     "max_iter": COUNT,
@@ -303,6 +310,10 @@ RULES: dict[str, Rule] = {
     "schedule.kind": one_of("wsd", "cosine", "constant"),
     "schedule.warmup": SHARE,
     "pretrain.samples": NAMES,
+    "finetune.path": TEXT.optional(),
+    "finetune.length": COUNT.optional(),
+    "kinds": KINDS,
+    "replay": SHARE,
     # shape of a mini-LLM
     "head_dim": Rule(Annotated[int, Field(ge=2, multiple_of=2)], "an even number from 2 on"),
     "vocab_size": Rule(Annotated[int, Field(ge=272, le=2**16)], "a whole number from 272 to 65536"),

@@ -236,6 +236,18 @@ def train_tokenizer(
     return tokenizer
 
 
+def forceable_words(words: Sequence[str]) -> tuple[str, ...]:
+    """Those that can become one token; of the others, such as pairs of words, the number is logged."""
+    kept = tuple(word for word in words if len(_runs(word)) == 1)
+    if num_split := len(words) - len(kept):
+        log.warning(
+            "%d of %d words stay of several tokens: texts are split into runs of letters, of digits and of "
+            "other signs",
+            *(num_split, len(words)),
+        )
+    return kept
+
+
 def text_blocks(texts: Iterable[str], num_bytes: int) -> Iterator[list[str]]:
     """Runs of texts of about so many characters."""
     block, size = [], 0
@@ -269,13 +281,19 @@ def _chosen(texts: Iterable[str], seed: int, max_bytes: int) -> list[str]:
 
 def _symbols(word: str) -> list[str]:
     """A forced word with the space before it, as symbols; ValueError where the pattern splits it."""
-    parts = pre_tokenizers.ByteLevel(add_prefix_space=False).pre_tokenize_str(f" {_checked(word)}")
-    if len(parts) != 1:
+    runs = _runs(word)
+    if len(runs) != 1:
         raise ValueError(
             f"the word {word!r} cannot be forced to one token: texts are split into runs of letters, of "
             "digits and of other signs; leave it out"
         )
-    return list(parts[0][0])
+    return list(runs[0])
+
+
+def _runs(word: str) -> list[str]:
+    """The symbols of a word behind a space, in the parts that no merge joins."""
+    splitter = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    return [symbols for symbols, _ in splitter.pre_tokenize_str(f" {_checked(word)}")]
 
 
 def _checked(text: str) -> str:

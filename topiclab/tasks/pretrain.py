@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from topiclab.data.bpe import END_OF_TEXT, Tokenizer, train_tokenizer
+from topiclab.data.bpe import END_OF_TEXT, Tokenizer, forceable_words, train_tokenizer
 from topiclab.data.cache import Cache, key_hash
 from topiclab.data.corpus import SPLITS, text_fingerprint
 from topiclab.data.documents import assign_split
@@ -45,34 +45,64 @@ def pretrain(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         tokens = token_set(texts, tokenizer, Path(cfg["paths"]["cache"]))
     with clock("pack"):
         length = options["length"] or cfg["model"]["shape"]["context_length"]
-        datamodule = make_rows(options, length, tokens, split, cfg["seed"])
+        datamodule = make_rows(
+            options, length, packer(options, length, tokens, split, cfg["seed"]), "pretrain"
+        )
     torch.manual_seed(cfg["seed"])
     model = MiniLLM(Shape(**cfg["model"]["shape"]), dropout=cfg["model"]["dropout"])
     with clock("train"), limited_threads(cfg["trainer"]["num_threads"]):
-        module = train(model, datamodule, tokenizer, cfg, folder)
+        read = {name: cfg[name] for name in ("data", "model", "pretrain", "tokenizer", "seed")}
+        module = train(
+            *(model, datamodule, tokenizer, options, cfg, folder),
+            inputs=key_hash({"tokenizer": tokenizer.fingerprint, "settings": key_hash(read)}),
+            on_round=lambda module: write_samples(
+                module, tokenizer, options["samples"], folder / "samples.txt"
+            ),
+        )
     with clock("export"):
         export_folder(model, tokenizer, folder / "export")
         write_history(module.history, folder / "metrics.csv")
-    best = min(module.history, key=lambda entry: entry["val/ce"])
     lengths = {name: tokens.bytes_per_token(split == number) for number, name in enumerate(SPLITS)}
     metrics = {
-        **{name: value for name, value in best.items() if name.startswith("val/")},
-        "train/ce": module.history[-1]["train/ce"],
-        "tokens": module.tokens_done,
-        "tokens_per_second": float(np.median([entry["tokens_per_second"] for entry in module.history])),
-        "fill": datamodule.fill,
+        **training_metrics(module, datamodule),
         **{f"{name}/bytes_per_token": value for name, value in lengths.items() if math.isfinite(value)},
     }
     print((folder / "samples.txt").read_text(encoding="utf-8").rpartition("\n\n")[2])
     print("  ".join(f"{name} {value:.3f}" for name, value in metrics.items()))
     print(f"run folder: {folder}")
-    facts = {"parameters": model.shape.num_parameters, "best_step": best["step"], "steps": module.steps_done}
     return {
         "metrics": metrics,
         "reasons": {},
         "seconds": clock.seconds,
-        "manifest": {"tokenizer": {"fingerprint": tokenizer.fingerprint, **tokenizer.info}, "model": facts},
+        "manifest": {
+            "tokenizer": {"fingerprint": tokenizer.fingerprint, **tokenizer.info},
+            "model": training_facts(module),
+        },
     }
+
+
+def training_metrics(module: Pretraining, datamodule: TokenDataModule) -> dict[str, float]:
+    """Of held-out text at the best measurement, and of the training."""
+    return {
+        **{name: value for name, value in best_entry(module).items() if name.startswith("val/")},
+        "train/ce": module.history[-1]["train/ce"],
+        "tokens": module.tokens_done,
+        "tokens_per_second": float(np.median([entry["tokens_per_second"] for entry in module.history])),
+        "fill": datamodule.fill,
+    }
+
+
+def training_facts(module: Pretraining) -> dict[str, Any]:
+    """What the manifest says of the model."""
+    return {
+        "parameters": module.model.shape.num_parameters,
+        "best_step": best_entry(module)["step"],
+        "steps": module.steps_done,
+    }
+
+
+def best_entry(module: Pretraining) -> dict[str, float]:
+    return min(module.history, key=lambda entry: entry["val/ce"])
 
 
 def split_texts(cfg: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:
@@ -97,7 +127,7 @@ def make_tokenizer(cfg: Mapping[str, Any], texts: list[str], split: np.ndarray) 
     words: tuple[str, ...] = ()
     if options["num_forced_words"] is not None:
         corpus = load_corpus(cfg["data"], cfg["paths"]["data"], cfg["paths"]["cache"])
-        words = corpus.vocab[: options["num_forced_words"]]
+        words = forceable_words(corpus.vocab[: options["num_forced_words"]])
     settings: dict[str, Any] = {
         "vocab_size": cfg["model"]["shape"]["vocab_size"],
         "seed": cfg["seed"],
@@ -112,23 +142,36 @@ def make_tokenizer(cfg: Mapping[str, Any], texts: list[str], split: np.ndarray) 
     return Tokenizer.load(entry.folder)
 
 
-def make_rows(
+def packer(
     options: Mapping[str, Any], length: int, tokens: TokenSet, split: np.ndarray, seed: int
-) -> TokenDataModule:
-    """Training rows of so many tokens for so many passes, and held-out rows of the same length."""
-    mode = options["packing"]
+) -> Callable[[str, int], Packing]:
+    """The rows of a split in an epoch."""
 
     def rows(name: str, epoch: int) -> Packing:
         documents = np.flatnonzero(split == SPLITS.index(name))
         return pack(
-            *(tokens.ids, tokens.offsets, documents), length=length, mode=mode, seed=seed, epoch=epoch
+            *(tokens.ids, tokens.offsets, documents),
+            length=length,
+            mode=options["packing"],
+            seed=seed,
+            epoch=epoch,
         )
 
+    return rows
+
+
+def make_rows(
+    options: Mapping[str, Any], length: int, rows: Callable[[str, int], Packing], group: str
+) -> TokenDataModule:
+    """Training rows of so many tokens for so many passes, and held-out rows of the same length.
+
+    options: of the configuration group `group`.  rows: of a split in an epoch.
+    """
     first, rows_per_step = rows("train", 0), options["tokens_per_step"] // length
     if not rows_per_step:
         raise ValueError(
-            f"pretrain.tokens_per_step={options['tokens_per_step']} is less than one row of {length} tokens; "
-            "raise it or lower pretrain.length"
+            f"{group}.tokens_per_step={options['tokens_per_step']} is less than one row of {length} tokens; "
+            f"raise it or lower {group}.length"
         )
     num_steps = max(1, options["passes"] * first.num_rows // rows_per_step)
     log.info(
@@ -148,10 +191,20 @@ def make_rows(
 
 
 def train(
-    model: MiniLLM, datamodule: TokenDataModule, tokenizer: Tokenizer, cfg: Mapping[str, Any], folder: Path
+    model: MiniLLM,
+    datamodule: TokenDataModule,
+    tokenizer: Tokenizer,
+    options: Mapping[str, Any],
+    cfg: Mapping[str, Any],
+    folder: Path,
+    *,
+    inputs: str,
+    on_round: Callable[[Pretraining], None],
 ) -> Pretraining:
-    """Train the model in place and leave it at the weights that told held-out text best."""
-    options = cfg["pretrain"]
+    """Train the model in place and leave it at the weights that told held-out text best.
+
+    inputs: hash of all that the rows depend on.
+    """
     if options["is_compiled"]:
         model.compile(dynamic=False)
     module = Pretraining(
@@ -164,24 +217,28 @@ def train(
         token_bytes=torch.from_numpy(tokenizer.num_bytes),
         seed=cfg["seed"],
         z_loss=options["z_loss"],
-        on_round=lambda module: write_samples(module, tokenizer, options["samples"], folder / "samples.txt"),
+        on_round=on_round,
     )
-    read = {name: cfg[name] for name in ("data", "model", "pretrain", "tokenizer", "seed")}
-    inputs = key_hash({"tokenizer": tokenizer.fingerprint, "settings": key_hash(read)})
     train_rounds(module, datamodule, folder, cfg["trainer"], num_rounds=datamodule.num_rounds, inputs=inputs)
     best = torch.load(folder / "checkpoints" / "best.ckpt", map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])
     return module
 
 
-def write_samples(module: Pretraining, tokenizer: Tokenizer, beginnings: list[str], path: Path) -> None:
-    """Add what the model now makes of each beginning, and tell how far the training is."""
+def log_round(module: Pretraining) -> dict[str, float]:
+    """Tell how far the training is; the last entry of its history."""
     entry = module.history[-1]
     log.info(
         "step %d of %d: held-out %.3f nats a token, perplexity %.1f, %.3f bits a byte; %.0f tokens/s",
         *(entry["step"], module.num_steps, entry["val/ce"], entry["val/perplexity"]),
         *(entry["val/bits_per_byte"], entry.get("tokens_per_second", math.nan)),
     )
+    return entry
+
+
+def write_samples(module: Pretraining, tokenizer: Tokenizer, beginnings: list[str], path: Path) -> None:
+    """Add what the model now makes of each beginning, and tell how far the training is."""
+    entry = log_round(module)
     prompts = [[END_OF_TEXT, *tokenizer.encode(text)] for text in beginnings]
     drawn = generate(
         module.model,

@@ -13,6 +13,7 @@ import torch
 
 from topiclab.device import device_name, resolve_device, resolve_precision
 from topiclab.embed.huggingface import BATCH_TOKENS
+from topiclab.embed.language_run import export_of
 from topiclab.embed.weights import folder_revision, model_folder
 from topiclab.teach.language_model import LanguageModel
 from topiclab.teach.prompt import Prompt, PromptTokens, as_chat, read_prompt
@@ -37,7 +38,7 @@ class CausalLMTeacher:
     the model's precision, lets the end of a long prompt be cut off, and gives words with a first token in
     common one logit. Pinned by tests/test_teach_causal_lm.py against the model's own forward.
 
-    path, model_id, revision: see `weights.model_folder`.  run: folder of a run whose export/ is the model.
+    path, model_id, revision: see `weights.model_folder`.  run: folder of a run whose export/ is the model, see `export_of`.
     prompt: a name in `teach/prompts/`, or a text file that holds {document}.
     chat_template: put the prompt as a chat, its last line as the beginning of the answer.
     multi_token: words of several tokens are impossible (drop), stand for their first token (first_subtoken,
@@ -73,12 +74,7 @@ class CausalLMTeacher:
     def folder(self) -> Path:
         if self.run is None:
             return model_folder(self.path, None, self.model_id, self.revision, option="teacher.path")
-        export = Path(self.run).expanduser() / "export"
-        if not (export / "config.json").is_file():
-            raise FileNotFoundError(
-                f"teacher.run={self.run} has no export/config.json; give the folder of a finished pretraining"
-            )
-        return export
+        return export_of(self.run, "teacher.run")
 
     @cached_property
     def tokenizer(self) -> Any:
