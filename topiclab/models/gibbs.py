@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from topiclab.data.datamodule import TopicDataModule
+from topiclab.models.chains import Chain, Chains
 from topiclab.models.classical import ClassicalModel, words_nll
 
-GAP = 10  # sweeps between two samples that are averaged, and between two updates of a learned prior
+GAP = 10  # sweeps between two updates of a learned prior, and between two samples if not told
 
 
 class _GibbsModel(ClassicalModel):
@@ -50,39 +52,70 @@ class LDAGibbs(_GibbsModel):
     """Latent Dirichlet allocation by collapsed Gibbs sampling (Griffiths & Steyvers 2004), tomotopy.
 
     alpha: symmetric is 1/K; asymmetric falls as 1/(k + sqrt K), sum 1; auto is learned from 1/K on.
-    num_samples: topics are the mean over so many samples, the last ones, ten sweeps apart.
+    num_samples, thinning: topics are the mean over so many samples, the last ones, so many sweeps apart.
+    num_chains: from seeds of their own, the first from `seed`; the topics are those of the likeliest chain.
     num_workers: only one worker repeats a seed bit for bit.
+    info: whether the chains agree, see Chains.facts.
     """
 
-    def __init__(self, *, num_samples: int, alpha: str, **options: Any) -> None:
+    def __init__(
+        self, *, num_samples: int, alpha: str, num_chains: int = 1, thinning: int = GAP, **options: Any
+    ) -> None:
         super().__init__(**options)
         self.num_samples, self.prior = num_samples, alpha
-        if num_samples * GAP > self.num_sweeps:
+        self.num_chains, self.thinning = num_chains, thinning
+        if num_samples * thinning > self.num_sweeps:
             raise ValueError(
-                f"model.num_samples={num_samples} samples, {GAP} sweeps apart, do not fit into "
-                f"model.num_sweeps={self.num_sweeps}; raise num_sweeps or lower num_samples"
+                f"model.num_samples={num_samples} samples, {thinning} sweeps apart, do not fit into "
+                f"model.num_sweeps={self.num_sweeps}; raise num_sweeps or lower num_samples or thinning"
             )
 
     def _fit(self, datamodule: TopicDataModule) -> None:
+        bow = datamodule.train_bow
+        more = np.random.SeedSequence(self.seed).generate_state(self.num_chains)[1:]
+        seeds = [self.seed, *more.tolist()]
+        burn_in = self.num_sweeps - self.num_samples * self.thinning
+        blocks = [self.thinning] * (burn_in // self.thinning)
+        if rest := burn_in % self.thinning:
+            blocks.insert(0, rest)
+        blocks += [self.thinning] * self.num_samples
+        with_tokens = np.asarray(datamodule.train_rows)[np.diff(bow.indptr) > 0]
+        chains = [self._chain(bow, seed, blocks) for seed in seeds]
+        self.chains = Chains(chains, seeds, np.cumsum(blocks), self.eta, with_tokens)
+        chosen = chains[self.chains.chosen]
+        self.topic_counts, self.alpha = chosen.mean_counts(self.eta), chosen.alpha[-1]
+        self.info = self.chains.facts()
+
+    def _chain(self, bow: sparse.csr_matrix, seed: int, blocks: Sequence[int]) -> Chain:
+        """One chain over documents (D, V); blocks: sweeps between two looks at it, the last ones sampled."""
         from tomotopy import LDAModel
 
-        bow = datamodule.train_bow
         prior = np.full(self.num_topics, 1 / self.num_topics)
         if self.prior == "asymmetric":
             falling = 1 / (np.arange(self.num_topics) + np.sqrt(self.num_topics))
             prior = falling / falling.sum()
-        sampler = LDAModel(k=self.num_topics, alpha=prior.tolist(), eta=self.eta, seed=self.seed)
+        sampler = LDAModel(k=self.num_topics, alpha=prior.tolist(), eta=self.eta, seed=seed)
         sampler.optim_interval = GAP if self.prior == "auto" else 0
         for tokens in _token_lists(bow):
             sampler.add_doc(tokens)
-        if burn_in := self.num_sweeps - self.num_samples * GAP:
-            self._sweep(sampler, burn_in)
-        samples = np.zeros((self.num_topics, bow.get_shape()[1]))
-        for _ in range(self.num_samples):
-            self._sweep(sampler, GAP)
-            samples += _topic_counts(sampler, bow.get_shape()[1])
-        self.topic_counts = samples / self.num_samples
-        self.alpha = np.asarray(sampler.alpha, dtype=np.float64)
+        likelihood, alpha, counts, shares = [], [], [], []
+        theta = np.zeros((len(sampler.docs), self.num_topics))
+        for number, num_sweeps in enumerate(blocks):
+            self._sweep(sampler, num_sweeps)
+            likelihood.append(sampler.ll_per_word)
+            alpha.append(np.array(sampler.alpha, dtype=np.float64))
+            if number >= len(blocks) - self.num_samples:
+                found = _topic_counts(sampler, bow.get_shape()[1]) - self.eta
+                counts.append(sparse.csr_matrix(np.where(found > 0.5, found, 0)))
+                drawn = np.array([document.get_topic_dist() for document in sampler.docs])
+                shares.append(drawn.mean(axis=0))
+                theta += drawn
+        mean = (theta / self.num_samples).astype(np.float32)
+        return Chain(np.array(likelihood), np.array(alpha), counts, mean, np.array(shares))
+
+    def explain(self, datamodule: TopicDataModule, folder: Path) -> None:
+        """Write the chains into the run folder; see Chains.save."""
+        self.chains.save(folder)
 
 
 class HDP(_GibbsModel):
