@@ -38,7 +38,8 @@ class CausalLMTeacher:
     the model's precision, lets the end of a long prompt be cut off, and gives words with a first token in
     common one logit. Pinned by tests/test_teach_causal_lm.py against the model's own forward.
 
-    path, model_id, revision: see `weights.model_folder`.  run: folder of a run whose export/ is the model, see `export_of`.
+    path, model_id, revision: see `weights.model_folder`.
+    run: folder of a run whose export/ is the model, see `export_of`.
     prompt: a name in `teach/prompts/`, or a text file that holds {document}.
     chat_template: put the prompt as a chat, its last line as the beginning of the answer.
     multi_token: words of several tokens are impossible (drop), stand for their first token (first_subtoken,
