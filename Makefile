@@ -54,6 +54,14 @@ arxiv: $(STAMP) ## Find, name, order and map the topics of arXiv abstracts; ARGS
 	$(RUN) -m topiclab $(ARXIV_FIT) $(ARGS)
 	$(RUN) -m topiclab.report page $(ARXIV_FIT) $(ARGS)
 
+.PHONY: neurips-lda
+neurips-lda: $(STAMP) ## Fit LDA and neural models to 1,000 NeurIPS papers and execute notebooks/neurips_lda.ipynb
+	for grid in chains topics models lsa; do \
+	  $(RUN) -m topiclab -cd experiments -cn neurips_$$grid $(ARGS) || exit $$?; \
+	done
+	$(RUN) -m jupytext --quiet --to ipynb --output notebooks/neurips_lda.ipynb notebooks/neurips_lda.py
+	$(VENV)/bin/jupyter-execute --inplace notebooks/neurips_lda.ipynb
+
 .PHONY: test
 test: $(STAMP) ## Run the tests
 	$(RUN) -m pytest $(ARGS)

@@ -1,0 +1,273 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Ten topics of 1,000 NeurIPS papers: LDA yet?
+# Latent Dirichlet allocation by collapsed Gibbs sampling on titles, abstracts and keywords of NeurIPS 2022
+# submissions, beside variational LDA, NMF and two neural topic models on the same split. `make neurips-lda` runs the
+# fits and this notebook, which reads their run folders and writes nothing.
+
+# %%
+import io
+import json
+import os
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from IPython.display import Image, Markdown, display
+
+from topiclab.config import compose_unchecked, to_plain
+from topiclab.data.sources import load_corpus
+from topiclab.data.tokenizer import tokenize
+from topiclab.describe.labels import label_topics
+from topiclab.describe.ngrams import ngram_counts
+from topiclab.describe.representatives import representatives
+from topiclab.describe.terms import class_terms
+from topiclab.describe.tree import topic_tree
+from topiclab.metrics.stability import matched_cosines, stability
+from topiclab.models.completion import completion_perplexity
+from topiclab.report.collect import collect_cells
+from topiclab.report.figures import document_coordinates
+from topiclab.report.topic_panels import chain_traces, curves, likeness, share_bars, topic_map, word_panels
+from topiclab.report.word_clouds import word_clouds
+from topiclab.result import TopicResult
+
+default = next((path for path in (Path("outputs"), Path("../outputs")) if path.is_dir()), Path("outputs"))
+OUTPUTS = Path(os.environ.get("TOPICLAB_OUTPUTS", default))
+GRIDS = ("neurips_topics", "neurips_chains", "neurips_models", "neurips_lsa")
+cells = {grid: [cell for cell in collect_cells(OUTPUTS / grid) if cell.is_done] for grid in GRIDS}
+results = {cell.folder: TopicResult.load(cell.folder / "topics.npz") for each in cells.values() for cell in each}
+
+
+def show(figure):
+    stream = io.BytesIO()
+    figure.savefig(stream, dpi=65)
+    display(Image(stream.getvalue()))
+
+
+def table(head, rows):
+    lines = [head, ["---"] * len(head), *rows]
+    display(Markdown("\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)))
+
+
+def spread(values, digits=3):
+    values = np.array([value for value in values if np.isfinite(value)])
+    if not len(values):
+        return "-"
+    return f"{values.mean():.{digits}f}" + (f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else "")
+
+
+# %% [markdown]
+# ## The corpus
+
+# %%
+shown = next(cell for cell in cells["neurips_chains"] if cell.config["model"]["alpha"] == "auto")
+config, result = shown.config, results[shown.folder]
+corpus = load_corpus(config["data"], config["paths"]["data"])
+test = corpus.bow[corpus.rows("test")]
+lengths = corpus.bow.sum(axis=1).A1
+counts = np.sort(corpus.bow.sum(axis=0).A1)[::-1]
+once = np.arange(1, len(counts) + 1)
+zipf = np.polyfit(np.log(once), np.log(counts), 1)[0]
+table(
+    ["papers", "train / val / test", "words", "tokens", "tokens a paper, median (5 to 95 %)", "Zipf exponent"],
+    [
+        [
+            f"{corpus.num_docs:,}",
+            " / ".join(str(len(corpus.rows(part))) for part in ("train", "val", "test")),
+            f"{corpus.num_words:,}",
+            f"{lengths.sum():,}",
+            f"{np.median(lengths):.0f} ({np.quantile(lengths, 0.05):.0f} to {np.quantile(lengths, 0.95):.0f})",
+            f"{-zipf:.2f}",
+        ]
+    ],
+)
+
+# %% [markdown]
+# ## From texts to words
+
+# %%
+vocabulary = config["data"]["vocabulary"]
+stages = {
+    "words of three letters and more": {"stop_words": "none", "domain_words": []},
+    "without English stop words": {"domain_words": []},
+    "without what any paper says": {},
+}
+rows = []
+for name, changed in stages.items():
+    tokens = tokenize(corpus.texts, {**vocabulary, **changed})
+    rows.append([name, f"{len(tokens.ids):,}", f"{len(np.unique(tokens.ids)):,}"])
+limits = f"in {vocabulary['min_df']} papers at least and {vocabulary['max_df']:.0%} at most"
+table(["step", "tokens", "words"], [*rows, [limits, f"{lengths.sum():,}", f"{corpus.num_words:,}"]])
+
+# %% [markdown]
+# ## How many topics
+# Mean and standard deviation over seeds. Perplexity is of document completion: half of the tokens of every test paper
+# give its proportions, the other half is scored. Stability is the mean cosine of matched topics over pairs of seeds.
+
+# %%
+panels = {name: defaultdict(list) for name in ("completion perplexity", "NPMI", "diversity", "stability")}
+by_size = defaultdict(list)
+for cell in cells["neurips_topics"]:
+    by_size[cell.axes["num_topics"]].append(cell)
+
+
+def completion(cell):
+    num_topics = results[cell.folder].num_topics
+    return completion_perplexity(results[cell.folder].beta, np.full(num_topics, 1 / num_topics), test)
+
+
+for size, sized in by_size.items():
+    panels["completion perplexity"][size] = [completion(cell) for cell in sized]
+    panels["NPMI"][size] = [cell.metrics["npmi"] for cell in sized]
+    panels["diversity"][size] = [cell.metrics["td"] for cell in sized]
+    betas = [results[cell.folder].beta for cell in sized]
+    panels["stability"][size] = [
+        np.mean([matched_cosines(beta, other)[1].mean() for other in betas if other is not beta]) for beta in betas
+    ] if len(betas) > 1 else [np.nan]
+show(curves(panels))
+table(
+    ["topics", *panels],
+    [[size, *(spread(panel[size], 1 if "perp" in name else 3) for name, panel in panels.items())] for size in by_size],
+)
+
+# %% [markdown]
+# ## Do the chains agree
+# Four chains from different seeds under each prior of the topics. R-hat is of the log likelihood after burn-in, every
+# chain cut into halves, as it is and rank-normalised: below about 1.05 the chains cannot be told apart. The matched
+# cosine is between the topics of the likeliest chain and those of the others: how much their modes share.
+
+# %%
+traces, rows = {}, []
+for cell in cells["neurips_chains"]:
+    facts = json.loads((cell.folder / "chains.json").read_text())
+    with np.load(cell.folder / "chains.npz") as arrays:
+        chains = dict(arrays)
+    prior = cell.config["model"]["alpha"]
+    traces[f"alpha {prior}"] = (chains["sweeps"], chains["log_likelihood"], facts["burn_in"])
+    others = [beta for number, beta in enumerate(chains["beta"]) if number != facts["chosen_chain"]]
+    agreement = [matched_cosines(chains["beta"][facts["chosen_chain"]], beta)[1].mean() for beta in others]
+    means = " ".join(f"{mean:.4f}" for mean in facts["log_likelihood"])
+    hats = [f"{facts[name] or np.nan:.3f}" for name in ("r_hat", "ranked_r_hat")]
+    rows.append([prior, means, *hats, spread(agreement), f"{cell.metrics['npmi']:.3f}"])
+    if cell is shown:
+        kept, shown_facts, shown_agreement = chains, facts, np.mean(agreement)
+show(chain_traces(traces))
+table(["alpha", "mean log likelihood, chain by chain", "R-hat", "ranked", "matched cosine", "NPMI"], rows)
+
+# %% [markdown]
+# ## The topics
+# Of the likeliest chain under the learned prior. A label is the topic's best term by c-TF-IDF and the title of a paper
+# near the middle of its papers.
+
+# %%
+options = to_plain(compose_unchecked(["task=describe"]))["describe"]
+grams = ngram_counts(corpus, {**options["terms"], "min_df": min(5, vocabulary["min_df"])}, vocabulary)
+terms = class_terms(grams, result.theta, options["terms"])
+chosen = representatives(result.theta, None, 3, 0.5, corpus.texts)
+labels = label_topics(terms, corpus.titles, chosen)
+names = [f"{topic} {label.split(' | ')[0]}" for topic, label in enumerate(labels)]
+share, words = result.theta.mean(axis=0), result.topic_words(10)
+rows = []
+for topic in np.argsort(-share, kind="stable"):
+    papers = [f"{corpus.titles[row]} ({result.theta[row, topic]:.2f})" for row in chosen.nearest[topic] if row >= 0]
+    rows.append([names[topic], f"{share[topic]:.1%}", " ".join(words[topic]), "; ".join(papers).replace("|", "/")])
+table(["topic", "share", "words", "papers, with their share of the topic"], rows)
+
+# %%
+show(word_clouds(result.beta, result.vocab, names))
+
+# %% [markdown]
+# Probabilities of words with 90 % intervals over the samples of the chain, and the shares of the topics likewise.
+
+# %%
+top = kept["words"][:, :10]
+shown_words = [[result.vocab[word] for word in row] for row in top]
+show(word_panels(shown_words, kept["mean"][:, :10], kept["low"][:, :10], kept["high"][:, :10], names))
+show(share_bars(kept["shares"], names))
+
+# %% [markdown]
+# ## The papers
+# Every paper in the colour of its main topic; t-SNE of the square roots of its proportions, so that distances are
+# Hellinger's.
+
+# %%
+rows, places = document_coordinates(result.theta)
+show(topic_map(places, result.theta[rows].argmax(axis=1), names))
+
+# %% [markdown]
+# ## Which topics are alike
+
+# %%
+from scipy.spatial.distance import cdist
+
+distances = cdist(result.beta.astype(np.float64), result.beta.astype(np.float64), "jensenshannon")
+tree = topic_tree(result.beta, None, np.bincount(result.theta.argmax(axis=1), minlength=result.num_topics))
+show(likeness(distances, tree.merges, tree.order, names))
+
+# %% [markdown]
+# ## Gibbs, variational, factorised, neural
+# The same papers, words and split, five seeds each. Perplexity takes every model's topics as word distributions of a
+# mixture, which is what LDA fits and what NMF and ProdLDA do not: read it across the LDAs and THETA first.
+
+# %%
+methods = defaultdict(list)
+for cell in cells["neurips_topics"]:
+    if cell.axes["num_topics"] == config["num_topics"]:
+        methods["LDA, Gibbs"].append(cell)
+called = {"lda": "LDA, variational", "nmf": "NMF", "prodlda": "ProdLDA", "theta": "THETA"}
+for cell in [*cells["neurips_models"], *cells["neurips_lsa"]]:
+    name, embedder = called[cell.axes["model"]], cell.axes["embedder"]
+    methods[f"{name}, {embedder}" if name in ("ProdLDA", "THETA") else name].append(cell)
+scores = {
+    name: {
+        "NPMI": [cell.metrics["npmi"] for cell in those],
+        "C_V": [cell.metrics["c_v"] for cell in those],
+        "diversity": [cell.metrics["td"] for cell in those],
+        "completion perplexity": [completion(cell) for cell in those],
+        "stability": [stability([results[cell.folder].beta for cell in those])],
+        "seconds": [cell.seconds for cell in those],
+    }
+    for name, those in methods.items()
+}
+measures = list(next(iter(scores.values())))
+digits = {"completion perplexity": 0, "seconds": 1}
+table(
+    ["model", *measures],
+    [[name, *(spread(found[measure], digits.get(measure, 3)) for measure in measures)] for name, found in scores.items()],
+)
+
+# %% [markdown]
+# ## LDA yet?
+
+# %%
+mean = {name: {measure: np.mean(values) for measure, values in found.items()} for name, found in scores.items()}
+neural = {name: found for name, found in mean.items() if name.startswith(("ProdLDA", "THETA"))}
+gibbs = mean["LDA, Gibbs"]
+coherent = max(neural, key=lambda name: neural[name]["NPMI"])
+fitting = min(neural, key=lambda name: neural[name]["completion perplexity"])
+gain = neural[coherent]["NPMI"] - gibbs["NPMI"]
+noise = np.hypot(*(np.std(scores[name]["NPMI"]) for name in ("LDA, Gibbs", coherent)))
+coherence = "as coherent as" if abs(gain) <= noise else "more coherent than" if gain > 0 else "less coherent than"
+agree = "agree" if (shown_facts["ranked_r_hat"] or np.inf) < 1.05 else "do not agree"
+display(
+    Markdown(
+        f"The most coherent neural topics, of {coherent}, are {coherence} those of Gibbs LDA (NPMI "
+        f"{neural[coherent]['NPMI']:.3f} against {gibbs['NPMI']:.3f}; variational LDA {mean['LDA, variational']['NPMI']:.3f}), "
+        f"and Gibbs LDA foretells the unread half of a test paper "
+        f"{'better' if gibbs['completion perplexity'] < neural[fitting]['completion perplexity'] else 'worse'} than any of them "
+        f"(perplexity {gibbs['completion perplexity']:.0f} against {neural[fitting]['completion perplexity']:.0f} of {fitting}).\n\n"
+        f"Its {config['model']['num_chains']} chains {agree} (rank-normalised R-hat of the likelihood "
+        f"{shown_facts['ranked_r_hat'] or np.nan:.2f}), and topics of another seed match with a cosine of {gibbs['stability']:.2f}, "
+        f"against {neural[coherent]['stability']:.2f} of {coherent}: the sampler "
+        f"{'finds one' if agree == 'agree' else 'stays in one of several'} good {'set' if agree == 'agree' else 'sets'} of topics.\n\n"
+        f"**LDA yet? {'Yes' if gain <= noise else 'Not for coherence'}**: by these numbers a Gibbs sampler of "
+        f"{gibbs['seconds']:.0f} seconds {'is' if gain <= noise else 'is not'} the model to beat on a thousand abstracts."
+    )
+)
