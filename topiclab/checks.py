@@ -210,15 +210,14 @@ def _check_task(cfg: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _check_language_run(cfg: Mapping[str, Any]) -> Iterator[str]:
-    """The model to talk with or to teach is an export, of a run or, to talk with, by itself."""
+    """The model to talk with or to teach is the export of a run; to talk with, also an export by itself."""
     task, run = cfg["task"]["name"], cfg["run"]
+    places = ("export", "") if task == "chat" else ("export",)
     if not run:
         yield f"task={task} needs a language model; add run=<folder of a finished pretraining or fine-tuning>"
-    elif (task == "finetune" and not (Path(run).expanduser() / "export" / "config.json").is_file()) or not any((Path(run).expanduser() / place / "config.json").is_file() for place in ("export", "")):
+    elif not any((Path(run).expanduser() / place / "config.json").is_file() for place in places):
         yield f"run={run}: no export/config.json there; give the folder of a finished pretraining"
-    if task != "finetune":
-        return
-    if (path := cfg["finetune"]["path"]) and not Path(path).expanduser().is_file():
+    if task == "finetune" and (path := cfg["finetune"]["path"]) and not Path(path).expanduser().is_file():
         yield f"finetune.path={path}: no such file, seen from {Path.cwd()}; give JSON lines of conversations"
 
 

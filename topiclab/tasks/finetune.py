@@ -1,0 +1,230 @@
+"""task=finetune: a pretrained mini-LLM learns to reply, from conversations or from what corpora answer."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from topiclab.data.bpe import END_OF_TEXT, Tokenizer
+from topiclab.data.cache import key_hash
+from topiclab.data.conversations import (
+    Conversation,
+    ConversationTokens,
+    conversation_tokens,
+    read_conversations,
+)
+from topiclab.data.corpus import SPLITS
+from topiclab.data.documents import assign_split
+from topiclab.data.instructions import Instructions, instructions
+from topiclab.data.packing import Packing, pack, ranges
+from topiclab.data.sources import load_corpus
+from topiclab.data.text import corpus_group
+from topiclab.data.tokens import token_set
+from topiclab.models.minillm.chat import ChatModel
+from topiclab.models.minillm.export import WEIGHTS, export_folder, load_folder
+from topiclab.models.minillm.network import MiniLLM
+from topiclab.models.minillm.pretraining import Pretraining
+from topiclab.run import finished_run
+from topiclab.tasks.exam import GREEDY, ask
+from topiclab.tasks.fit import Stages, limited_threads, write_history
+from topiclab.tasks.pretrain import log_round, make_rows, split_texts, train, training_facts, training_metrics
+
+log = logging.getLogger(__name__)
+
+NUM_SAMPLES, SAMPLE_TOKENS = 4, 60
+
+
+@dataclass(frozen=True, eq=False)
+class Lessons:
+    """D conversations. split: (D,) int8 index into SPLITS. asked: those of them whose replies are labels."""
+
+    conversations: list[Conversation]
+    split: np.ndarray
+    asked: list[Instructions]
+
+
+def finetune(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Train on the replies of training conversations, keep the weights that tell held-out replies best.
+
+    Writes what task=pretrain writes, and replies.jsonl with what was asked about test documents. A killed run
+    goes on from its last checkpoint, to the same bits on a CPU.
+    """
+    clock, options, run = Stages(), cfg["finetune"], Path(cfg["run"]).expanduser()
+    with clock("tokens"):
+        stored, tokenizer = load_folder(run / "export")
+        model = MiniLLM(stored.shape, dropout=options["dropout"])
+        model.load_state_dict(stored.state_dict())
+        length = options["length"] or model.shape.context_length
+        lessons = read_lessons(cfg, tokenizer, length)
+        tokens = conversation_tokens(lessons.conversations, tokenizer)
+        replay = replay_tokens(cfg, tokenizer, int(np.diff(tokens.offsets)[lessons.split == 0].sum()))
+    with clock("pack"):
+        rows = packer(tokens, lessons.split, replay, options["replay"], length, cfg["seed"])
+        datamodule = make_rows(options, length, rows, "finetune")
+    weights = hashlib.sha256((run / "export" / WEIGHTS).read_bytes()).hexdigest()
+    read = {name: cfg[name] for name in ("data", "finetune", "seed")}
+    with limited_threads(cfg["trainer"]["num_threads"]):
+        with clock("train"):
+            module = train(
+                *(model, datamodule, tokenizer, options, cfg, folder),
+                inputs=key_hash({"weights": weights, "settings": key_hash(read), **facts_of(tokens, replay)}),
+                on_round=lambda module: write_replies(module, tokenizer, lessons, folder / "samples.txt"),
+            )
+        with clock("export"):
+            export_folder(model, tokenizer, folder / "export")
+            write_history(module.history, folder / "metrics.csv")
+        with clock("ask"):
+            right = ask(
+                *(model, tokenizer, lessons.asked, options["num_questions"]),
+                seed=cfg["seed"],
+                path=folder / "replies.jsonl",
+            )
+    metrics = training_metrics(module, datamodule)
+    print("  ".join(f"{name} {value:.3f}" for name, value in metrics.items()))
+    print(f"run folder: {folder}")
+    return {
+        "metrics": {**metrics, **right},
+        "reasons": {},
+        "seconds": clock.seconds,
+        "manifest": {
+            "run": str(cfg["run"]),
+            "conversations": len(lessons.conversations),
+            "tokenizer": {"fingerprint": tokenizer.fingerprint, **tokenizer.info},
+            "model": training_facts(module),
+        },
+    }
+
+
+def read_lessons(cfg: Mapping[str, Any], tokenizer: Tokenizer, length: int) -> Lessons:
+    """The conversations of finetune.path, or questions about the documents of `data`.
+
+    Held-out documents stay held out: their split is that of their text, whichever question is asked.
+    Raises ValueError where there are none to learn from or to measure on.
+    """
+    options, data = cfg["finetune"], cfg["data"]
+    asked: list[Instructions] = []
+    if options["path"]:
+        conversations = read_conversations(Path(options["path"]).expanduser())
+        written = ["\n".join(map("\t".join, turns)) for turns in conversations]
+        split = assign_split(written, data["split"]["val"] or 0.0, 0.0)
+        told = f"finetune.path={options['path']}"
+    else:
+        for corpus in (
+            load_corpus(part, cfg["paths"]["data"], cfg["paths"]["cache"]) for part in parts(data)
+        ):
+            made = (
+                instructions(corpus, kind, tokenizer, max_tokens=length // 2, seed=cfg["seed"])
+                for kind in options["kinds"]
+            )
+            asked += [questions for questions in made if questions is not None]
+        conversations = [turns for questions in asked for turns in questions.conversations()]
+        split = np.concatenate([questions.split for questions in asked] or [np.zeros(0, dtype=np.int8)])
+        told = f"data={data['name']} with finetune.kinds={options['kinds']}"
+    for name, purpose in (("train", "learn from"), ("val", "measure on")):
+        if not (split == SPLITS.index(name)).any():
+            raise ValueError(
+                f"{told} gives {len(conversations)} conversations and none to {purpose}; give more, other "
+                "finetune.kinds, or raise data.split.val"
+            )
+    return Lessons(conversations, split, [questions for questions in asked if questions.kind == "label"])
+
+
+def parts(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The corpora that data=text joins, each with its own labels; or data itself."""
+    if data["source"] != "text" or data["path"]:
+        return [data]
+    shared = {name: data[name] for name in ("split", "sample", "sample_seed", "vocabulary")}
+    return [{**corpus_group(name), **shared} for name in data["corpora"]]
+
+
+def replay_tokens(cfg: Mapping[str, Any], tokenizer: Tokenizer, num_tokens: int) -> ConversationTokens:
+    """Training documents of the pretraining, which all passes draw from, so that it is not forgotten.
+
+    num_tokens: of the conversations of one pass, beside which they have the share finetune.replay.
+    """
+    share = cfg["finetune"]["replay"]
+    if not share:
+        nothing = np.zeros(0, dtype=np.uint16)
+        return ConversationTokens(nothing, np.zeros(1, dtype=np.int64), nothing.astype(bool))
+    config = dict(cfg)
+    while config["task"]["name"] == "finetune":
+        config = finished_run(Path(config["run"]).expanduser(), "pretrain", "finetune")["config"]
+    texts, split = split_texts({**config, "paths": cfg["paths"]})
+    tokens = token_set(texts, tokenizer, Path(cfg["paths"]["cache"]))
+    rows = np.random.default_rng(cfg["seed"]).permutation(np.flatnonzero(split == SPLITS.index("train")))
+    wanted = cfg["finetune"]["passes"] * num_tokens * share / (1 - share)
+    sizes = np.diff(tokens.offsets)[rows] + 2
+    num = int(np.searchsorted(np.cumsum(sizes), wanted)) + 1
+    rows, sizes = rows[:num], sizes[:num]
+    ends = np.cumsum(sizes)
+    ids = np.full(int(ends[-1]), END_OF_TEXT, dtype=np.uint16)
+    ids[ranges(ends - sizes + 1, sizes - 2)] = tokens.ids[ranges(tokens.offsets[rows], sizes - 2)]
+    is_target = np.ones(len(ids), dtype=bool)
+    is_target[ends - sizes] = False
+    return ConversationTokens(ids, np.concatenate([[0], ends]), is_target)
+
+
+def packer(
+    tokens: ConversationTokens,
+    split: np.ndarray,
+    replay: ConversationTokens,
+    share: float,
+    length: int,
+    seed: int,
+) -> Callable[[str, int], Packing]:
+    """The rows of a split in an epoch: whole conversations, in training beside replayed documents."""
+    ids, is_target = (
+        np.concatenate([getattr(part, name) for part in (tokens, replay)]) for name in ("ids", "is_target")
+    )
+    offsets = np.concatenate([tokens.offsets, replay.offsets[1:] + tokens.offsets[-1]])
+    sizes, num = np.diff(offsets), len(split)
+    if num_long := int((sizes[:num] > length + 1).sum()):
+        log.warning(
+            "%d of %d conversations have more than %d tokens and are cut: what follows a cut is told without "
+            "what stood before; raise finetune.length",
+            *(num_long, num, length + 1),
+        )
+    wanted = sizes[:num][split == SPLITS.index("train")].sum() * share / (1 - share)
+
+    def rows(name: str, epoch: int) -> Packing:
+        documents = np.flatnonzero(split == SPLITS.index(name))
+        if name == "train":
+            drawn = num + np.random.default_rng([seed, epoch]).permutation(len(sizes) - num)
+            documents = np.concatenate([documents, drawn[np.cumsum(sizes[drawn]) <= wanted]])
+        return pack(
+            *(ids, offsets, documents),
+            length=length,
+            mode="bestfit",
+            seed=seed,
+            epoch=epoch,
+            has_separator=False,
+            is_target=is_target,
+        )
+
+    return rows
+
+
+def facts_of(*parts: ConversationTokens) -> dict[str, str]:
+    """Hashes of the tokens that are trained on."""
+    return {str(number): hashlib.sha256(part.ids.tobytes()).hexdigest() for number, part in enumerate(parts)}
+
+
+def write_replies(module: Pretraining, tokenizer: Tokenizer, lessons: Lessons, path: Path) -> None:
+    """Add what the model now replies in a few held-out conversations, and tell how far the training is."""
+    entry = log_round(module)
+    rows = np.flatnonzero(lessons.split == SPLITS.index("val"))
+    chosen = [lessons.conversations[row] for row in rows[:: -(-len(rows) // NUM_SAMPLES)].tolist()]
+    chat = ChatModel(module.model, tokenizer, GREEDY, max_new_tokens=SAMPLE_TOKENS)
+    asked = [[{"role": turn.role, "content": turn.content} for turn in turns[:-1]] for turns in chosen]
+    replies = chat.chat_all([messages for messages in asked if messages and messages[-1]["role"] == "user"])
+    asked_of = [turns for turns in chosen if len(turns) > 1 and turns[-2].role == "user"]
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(f"\n\nstep {entry['step']}, {entry['val/ce']:.3f} nats a token\n")
+        for turns, reply in zip(asked_of, replies, strict=True):
+            stream.write(f"{turns[-2].content}\n  -> {reply}  (wanted: {turns[-1].content})\n")
