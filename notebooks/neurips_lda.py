@@ -213,7 +213,7 @@ show(likeness(distances, tree.merges, tree.order, names))
 
 # %% [markdown]
 # ## Gibbs, variational, factorised, neural
-# The same papers, words and split, five seeds each. Perplexity takes every model's topics as word distributions of a
+# The same papers, words and split. Perplexity takes every model's topics as word distributions of a
 # mixture, which is what LDA fits and what NMF and ProdLDA do not: read it across the LDAs and THETA first.
 
 # %%
@@ -239,8 +239,11 @@ scores = {
 measures = list(next(iter(scores.values())))
 digits = {"completion perplexity": 0, "seconds": 1}
 table(
-    ["model", *measures],
-    [[name, *(spread(found[measure], digits.get(measure, 3)) for measure in measures)] for name, found in scores.items()],
+    ["model", "seeds", *measures],
+    [
+        [name, len(found["NPMI"]), *(spread(found[measure], digits.get(measure, 3)) for measure in measures)]
+        for name, found in scores.items()
+    ],
 )
 
 # %% [markdown]
