@@ -219,12 +219,13 @@ def write_replies(module: Pretraining, tokenizer: Tokenizer, lessons: Lessons, p
     """Add what the model now replies in a few held-out conversations, and tell how far the training is."""
     entry = log_round(module)
     rows = np.flatnonzero(lessons.split == SPLITS.index("val"))
-    chosen = [lessons.conversations[row] for row in rows[:: -(-len(rows) // NUM_SAMPLES)].tolist()]
+    spread = rows[:: -(-len(rows) // NUM_SAMPLES)].tolist()
+    chosen = [turns for turns in map(lessons.conversations.__getitem__, spread) if turns[-2:-1]]
+    chosen = [turns for turns in chosen if turns[-2].role == "user"]
     chat = ChatModel(module.model, tokenizer, GREEDY, max_new_tokens=SAMPLE_TOKENS)
     asked = [[{"role": turn.role, "content": turn.content} for turn in turns[:-1]] for turns in chosen]
-    replies = chat.chat_all([messages for messages in asked if messages and messages[-1]["role"] == "user"])
-    asked_of = [turns for turns in chosen if len(turns) > 1 and turns[-2].role == "user"]
+    replies = chat.chat_all(asked) if asked else []
     with path.open("a", encoding="utf-8") as stream:
         stream.write(f"\n\nstep {entry['step']}, {entry['val/ce']:.3f} nats a token\n")
-        for turns, reply in zip(asked_of, replies, strict=True):
+        for turns, reply in zip(chosen, replies, strict=True):
             stream.write(f"{turns[-2].content}\n  -> {reply}  (wanted: {turns[-1].content})\n")
