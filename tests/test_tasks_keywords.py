@@ -1,0 +1,108 @@
+"""task=keywords: words taken from texts, the loss at a prompt's end, and a run that can teach."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+from test_minillm_teacher import save_run
+from tiny_minillm import tiny_model
+
+from topiclab.config import compose
+from topiclab.data.masked_words import MaskedWords, draw_words, without_words
+from topiclab.embed.language_run import export_of
+from topiclab.models.minillm.keyword_training import Examples, keyword_loss, word_logits
+from topiclab.models.minillm.network import IGNORED
+from topiclab.run import CellFailed, run_cell
+from topiclab.tasks.keywords import _ranks
+
+
+def test_every_occurrence_of_a_word_goes() -> None:
+    vocabulary = compose()["data"]["vocabulary"]
+    texts = ["Cats, cats and dogs: no CATS!", "no such thing"]
+    masked = MaskedWords(texts, ("cats", "dogs", "thing"), vocabulary)
+    assert masked.without(np.array([0, 1, 0]), np.array([0, -1, 1])) == [
+        ", and dogs: no !",
+        "no such thing",
+        "Cats, cats and : no CATS!",
+    ]
+    bow = sparse.csr_matrix(np.array([[3, 1, 0], [0, 0, 1]]))
+    assert without_words(bow, np.array([0, -1])).toarray().tolist() == [[0, 1, 0], [0, 0, 1]]
+
+
+def test_words_are_drawn_by_their_shares() -> None:
+    shares = sparse.csr_matrix(np.array([[0.2, 0, 0.8], [0, 0, 0], [0, 1.0, 0]]))
+    drawn = np.array([draw_words(shares, np.random.default_rng(seed)) for seed in range(1000)])
+    assert set(drawn[:, 1]) == {-1}
+    assert set(drawn[:, 2]) == {1}
+    assert set(drawn[:, 0]) == {0, 2}
+    assert (drawn[:, 0] == 2).mean() == pytest.approx(0.8, abs=0.05)
+
+
+def test_loss_is_that_of_each_text_by_itself() -> None:
+    model = tiny_model()
+    generator = np.random.default_rng(0)
+    tokens = [generator.integers(16, 512, size).astype(np.int32) for size in (3, 9, 5)]
+    targets = np.zeros((3, 512), np.float32)
+    targets[:, 300:310] = 0.1
+    words = np.array([305, IGNORED, 301])
+    examples = Examples(tokens, words, sparse.csr_matrix(targets), end=2)
+    wanted = []
+    for ids, word, target in zip(tokens, words, torch.from_numpy(targets), strict=True):
+        with torch.no_grad():
+            logs = model.logits(model(torch.tensor([ids.tolist()])))[0, -1].log_softmax(0)
+            nats = -float(target @ logs)
+            if word != IGNORED:
+                behind = model.logits(model(torch.tensor([[*ids.tolist(), int(word)]])))[0, -1].log_softmax(0)
+                nats = -0.95 * float(logs[word]) + 0.05 * nats - float(behind[2])
+        wanted.append(nats)
+        found = word_logits(model, tokens, np.array([305]), rows=2)
+    loss = keyword_loss(model, examples, np.arange(3))
+    assert float(loss.detach()) == pytest.approx(np.mean(wanted), rel=1e-4)
+    with torch.no_grad():
+        alone = model.logits(model(torch.tensor([tokens[1].tolist()])))[0, -1, 305]
+    assert found[1, 0] == pytest.approx(float(alone), abs=1e-4)
+
+
+def test_a_lost_word_is_ranked_among_absent_ones() -> None:
+    scores = np.array([[5.0, 4.0, 3.0, 3.0], [0, 0, 0, 0]])
+    left = sparse.csr_matrix(np.array([[1, 0, 0, 0], [0, 0, 0, 1]]))
+    prior = np.array([0.1, 0.2, 0.3, 0.4])
+    assert _ranks(scores, left, np.array([2, 0]), prior).tolist() == [3, 3]
+
+
+OPTIONS = (
+    *("task=keywords", "data=synthetic", "data.planted.num_docs=120", "data.vocabulary.min_df=1"),
+    *("data.vocabulary.max_df=1.0", "keywords.passes=6", "keywords.replay_length=16", "keywords.min_df=2"),
+    *("keywords.rows_per_step=16", "keywords.perplexity=6", "trainer.device=cpu", "trainer.num_threads=1"),
+)
+
+
+def test_a_run_learns_from_the_text_and_can_teach(tmp_path) -> None:
+    pretrained = compose(
+        [
+            *("task=pretrain", "model=minillm/nano", "model.shape.num_layers=2", "pretrain.length=64"),
+            *(option for option in OPTIONS if option.startswith(("data", "trainer"))),
+            *("model.shape.vocab_size=1200", "tokenizer.num_forced_words=200", "pretrain.eval_steps=20"),
+            *("pretrain.tokens_per_step=1024", "pretrain.passes=1", f"paths.cache={tmp_path}/cache"),
+        ]
+    )
+    run_cell(pretrained, tmp_path / "pretrain")
+    cfg = compose([*OPTIONS, f"run={tmp_path}/pretrain", f"paths.cache={tmp_path}/cache"])
+    metrics = run_cell(cfg, tmp_path / "keywords")["metrics"]
+    assert metrics["model/mrr"] > 1.3 * metrics["shuffled/mrr"]
+    assert 0 < metrics["diffusion/recall@10"] <= 1
+    assert export_of(str(tmp_path / "keywords"), "teacher.run").is_dir()
+
+
+def test_a_model_without_whole_words_is_told(tmp_path) -> None:
+    run = save_run(tmp_path / "language")
+    cfg = compose(
+        [
+            *("task=keywords", "data=lee", "data.sample=40", "data.vocabulary.size=3"),
+            *(f"run={run}", f"paths.cache={tmp_path}/cache"),
+        ]
+    )
+    with pytest.raises(CellFailed, match="words is one token of the model"):
+        run_cell(cfg, tmp_path / "run")

@@ -1,0 +1,222 @@
+"""task=keywords: a pretrained mini-LLM learns which words a document is about, to teach topic models."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from sklearn.preprocessing import normalize
+
+from topiclab.data.bpe import END_OF_TEXT, END_OF_TURN, Tokenizer
+from topiclab.data.corpus import Corpus
+from topiclab.data.keyword_targets import KeywordStatistics, keyword_statistics
+from topiclab.data.masked_words import MaskedWords, draw_words, without_words
+from topiclab.data.packing import pack
+from topiclab.data.sources import load_corpus
+from topiclab.device import resolve_device
+from topiclab.embed.language_run import export_of
+from topiclab.models.minillm.export import export_folder, load_folder
+from topiclab.models.minillm.keyword_training import Examples, rate_of, train_epoch, word_logits
+from topiclab.models.minillm.network import IGNORED, MiniLLM
+from topiclab.models.minillm.optimizer import make_optimizer
+from topiclab.tasks.fit import Stages, limited_threads
+from topiclab.teach.neighbours import tfidf_bags
+from topiclab.teach.prompt import PromptTokens, as_chat, read_prompt
+
+log = logging.getLogger(__name__)
+
+NUM_NEAREST = 20  # documents, of the baseline by neighbours
+RECALL_AT = 10
+
+
+def keywords(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Train on the training documents; what the model then says of words that held-out documents lost.
+
+    Writes export/ as task=pretrain does. A killed run begins anew.
+    Raises ValueError where run= is no language model, or none of the words is one token.
+    """
+    clock, options = Stages(), cfg["keywords"]
+    corpus = load_corpus(cfg["data"], cfg["paths"]["data"], cfg["paths"]["cache"])
+    model, tokenizer = load_folder(export_of(str(cfg["run"]), "run"))
+    model = model.to(resolve_device(cfg["trainer"]["device"]))
+    with clock("targets"):
+        lesson = Lesson(cfg, corpus, tokenizer, model.shape.context_length)
+    with clock("train"), limited_threads(cfg["trainer"]["num_threads"]):
+        losses = teach_keywords(model, lesson, options, cfg["seed"])
+    with clock("evaluate"), limited_threads(cfg["trainer"]["num_threads"]):
+        metrics = evaluate(model, lesson, options["rows_per_step"], cfg["seed"])
+    export_folder(model, tokenizer, folder / "export")
+    for name in ("model", "shuffled", "diffusion", "neighbours", "prior"):
+        recall, rank = metrics[f"{name}/recall@10"], metrics[f"{name}/mrr"]
+        print(f"{name:>10}  recall@{RECALL_AT} {recall:.3f}  mrr {rank:.3f}")
+    print(f"run folder: {folder}")
+    return {
+        "metrics": {**metrics, "train/keyword_nats": losses[-1]},
+        "reasons": {},
+        "seconds": clock.seconds,
+        "manifest": {"run": str(cfg["run"]), "losses": losses, "words": len(lesson.columns)},
+    }
+
+
+class Lesson:
+    """Documents, targets and prompts.
+
+    ids: (V,) tokens of the words, -1 for those of several.  columns: the others.
+    """
+
+    def __init__(self, cfg: Mapping[str, Any], corpus: Corpus, tokenizer: Tokenizer, context: int) -> None:
+        options = cfg["keywords"]
+        self.corpus, self.options, self.tokenizer = corpus, options, tokenizer
+        self.ids = tokenizer.word_ids(corpus.vocab)
+        self.columns = np.flatnonzero(self.ids >= 0)
+        if not len(self.columns):
+            raise ValueError(
+                f"none of the {corpus.num_words} words is one token of the model of run={cfg['run']}; "
+                "pretrain it with tokenizer.num_forced_words"
+            )
+        if num_left_out := corpus.num_words - len(self.columns):
+            log.warning("%d of %d words are of several tokens, not taught", num_left_out, corpus.num_words)
+        self.bow = sparse.csr_matrix(corpus.bow, copy=True)
+        self.bow.data = self.bow.data * (self.ids >= 0)[self.bow.indices]
+        self.bow.eliminate_zeros()
+        self.statistics: KeywordStatistics = keyword_statistics(
+            *(self.bow, corpus.token_ids, corpus.token_offsets, corpus.rows("train")),
+            **{name: options[name] for name in ("window", "min_df", "num_neighbours")},
+        )
+        self.masked = MaskedWords(corpus.texts, corpus.vocab, cfg["data"]["vocabulary"])
+        hf = tokenizer.hf()
+        prompts = [read_prompt(name) for name in options["prompts"]]
+        prompts = [as_chat(prompt, hf) for prompt in prompts] if options["chat_template"] else prompts
+        limit = min(options["max_length"] or context, context - 1)
+        self.prompts = [PromptTokens(prompt, hf, limit) for prompt in prompts]
+
+    def examples(
+        self, rows: np.ndarray, targets: sparse.csr_matrix, generator: np.random.Generator
+    ) -> Examples:
+        """One for each of these rows: a drawn word mostly taken from the text, and it or all as the label."""
+        options, drawn = self.options, draw_words(targets, generator)
+        is_masked = generator.random(len(rows)) < options["masked_share"]
+        texts = self.masked.without(rows, np.where(is_masked, drawn, -1))
+        chosen = generator.integers(len(self.prompts), size=len(rows))
+        tokens: list[np.ndarray] = [np.zeros(0, np.int32)] * len(rows)
+        for number, prompt in enumerate(self.prompts):
+            places = np.flatnonzero(chosen == number)
+            for place, ids in zip(places, prompt.of([texts[place] for place in places])[0], strict=True):
+                tokens[place] = ids
+        is_hard = generator.random(len(rows)) < options["hard_share"]
+        hard = np.where(is_hard, self.ids[drawn], IGNORED)
+        return Examples(tokens, hard, self._over_tokens(targets), self._end)
+
+    @property
+    def _end(self) -> int:
+        return END_OF_TURN if self.options["chat_template"] else END_OF_TEXT
+
+    def _over_tokens(self, targets: sparse.csr_matrix) -> sparse.csr_matrix:
+        """Columns of words to columns of tokens."""
+        shape = (targets.get_shape()[0], self.tokenizer.vocab_size)
+        return sparse.csr_matrix((targets.data, self.ids[targets.indices], targets.indptr), shape)
+
+
+def teach_keywords(model: MiniLLM, lesson: Lesson, options: Mapping[str, Any], seed: int) -> list[float]:
+    """Train in place; the mean nats of each pass."""
+    shares = {name: options[name] for name in ("own", "prior_power", "perplexity")}
+    rows = lesson.corpus.rows("train")
+    targets = lesson.statistics.targets(lesson.bow[rows], **shares)
+    taught = np.diff(targets.indptr) > 0
+    rows, targets = rows[taught], targets[np.flatnonzero(taught)]
+    optimizer, losses = make_optimizer(model, options["optimizer"]), []
+    steps = -(-len(rows) // options["rows_per_step"])
+    torch.manual_seed(seed)
+    for epoch in range(options["passes"]):
+        generator = np.random.default_rng([seed, epoch])
+        loss = train_epoch(
+            model,
+            optimizer,
+            lesson.examples(rows, targets, generator),
+            _replay(lesson, options, seed, epoch),
+            rows_per_step=options["rows_per_step"],
+            share=rate_of(options["schedule"], epoch, steps, options["passes"]),
+            gradient_clip=options["gradient_clip"],
+            seed=seed + epoch,
+        )
+        log.info("pass %d of %d: %.3f nats a keyword", epoch + 1, options["passes"], loss)
+        losses.append(loss)
+    return losses
+
+
+def _replay(
+    lesson: Lesson, options: Mapping[str, Any], seed: int, epoch: int
+) -> Callable[[int], torch.Tensor]:
+    """(rows, T + 1) ids of training documents for each step, so that plain text is not forgotten."""
+    num = round(options["replay"] * options["rows_per_step"])
+    texts = [lesson.corpus.texts[row] for row in lesson.corpus.rows("train")]
+    ids, offsets = lesson.tokenizer.encode_batch(texts)
+    packing = pack(
+        *(ids, offsets, np.arange(len(texts))),
+        length=options["replay_length"],
+        mode="stream",
+        seed=seed,
+        epoch=epoch,
+    )
+    return lambda step: torch.from_numpy(
+        packing.rows((step * num + np.arange(num)) % packing.num_rows).ids.astype(np.int64)
+    )
+
+
+def evaluate(model: MiniLLM, lesson: Lesson, rows_per_batch: int, seed: int) -> dict[str, float]:
+    """Recall and reciprocal rank of a salient word that each held-out document lost, among absent words."""
+    corpus, statistics = lesson.corpus, lesson.statistics
+    generator = np.random.default_rng(seed)
+    rows = np.concatenate([corpus.rows("val"), corpus.rows("test")])
+    rows = rows[np.diff(lesson.bow[rows].indptr) > 1]  # something must be left
+    if not len(rows):
+        raise ValueError("no held-out document has two known words; give data.split.val or data.split.test")
+    lost = draw_words(statistics.salience(lesson.bow[rows]), generator)
+    left = without_words(lesson.bow[rows], lost)
+    tokens, _ = lesson.prompts[0].of(lesson.masked.without(rows, lost))
+    scores = np.full((len(rows), corpus.num_words), -np.inf, np.float32)
+    scores[:, lesson.columns] = word_logits(model, tokens, lesson.ids[lesson.columns], rows_per_batch)
+    kinds = {
+        "model": scores,
+        "shuffled": np.roll(scores, 1, axis=0),
+        "diffusion": statistics.diffusion(left).toarray(),
+        "neighbours": _said_by_neighbours(lesson.bow, left, corpus.rows("train")),
+        "prior": np.broadcast_to(statistics.prior, scores.shape),
+    }
+    found = {name: _ranks(kind, left, lost, statistics.prior) for name, kind in kinds.items()}
+    return {
+        **{f"{name}/recall@{RECALL_AT}": float((ranks <= RECALL_AT).mean()) for name, ranks in found.items()},
+        **{f"{name}/mrr": float((1 / ranks).mean()) for name, ranks in found.items()},
+        "num_masked": len(rows),
+    }
+
+
+def _said_by_neighbours(bow: sparse.csr_matrix, left: sparse.csr_matrix, train: np.ndarray) -> np.ndarray:
+    """Mean tf-idf bag of the training documents nearest to what is left, (N, V)."""
+    both = sparse.csr_matrix(sparse.vstack([bow[train], left]))
+    bags = tfidf_bags(both, np.arange(len(train)))
+    unit: Any = normalize(bags)
+    learned, asked = unit[: len(train)], unit[len(train) :]
+    said = np.empty(left.get_shape(), np.float32)
+    for start in range(0, len(said), 512):
+        near = (asked[start : start + 512] @ learned.T).toarray()
+        best = np.argpartition(-near, min(NUM_NEAREST, len(train)) - 1, axis=1)[:, :NUM_NEAREST]
+        weights = sparse.csr_matrix(
+            (np.ones(best.size), best.ravel(), np.arange(0, best.size + 1, best.shape[1])),
+            (len(best), len(train)),
+        )
+        said[start : start + 512] = (weights @ bags[: len(train)]).toarray()
+    return said
+
+
+def _ranks(scores: np.ndarray, left: sparse.csr_matrix, lost: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """(N,) from 1: the place of the lost word among words that the document has not; ties by the prior."""
+    absent = np.where(left.toarray() > 0, -np.inf, scores)
+    own = absent[np.arange(len(lost)), lost][:, None]
+    is_before = (absent > own) | ((absent == own) & (prior > prior[lost][:, None]))
+    return 1 + is_before.sum(axis=1)
