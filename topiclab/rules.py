@@ -243,6 +243,7 @@ RULES: dict[str, Rule] = {
     "theta_samples": NATURAL,
     "activation": one_of("relu", "softplus", "gelu", "tanh", "leakyrelu"),
     "passes": COUNT,
+    "pretrain.passes": POSITIVE,
     "thinning": COUNT,
     "iterations": COUNT,
     "chunksize": COUNT.optional(),

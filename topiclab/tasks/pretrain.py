@@ -173,7 +173,7 @@ def make_rows(
             f"{group}.tokens_per_step={options['tokens_per_step']} is less than one row of {length} tokens; "
             f"raise it or lower {group}.length"
         )
-    num_steps = max(1, options["passes"] * first.num_rows // rows_per_step)
+    num_steps = max(1, int(options["passes"] * first.num_rows) // rows_per_step)
     log.info(
         "%d rows of %d tokens, %.1f %% of their places filled: %d steps of %d rows",
         *(first.num_rows, length, 100 * first.fill, num_steps, rows_per_step),

@@ -32,6 +32,8 @@ def generate(
     Prompts are read together with padding at the left; without chance each gets what it gets alone, until a
     window slides.  is_sliding: see `next_tokens`, as for what it raises.
     """
+    if not prompts:
+        return []
     device = model.embed_tokens.weight.device
     stops = torch.tensor(list(stop_ids), dtype=torch.long, device=device)
     is_done = torch.zeros(len(prompts), dtype=torch.bool, device=device)
