@@ -176,13 +176,70 @@ def test_held_out_text_of_a_guess():
     assert scores["val/bits_per_byte"] == pytest.approx(math.log2(NANO.vocab_size) / 4)
 
 
-def test_a_loss_that_is_no_number_stops_before_the_weights(tmp_path):
-    class Spoiling(Steps):
-        def train_dataloader(self):
-            if self.trainer.current_epoch == 1:
-                with torch.no_grad():
-                    self.trainer.lightning_module.model.norm.weight.fill_(math.inf)
-            return super().train_dataloader()
+class Spoiling(Steps):
+    """The weights are lost before the training or the measurement of round 1."""
 
-    with pytest.raises(FloatingPointError, match="the loss of step 3 is nan nats a token"):
-        trained(tmp_path, 4, steps=Spoiling(8))
+    def __init__(self, num_steps, when):
+        super().__init__(num_steps)
+        self.when = when
+
+    def train_dataloader(self):
+        self.spoil("training")
+        return super().train_dataloader()
+
+    def val_dataloader(self):
+        self.spoil("measurement")
+        return super().val_dataloader()
+
+    def spoil(self, now):
+        if now == self.when and self.trainer.current_epoch == 1:
+            with torch.no_grad():
+                self.trainer.lightning_module.model.norm.weight.fill_(math.inf)
+
+
+@pytest.mark.parametrize(
+    ("when", "told"),
+    [
+        ("training", "the loss of step 3 is nan nats a token, .*best.ckpt of step 2 stays: lower the"),
+        ("measurement", "held-out text costs nan nats a token after step 4; .*best.ckpt of step 2 stays"),
+    ],
+)
+def test_a_loss_that_is_no_number_stops_before_a_checkpoint(when, told, tmp_path):
+    with pytest.raises(FloatingPointError, match=told):
+        trained(tmp_path, 4, steps=Spoiling(8, when))
+    for name in ("best", "last"):
+        kept = torch.load(tmp_path / "checkpoints" / f"{name}.ckpt", weights_only=True)
+        assert kept["progress"]["steps"] == 2
+        assert all(weight.isfinite().all() for weight in kept["state_dict"].values())
+
+
+def test_held_out_text_that_costs_more_than_any_number_is_told():
+    assert held_out(1000.0, 1.0, 1.0)["val/perplexity"] == math.inf
+
+
+def test_rows_without_replies_teach_nothing_and_stop_nothing(tmp_path):
+    class Silent(Steps):
+        def batch(self, number):
+            made = super().batch(number)
+            if number not in self.told:
+                made["labels"].fill_(IGNORED)
+            return made
+
+    steps = Silent(4)
+    steps.told = {0, 1, 1000}
+    module = trained(tmp_path / "some", 2, num_steps=4, steps=steps)
+    assert weights(module).isfinite().all()
+    assert module.tokens_done == sum(int((steps.batch(n)["labels"] != IGNORED).sum()) for n in (0, 1))
+    steps.told = {0, 1}
+    with pytest.raises(ValueError, match=r"held-out rows have no token .*raise finetune\.length"):
+        trained(tmp_path / "none", 2, num_steps=4, steps=steps)
+
+
+@pytest.mark.parametrize("name", ["best", "last"])
+def test_half_a_checkpoint_is_told_and_begun_anew(name, tmp_path, caplog):
+    straight = trained(tmp_path, 2)
+    path = tmp_path / "checkpoints" / f"{name}.ckpt"
+    path.write_bytes(path.read_bytes()[:-2000])
+    again = trained(tmp_path, 2)
+    assert f"are dropped, because {name}.ckpt is damaged" in caplog.text
+    torch.testing.assert_close(weights(again), weights(straight), atol=0, rtol=0)

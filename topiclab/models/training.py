@@ -72,12 +72,23 @@ class LastCheckpoint(Callback):
         self._save(trainer, pl_module)
 
     def _save(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt")
+        save_checkpoint(trainer, self.folder / "checkpoints" / "last.ckpt")
         history = self.folder / "training_history.json"
         partial = history.with_suffix(".partial")
         partial.write_text(json.dumps(pl_module.history, indent=1))  # type: ignore[arg-type]
         partial.replace(history)
         self.saved = time.monotonic()
+
+
+def save_checkpoint(trainer: L.Trainer, path: Path) -> None:
+    """The whole file or, where a kill comes first, the one that stood there.
+
+    Lightning moves it from the folder for temporary files, which between file systems is a copy.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    trainer.save_checkpoint(partial)
+    if trainer.is_global_zero:
+        partial.replace(path)
 
 
 def train(

@@ -6,6 +6,7 @@ import logging
 import math
 import pickle
 import shutil
+import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -23,11 +24,12 @@ from topiclab.device import resolve_device, resolve_precision
 from topiclab.models.minillm.network import IGNORED, MiniLLM
 from topiclab.models.minillm.optimizer import PEAK, make_optimizer
 from topiclab.models.minillm.schedule import share_of_peak
-from topiclab.models.training import LastCheckpoint
+from topiclab.models.training import LastCheckpoint, save_checkpoint
 
 log = logging.getLogger(__name__)
 
 SEED_STRIDE = 1_000_003  # between the seeds of rounds
+LARGEST_EXPONENT = math.log(sys.float_info.max)
 
 
 class Pretraining(L.LightningModule):
@@ -40,7 +42,7 @@ class Pretraining(L.LightningModule):
     z_loss: weight of the squared log-normaliser (Chowdhery et al. 2022).
     token_bytes: (V,) UTF-8 bytes of each token, 0 for special ones: bits per byte come from them.
     on_round: called after each validation with the module, for samples and the like.
-    Raises FloatingPointError when a loss is not finite, before it reaches the weights.
+    Raises FloatingPointError when a loss is not finite, before it reaches the weights or a checkpoint.
     """
 
     def __init__(
@@ -88,13 +90,13 @@ class Pretraining(L.LightningModule):
             group["lr"] = share * group[PEAK]
         optimizer.zero_grad(set_to_none=True)
         num_tokens = self._over_devices((batch["labels"] != IGNORED).sum())
-        loss = self._backward(batch, num_tokens)
+        loss = self._backward(batch, num_tokens.clamp(min=1))  # 0 where replies are cut off
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.gradient_clip)
         nats, size = float(self._over_devices(loss)), float(norm)
         if not math.isfinite(nats + size):
             raise FloatingPointError(
-                f"the loss of step {self.steps_done + 1} is {nats} nats a token, its gradient {size}; the "
-                "checkpoints before it stay: lower the learning rate, or look at the rows of that step"
+                f"the loss of step {self.steps_done + 1} is {nats} nats a token, the norm of its gradient "
+                f"{size}; {self._kept()}: lower the learning rate, or look at the rows of that step"
             )
         wrapped.step()
         self.steps_done += 1
@@ -116,6 +118,13 @@ class Pretraining(L.LightningModule):
                 self.manual_backward((nats + penalty) * self.trainer.world_size)
             loss += nats.detach()
         return loss
+
+    def _kept(self) -> str:
+        """What a training that stops leaves behind."""
+        if not self.history:
+            return "no checkpoint is there yet"
+        best = min(self.history, key=lambda entry: entry["val/ce"])
+        return f"{self.trainer.default_root_dir}/checkpoints/best.ckpt of step {best['step']:.0f} stays"
 
     def _penalty(self, hidden: Tensor, labels: Tensor) -> Tensor:
         normalisers = self.model.logits(hidden).float().logsumexp(dim=-1)
@@ -145,12 +154,22 @@ class Pretraining(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         sums = {name: float(self._over_devices(value)) for name, value in self._sums.items()}
+        if not sums["tokens"]:
+            raise ValueError(
+                "held-out rows have no token to be told: conversations are cut before their replies; raise "
+                "finetune.length"
+            )
         entry = {"step": self.steps_done, "tokens": self.tokens_done, **held_out(**sums)}
+        if not math.isfinite(entry["val/perplexity"]):
+            raise FloatingPointError(
+                f"held-out text costs {entry['val/ce']} nats a token after step {self.steps_done}; "
+                f"{self._kept()}: lower the learning rate"
+            )
         if self._round:
             nats, norms, tokens = zip(*self._round, strict=True)
             seconds = time.perf_counter() - self._started
             entry |= {
-                "train/ce": math.fsum(n * t for n, t in zip(nats, tokens, strict=True)) / sum(tokens),
+                "train/ce": math.fsum(n * t for n, t in zip(nats, tokens, strict=True)) / max(1, sum(tokens)),
                 "gradient_norm": max(norms),
                 "tokens_per_second": sum(tokens) / seconds,
                 "lr_share": share_of_peak(self.steps_done - 1, self.num_steps, **self.schedule),
@@ -182,7 +201,7 @@ def held_out(nats: float, tokens: float, bytes: float) -> dict[str, float]:
     ce = nats / tokens
     return {
         "val/ce": ce,
-        "val/perplexity": math.exp(ce),
+        "val/perplexity": math.exp(ce) if ce < LARGEST_EXPONENT else math.inf,
         "val/bits_per_byte": nats / math.log(2) / bytes if bytes else math.nan,
     }
 
@@ -198,7 +217,7 @@ class BestCheckpoint(Callback):
         ce = pl_module.history[-1]["val/ce"]
         if ce < pl_module.best:
             pl_module.best = ce
-            trainer.save_checkpoint(self.path)
+            save_checkpoint(trainer, self.path)
 
 
 def train_rounds(
@@ -243,17 +262,19 @@ def train_rounds(
 
 
 def resumable(checkpoints: Path, inputs: str) -> Path | None:
-    """last.ckpt where it is whole and of these inputs, else None; what is neither is dropped, and said."""
-    last = checkpoints / "last.ckpt"
+    """last.ckpt where it and best.ckpt are whole and of these inputs, else None; what is not is dropped."""
+    last = path = checkpoints / "last.ckpt"
     if not last.exists():
         return None
     try:
-        checkpoint = torch.load(last, map_location="cpu", weights_only=True)
-        if checkpoint.get("inputs") == inputs:
+        for path in (checkpoints / "best.ckpt", last):
+            if torch.load(path, map_location="cpu", weights_only=True).get("inputs") != inputs:
+                fault = "they are of another text, tokenizer or shape"
+                break
+        else:
             return last
-        fault = "they are of another text, tokenizer or shape"
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-        fault = f"last.ckpt is damaged ({type(error).__name__} {str(error).partition(chr(10))[0]})"
+        fault = f"{path.name} is damaged ({type(error).__name__} {str(error).partition(chr(10))[0]})"
     log.warning("starting over: the checkpoints in %s are dropped, because %s", checkpoints, fault)
     shutil.rmtree(checkpoints)
     return None
