@@ -191,11 +191,11 @@ def test_a_run_learns_to_reply(tuned):
 def test_a_killed_run_ends_as_if_it_was_not(pretrained, tuned, tmp_path, monkeypatch):
     wanted, rounds = task.write_replies, []
 
-    def killed(module, *others):
+    def killed(module, **others):
         rounds.append(module.steps_done)
         if len(rounds) == 2:
             raise KeyboardInterrupt
-        wanted(module, *others)
+        wanted(module, **others)
 
     monkeypatch.setattr(task, "write_replies", killed)
     with pytest.raises(KeyboardInterrupt):

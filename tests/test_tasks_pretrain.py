@@ -58,11 +58,11 @@ def test_a_killed_run_ends_as_if_it_was_not(straight, tmp_path, monkeypatch):
     folder, result = straight
     wanted, rounds = task.write_samples, []
 
-    def killed(module, *others):
+    def killed(module, **others):
         rounds.append(module.steps_done)
         if len(rounds) == 2:
             raise KeyboardInterrupt
-        wanted(module, *others)
+        wanted(module, **others)
 
     monkeypatch.setattr(task, "write_samples", killed)
     with pytest.raises(KeyboardInterrupt):
@@ -82,6 +82,27 @@ def test_a_damaged_checkpoint_is_told_and_training_begins_anew(straight, tmp_pat
     again = run_cell(configuration(tmp_path), tmp_path / "run")
     assert "starting over" in caplog.text
     assert again["metrics"]["val/ce"] == straight[1]["metrics"]["val/ce"]
+
+
+@pytest.mark.slow
+def test_two_devices_train_as_one(tmp_path):
+    """Each reads its share of the 15 rows of a step, 3 at a time; what they tell is of all."""
+    options = ("model.dropout=0", "pretrain.tokens_per_step=960", "pretrain.rows_per_device=3")
+    runs = {
+        num: run_cell(configuration(tmp_path, *options, f"trainer.devices={num}"), tmp_path / f"run{num}")
+        for num in (1, 2)
+    }
+    one, two = (json.loads((tmp_path / f"run{num}/training_history.json").read_text()) for num in runs)
+    assert len(one) == len(two) > 1
+    for entry, other in zip(one, two, strict=True):
+        assert [other[name] for name in ("step", "tokens")] == [entry[name] for name in ("step", "tokens")]
+        for name in ("train/ce", "val/ce", "val/bits_per_byte", "gradient_norm"):
+            assert other[name] == pytest.approx(entry[name], rel=1e-5), name
+    for name in ("val/ce", "train/ce", "tokens"):
+        assert runs[2]["metrics"][name] == pytest.approx(runs[1]["metrics"][name], rel=1e-5)
+    first, second = (load_file(tmp_path / f"run{num}/export/model.safetensors") for num in runs)
+    for name in first:
+        torch.testing.assert_close(second[name], first[name], atol=1e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize(

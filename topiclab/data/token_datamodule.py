@@ -59,9 +59,7 @@ class TokenDataModule(L.LightningDataModule):
         return Batches(self.step, steps)
 
     def val_dataloader(self) -> Batches:
-        rank, world = self._device
-        starts = range(0, self.num_val_rows, self.rows_per_batch)[rank::world]
-        return Batches(self._val_batch, starts)
+        return Batches(self._val_batch, range(0, len(self._val_rows), self.rows_per_batch))
 
     def step(self, number: int) -> Batch:
         """The rows of a step, this device's share of them.
@@ -90,9 +88,13 @@ class TokenDataModule(L.LightningDataModule):
         return {name: torch.from_numpy(array.astype(np.int64)) for name, array in arrays.items()}
 
     def _val_batch(self, start: int) -> Batch:
-        return self._batch(
-            self.val.rows(np.arange(start, min(start + self.rows_per_batch, self.num_val_rows)))
-        )
+        return self._batch(self.val.rows(self._val_rows[start : start + self.rows_per_batch]))
+
+    @property
+    def _val_rows(self) -> np.ndarray:
+        """Numbers of this device's share of the held-out rows."""
+        rank, world = self._device
+        return np.arange(self.num_val_rows)[rank::world]
 
     @property
     def _device(self) -> tuple[int, int]:

@@ -65,7 +65,8 @@ class LastCheckpoint(Callback):
         self.saved = time.monotonic()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if time.monotonic() - self.saved >= self.seconds:
+        is_due = time.monotonic() - self.saved >= self.seconds
+        if trainer.strategy.broadcast(is_due):  # clocks differ, and all processes take part in a save
             self._save(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -73,11 +74,13 @@ class LastCheckpoint(Callback):
 
     def _save(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         save_checkpoint(trainer, self.folder / "checkpoints" / "last.ckpt")
+        self.saved = time.monotonic()
+        if not trainer.is_global_zero:
+            return
         history = self.folder / "training_history.json"
         partial = history.with_suffix(".partial")
         partial.write_text(json.dumps(pl_module.history, indent=1))  # type: ignore[arg-type]
         partial.replace(history)
-        self.saved = time.monotonic()
 
 
 def save_checkpoint(trainer: L.Trainer, path: Path) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,9 @@ def finetune(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             module = train(
                 *(model, datamodule, tokenizer, options, cfg, folder),
                 inputs=key_hash({"weights": weights, "settings": key_hash(read), **facts_of(tokens, replay)}),
-                on_round=lambda module: write_replies(module, tokenizer, lessons, folder / "samples.txt"),
+                on_round=partial(
+                    write_replies, tokenizer=tokenizer, lessons=lessons, path=folder / "samples.txt"
+                ),
             )
         with clock("export"):
             export_folder(model, tokenizer, folder / "export")
@@ -190,24 +193,41 @@ def packer(
             "what stood before; raise finetune.length",
             *(num_long, num, length + 1),
         )
-    wanted = sizes[:num][split == SPLITS.index("train")].sum() * share / (1 - share)
+    wanted = int(sizes[:num][split == SPLITS.index("train")].sum() * share / (1 - share))
+    return partial(
+        pack_split, (ids, offsets), split, num_replayed=wanted, is_target=is_target, length=length, seed=seed
+    )
 
-    def rows(name: str, epoch: int) -> Packing:
-        documents = np.flatnonzero(split == SPLITS.index(name))
-        if name == "train":
-            drawn = num + np.random.default_rng([seed, epoch]).permutation(len(sizes) - num)
-            documents = np.concatenate([documents, drawn[np.cumsum(sizes[drawn]) <= wanted]])
-        return pack(
-            *(ids, offsets, documents),
-            length=length,
-            mode="bestfit",
-            seed=seed,
-            epoch=epoch,
-            has_separator=False,
-            is_target=is_target,
-        )
 
-    return rows
+def pack_split(
+    tokens: tuple[np.ndarray, np.ndarray],
+    split: np.ndarray,
+    name: str,
+    epoch: int,
+    *,
+    num_replayed: int,
+    is_target: np.ndarray,
+    length: int,
+    seed: int,
+) -> Packing:
+    """The rows of a split in an epoch.
+
+    tokens: ids and offsets of the conversations, then of documents replayed beside training ones, of which
+    an epoch draws num_replayed tokens.
+    """
+    documents, sizes, num = np.flatnonzero(split == SPLITS.index(name)), np.diff(tokens[1]), len(split)
+    if name == "train":
+        drawn = num + np.random.default_rng([seed, epoch]).permutation(len(sizes) - num)
+        documents = np.concatenate([documents, drawn[np.cumsum(sizes[drawn]) <= num_replayed]])
+    return pack(
+        *(*tokens, documents),
+        length=length,
+        mode="bestfit",
+        seed=seed,
+        epoch=epoch,
+        has_separator=False,
+        is_target=is_target,
+    )
 
 
 def facts_of(*parts: ConversationTokens) -> dict[str, str]:

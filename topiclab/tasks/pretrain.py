@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,8 @@ def pretrain(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         tokens = token_set(texts, tokenizer, Path(cfg["paths"]["cache"]))
     with clock("pack"):
         length = options["length"] or cfg["model"]["shape"]["context_length"]
-        datamodule = make_rows(
-            options, length, packer(options, length, tokens, split, cfg["seed"]), "pretrain"
-        )
+        rows = partial(pack_split, tokens, split, length=length, mode=options["packing"], seed=cfg["seed"])
+        datamodule = make_rows(options, length, rows, "pretrain")
     torch.manual_seed(cfg["seed"])
     model = MiniLLM(Shape(**cfg["model"]["shape"]), dropout=cfg["model"]["dropout"])
     with clock("train"), limited_threads(cfg["trainer"]["num_threads"]):
@@ -55,8 +55,11 @@ def pretrain(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         module = train(
             *(model, datamodule, tokenizer, options, cfg, folder),
             inputs=key_hash({"tokenizer": tokenizer.fingerprint, "settings": key_hash(read)}),
-            on_round=lambda module: write_samples(
-                module, tokenizer, options["samples"], folder / "samples.txt"
+            on_round=partial(
+                write_samples,
+                tokenizer=tokenizer,
+                beginnings=options["samples"],
+                path=folder / "samples.txt",
             ),
         )
     with clock("export"):
@@ -142,22 +145,12 @@ def make_tokenizer(cfg: Mapping[str, Any], texts: list[str], split: np.ndarray) 
     return Tokenizer.load(entry.folder)
 
 
-def packer(
-    options: Mapping[str, Any], length: int, tokens: TokenSet, split: np.ndarray, seed: int
-) -> Callable[[str, int], Packing]:
+def pack_split(
+    tokens: TokenSet, split: np.ndarray, name: str, epoch: int, *, length: int, mode: str, seed: int
+) -> Packing:
     """The rows of a split in an epoch."""
-
-    def rows(name: str, epoch: int) -> Packing:
-        documents = np.flatnonzero(split == SPLITS.index(name))
-        return pack(
-            *(tokens.ids, tokens.offsets, documents),
-            length=length,
-            mode=options["packing"],
-            seed=seed,
-            epoch=epoch,
-        )
-
-    return rows
+    documents = np.flatnonzero(split == SPLITS.index(name))
+    return pack(tokens.ids, tokens.offsets, documents, length=length, mode=mode, seed=seed, epoch=epoch)
 
 
 def make_rows(
@@ -165,7 +158,8 @@ def make_rows(
 ) -> TokenDataModule:
     """Training rows of so many tokens for so many passes, and held-out rows of the same length.
 
-    options: of the configuration group `group`.  rows: of a split in an epoch.
+    options: of the configuration group `group`.  rows: of a split in an epoch; no closure, because it goes to
+    the processes of several devices.
     """
     first, rows_per_step = rows("train", 0), options["tokens_per_step"] // length
     if not rows_per_step:
@@ -179,7 +173,7 @@ def make_rows(
         *(first.num_rows, length, 100 * first.fill, num_steps, rows_per_step),
     )
     return TokenDataModule(
-        lambda epoch: rows("train", epoch),
+        partial(rows, "train"),
         rows("val", 0),
         rows_per_step=rows_per_step,
         steps_per_round=options["eval_steps"],
@@ -203,10 +197,8 @@ def train(
 ) -> Pretraining:
     """Train the model in place and leave it at the weights that told held-out text best.
 
-    inputs: hash of all that the rows depend on.
+    inputs: hash of all that the rows depend on.  on_round: no closure, as the rows of `make_rows`.
     """
-    if options["is_compiled"]:
-        model.compile(dynamic=False)
     module = Pretraining(
         model,
         num_steps=datamodule.num_steps,
@@ -217,6 +209,7 @@ def train(
         token_bytes=torch.from_numpy(tokenizer.num_bytes),
         seed=cfg["seed"],
         z_loss=options["z_loss"],
+        is_compiled=options["is_compiled"],
         on_round=on_round,
     )
     train_rounds(module, datamodule, folder, cfg["trainer"], num_rounds=datamodule.num_rounds, inputs=inputs)

@@ -41,6 +41,7 @@ class Pretraining(L.LightningModule):
     optimizer, schedule: options of `make_optimizer` and `share_of_peak`.  gradient_clip: largest norm.
     z_loss: weight of the squared log-normaliser (Chowdhery et al. 2022).
     token_bytes: (V,) UTF-8 bytes of each token, 0 for special ones: bits per byte come from them.
+    is_compiled: through torch.compile, in each process for itself.
     on_round: called after each validation with the module, for samples and the like.
     Raises FloatingPointError when a loss is not finite, before it reaches the weights or a checkpoint.
     """
@@ -57,6 +58,7 @@ class Pretraining(L.LightningModule):
         token_bytes: Tensor,
         seed: int,
         z_loss: float = 0.0,
+        is_compiled: bool = False,
         on_round: Callable[[Pretraining], None] | None = None,
     ) -> None:
         super().__init__()
@@ -64,7 +66,7 @@ class Pretraining(L.LightningModule):
         self.model = model
         self.num_steps, self.micro_rows, self.gradient_clip = num_steps, micro_rows, gradient_clip
         self.optimizer_options, self.schedule, self.z_loss = optimizer, schedule, z_loss
-        self.seed, self.on_round = seed, on_round
+        self.seed, self.is_compiled, self.on_round = seed, is_compiled, on_round
         self.register_buffer("token_bytes", token_bytes.double(), persistent=False)
         self.steps_done = self.tokens_done = 0
         self.best, self.inputs = math.inf, ""
@@ -74,6 +76,10 @@ class Pretraining(L.LightningModule):
         self._started = time.perf_counter()
 
     token_bytes: Tensor
+
+    def setup(self, stage: str) -> None:
+        if self.is_compiled:  # here, since a compiled module arrives in another process as it was before
+            self.model.compile(dynamic=False)
 
     def configure_optimizers(self) -> Optimizer:
         return make_optimizer(self.model, self.optimizer_options)
@@ -259,6 +265,9 @@ def train_rounds(
         warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         fitter.fit(module, datamodule=datamodule, ckpt_path=resumed, weights_only=True)
+    if trainer["devices"] != 1:  # the module that was trained ended with its process
+        last = folder / "checkpoints" / "last.ckpt"
+        module.on_load_checkpoint(torch.load(last, map_location="cpu", weights_only=True))
 
 
 def resumable(checkpoints: Path, inputs: str) -> Path | None:
