@@ -13,7 +13,7 @@ import pytest
 
 from tests.tiny_lm import save_lm
 from topiclab.checks import validate
-from topiclab.config import conf_dir, to_plain
+from topiclab.config import compose, conf_dir, to_plain
 from topiclab.metrics.evaluate import METRICS
 from topiclab.report.__main__ import main as report
 from topiclab.report.plan import AXES, planned_axes, planned_cells, read_table
@@ -137,6 +137,20 @@ def test_every_option_composes(path: Path) -> None:
         for group in ("data", "model", "embedder", "mode", "objective", "teacher"):
             assert cfg[group]["name"] == axes[group]  # what the report calls a cell that is missing
         assert cfg["num_topics"] == axes["num_topics"]
+
+
+def test_the_recipe_of_a_gpu_composes() -> None:
+    """As its head and the README give it: `-cd experiments +recipe=minillm_26m`, and with Muon."""
+    line = [f"hydra.searchpath=[file://{EXPERIMENTS}]", "+recipe=minillm_26m"]
+    cfg, muon = compose(line), compose([*line, "pretrain.optimizer.name=muon"])
+    chosen = [cfg[group]["name"] for group in ("task", "data", "model")]
+    assert chosen == ["pretrain", "text", "minillm_26m"]
+    options = cfg["pretrain"]
+    assert options["tokens_per_step"] % (options["rows_per_device"] * options["length"]) == 0
+    assert options["length"] <= cfg["model"]["shape"]["context_length"]
+    assert muon["pretrain"]["optimizer"] == options["optimizer"] | {"name": "muon"}
+    for text in ((EXPERIMENTS / "recipe/minillm_26m.yaml").read_text(), (REPO / "README.md").read_text()):
+        assert f"python -m topiclab -cd experiments {line[-1]}" in text
 
 
 @pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
