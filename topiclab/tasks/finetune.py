@@ -34,7 +34,15 @@ from topiclab.models.minillm.pretraining import Pretraining
 from topiclab.run import finished_run
 from topiclab.tasks.exam import GREEDY, ask
 from topiclab.tasks.fit import Stages, limited_threads, write_history
-from topiclab.tasks.pretrain import log_round, make_rows, split_texts, train, training_facts, training_metrics
+from topiclab.tasks.pretrain import (
+    add_sample,
+    log_round,
+    make_rows,
+    split_texts,
+    train,
+    training_facts,
+    training_metrics,
+)
 
 log = logging.getLogger(__name__)
 
@@ -245,7 +253,8 @@ def write_replies(module: Pretraining, tokenizer: Tokenizer, lessons: Lessons, p
     chat = ChatModel(module.model, tokenizer, GREEDY, max_new_tokens=SAMPLE_TOKENS)
     asked = [[{"role": turn.role, "content": turn.content} for turn in turns[:-1]] for turns in chosen]
     replies = chat.chat_all(asked) if asked else []
-    with path.open("a", encoding="utf-8") as stream:
-        stream.write(f"\n\nstep {entry['step']}, {entry['val/ce']:.3f} nats a token\n")
-        for turns, reply in zip(chosen, replies, strict=True):
-            stream.write(f"{turns[-2].content}\n  -> {reply}  (wanted: {turns[-1].content})\n")
+    told = [
+        f"{turns[-2].content}\n  -> {reply}  (wanted: {turns[-1].content})"
+        for turns, reply in zip(chosen, replies, strict=True)
+    ]
+    add_sample(module, path, [f"step {entry['step']}, {entry['val/ce']:.3f} nats a token", *told])

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from topiclab.data.bpe import END_OF_TEXT, Tokenizer, forceable_words, train_tokenizer
-from topiclab.data.cache import Cache, key_hash
+from topiclab.data.cache import Cache, atomic_file, key_hash
 from topiclab.data.corpus import SPLITS, text_fingerprint
 from topiclab.data.documents import assign_split
 from topiclab.data.packing import Packing, pack
@@ -70,7 +70,7 @@ def pretrain(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         **training_metrics(module, datamodule),
         **{f"{name}/bytes_per_token": value for name, value in lengths.items() if math.isfinite(value)},
     }
-    print((folder / "samples.txt").read_text(encoding="utf-8").rpartition("\n\n")[2])
+    print(module.samples[-1])
     print("  ".join(f"{name} {value:.3f}" for name, value in metrics.items()))
     print(f"run folder: {folder}")
     return {
@@ -243,7 +243,11 @@ def write_samples(module: Pretraining, tokenizer: Tokenizer, beginnings: list[st
         is_sliding=True,
     )
     lines = [text + tokenizer.decode(ids) for text, ids in zip(beginnings, drawn, strict=True)]
-    with path.open("a", encoding="utf-8") as stream:
-        stream.write(
-            f"\n\nstep {entry['step']}, {entry['val/bits_per_byte']:.3f} bits a byte\n" + "\n".join(lines)
-        )
+    add_sample(module, path, [f"step {entry['step']}, {entry['val/bits_per_byte']:.3f} bits a byte", *lines])
+
+
+def add_sample(module: Pretraining, path: Path, lines: list[str]) -> None:
+    """Write the samples of all rounds, so that a round that a resumed run repeats stands there once."""
+    module.samples.append("\n".join(lines))
+    with atomic_file(path) as stream:
+        stream.write("\n\n".join([*module.samples, ""]).encode())

@@ -42,7 +42,7 @@ class Pretraining(L.LightningModule):
     z_loss: weight of the squared log-normaliser (Chowdhery et al. 2022).
     token_bytes: (V,) UTF-8 bytes of each token, 0 for special ones: bits per byte come from them.
     is_compiled: through torch.compile, in each process for itself.
-    on_round: called after each validation with the module, for samples and the like.
+    on_round: called after each validation with the module, for `samples`, one text a round.
     Raises FloatingPointError when a loss is not finite, before it reaches the weights or a checkpoint.
     """
 
@@ -71,6 +71,7 @@ class Pretraining(L.LightningModule):
         self.steps_done = self.tokens_done = 0
         self.best, self.inputs = math.inf, ""
         self.history: list[dict[str, float]] = []
+        self.samples: list[str] = []
         self._sums: dict[str, Tensor] = {}
         self._round: list[tuple[float, float, int]] = []
         self._started = time.perf_counter()
@@ -191,12 +192,13 @@ class Pretraining(L.LightningModule):
             "tokens": self.tokens_done,
             "best": self.best,
             "history": self.history,
+            "samples": self.samples,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         progress = checkpoint["progress"]
         self.steps_done, self.tokens_done = progress["steps"], progress["tokens"]
-        self.best, self.history = progress["best"], progress["history"]
+        self.best, self.history, self.samples = progress["best"], progress["history"], progress["samples"]
 
 
 def held_out(nats: float, tokens: float, bytes: float) -> dict[str, float]:
