@@ -208,8 +208,16 @@ def test_the_task_replies_once_or_to_a_pipe(run, tmp_path, monkeypatch, capsys):
 def test_what_the_task_needs(run, tmp_path):
     with pytest.raises(ConfigError, match="task=chat needs a language model; add run="):
         compose(["task=chat"])
-    with pytest.raises(ConfigError, match="no export/config"):
+    with pytest.raises(ConfigError, match=r"no result\.json there; start it again, or give the folder of a"):
         compose(["task=chat", f"run={tmp_path}"])
+    with pytest.raises(ConfigError, match=r"nowhere: nothing there, seen from .*; give the folder of a"):
+        compose(["task=chat", f"run={tmp_path}/nowhere"])
+    (tmp_path / "run.log").touch()
+    with pytest.raises(ConfigError, match="its run did not finish; start it again"):
+        compose(["task=chat", f"run={tmp_path}"])
+    (tmp_path / "result.json").write_text('{"status": "done", "config": {"task": {"name": "fit"}}}')
+    with pytest.raises(ValueError, match="holds a run of task=fit, which has no language model; give"):
+        chat(compose(["task=chat", f"run={tmp_path}", "prompt=hi"]), tmp_path / "chat")
     with pytest.raises(ConfigError, match=r"chat\.top_p=0 is refused: give a share above 0, up to 1"):
         compose(["task=chat", f"run={run}", "chat.top_p=0"])
 

@@ -229,8 +229,15 @@ def test_a_file_of_conversations_is_learned_from_a_tuned_model(pretrained, tuned
 def test_what_cannot_be_taught_is_told(pretrained, tmp_path):
     with pytest.raises(ConfigError, match="task=finetune needs a language model"):
         compose(["task=finetune"])
-    with pytest.raises(ConfigError, match=r"no export/config\.json"):
+    with pytest.raises(ConfigError, match=r"no result\.json there; start it again, or give"):
         compose(["task=finetune", f"run={tmp_path}"])
+    (tmp_path / "result.json").write_text(
+        '{"status": "failed", "reason": "the loss", "config": {"task": {"name": "pretrain"}}}'
+    )
+    with pytest.raises(CellFailed, match="did not finish: the loss; run it again, or give"):
+        run_cell(compose([*pretrained[1], f"run={tmp_path}"]), tmp_path / "run")
+    with pytest.raises(CellFailed, match=r"finetune\.length=512 is more than the model's context of 256"):
+        run_cell(compose([*pretrained[1], "finetune.length=512"]), tmp_path / "run")
     with pytest.raises(ConfigError, match=r"finetune\.path=.*no such file"):
         compose([*pretrained[1], f"finetune.path={tmp_path}/none.jsonl"])
     with pytest.raises(CellFailed, match="none to learn from"):

@@ -210,13 +210,17 @@ def _check_task(cfg: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _check_language_run(cfg: Mapping[str, Any]) -> Iterator[str]:
-    """The model to talk with or to teach is the export of a run; to talk with, also an export by itself."""
+    """The model to talk with or to teach is of a finished run; to talk with, also an export by itself."""
     task, run = cfg["task"]["name"], cfg["run"]
-    places = ("export", "") if task == "chat" else ("export",)
+    names = ("result.json", "config.json", "export/config.json") if task == "chat" else ("result.json",)
+    way_out = "folder of a finished pretraining or fine-tuning"
     if not run:
-        yield f"task={task} needs a language model; add run=<folder of a finished pretraining or fine-tuning>"
-    elif not any((Path(run).expanduser() / place / "config.json").is_file() for place in places):
-        yield f"run={run}: no export/config.json there; give the folder of a finished pretraining"
+        yield f"task={task} needs a language model; add run=<{way_out}>"
+    elif not (folder := Path(run).expanduser()).is_dir():
+        yield f"run={run}: nothing there, seen from {Path.cwd()}; give the {way_out}"
+    elif not any((folder / name).is_file() for name in names):
+        fault = "its run did not finish" if (folder / "run.log").is_file() else "no result.json there"
+        yield f"run={run}: {fault}; start it again, or give the {way_out}"
     if task == "finetune" and (path := cfg["finetune"]["path"]) and not Path(path).expanduser().is_file():
         yield f"finetune.path={path}: no such file, seen from {Path.cwd()}; give JSON lines of conversations"
 

@@ -60,7 +60,10 @@ def load_texts(
     with _opened(data, path, Path(cache) if cache else None) as (documents, _):
         kept, info = usable_documents(documents, data)
     if not kept:
-        raise ValueError(f"corpus {data['name']}: {info['read']} documents read and none with text")
+        raise ValueError(
+            f"corpus {data['name']}: {info['read']} documents read and none with text; check data.path and "
+            "data.text_column"
+        )
     return [str(document.id) for document in kept], [document.text for document in kept]
 
 

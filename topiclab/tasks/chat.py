@@ -12,6 +12,7 @@ from typing import Any
 
 from topiclab.data.cache import atomic_file
 from topiclab.device import resolve_device, resolve_precision
+from topiclab.embed.language_run import export_of
 from topiclab.models.minillm.chat import ChatModel
 from topiclab.models.minillm.sampler import Sampler
 
@@ -47,7 +48,9 @@ def chat(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def chat_model(run: Path, options: Mapping[str, Any], trainer: Mapping[str, Any]) -> ChatModel:
-    """The model of a run under the options of task=chat."""
+    """The model of a run, see `export_of`, or of an export by itself, under the options of task=chat."""
+    if (run / "result.json").is_file():
+        run = export_of(str(run), "run")
     device = resolve_device(trainer["device"])
     # a step reads every weight once: bf16 halves that on a GPU, but takes longer on a CPU
     precision = "fp32" if (device, trainer["precision"]) == ("cpu", "auto") else trainer["precision"]

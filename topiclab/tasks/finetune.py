@@ -27,6 +27,7 @@ from topiclab.data.packing import Packing, pack, ranges
 from topiclab.data.sources import load_corpus
 from topiclab.data.text import corpus_group
 from topiclab.data.tokens import token_set
+from topiclab.embed.language_run import export_of
 from topiclab.models.minillm.chat import ChatModel
 from topiclab.models.minillm.export import WEIGHTS, export_folder, load_folder
 from topiclab.models.minillm.network import MiniLLM
@@ -38,6 +39,7 @@ from topiclab.tasks.pretrain import (
     add_sample,
     log_round,
     make_rows,
+    row_length,
     split_texts,
     train,
     training_facts,
@@ -64,19 +66,20 @@ def finetune(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     Writes what task=pretrain writes, and replies.jsonl with what was asked about test documents. A killed run
     goes on from its last checkpoint, to the same bits on a CPU.
     """
-    clock, options, run = Stages(), cfg["finetune"], Path(cfg["run"]).expanduser()
+    clock, options = Stages(), cfg["finetune"]
+    export = export_of(str(cfg["run"]), "run")
     with clock("tokens"):
-        stored, tokenizer = load_folder(run / "export")
+        stored, tokenizer = load_folder(export)
         model = MiniLLM(stored.shape, dropout=options["dropout"])
         model.load_state_dict(stored.state_dict())
-        length = options["length"] or model.shape.context_length
+        length = row_length(options["length"], model.shape, "finetune")
         lessons = read_lessons(cfg, tokenizer, length)
         tokens = conversation_tokens(lessons.conversations, tokenizer)
         replay = replay_tokens(cfg, tokenizer, int(np.diff(tokens.offsets)[lessons.split == 0].sum()))
     with clock("pack"):
         rows = packer(tokens, lessons.split, replay, options["replay"], length, cfg["seed"])
         datamodule = make_rows(options, length, rows, "finetune")
-    weights = hashlib.sha256((run / "export" / WEIGHTS).read_bytes()).hexdigest()
+    weights = hashlib.sha256((export / WEIGHTS).read_bytes()).hexdigest()
     read = {name: cfg[name] for name in ("data", "finetune", "seed")}
     with limited_threads(cfg["trainer"]["num_threads"]):
         with clock("train"):

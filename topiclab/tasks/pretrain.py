@@ -40,16 +40,17 @@ def pretrain(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     its last checkpoint, to the same bits on a CPU.
     """
     clock, options = Stages(), cfg["pretrain"]
+    shape = Shape(**cfg["model"]["shape"])
     with clock("tokens"):
         texts, split = split_texts(cfg)
         tokenizer = make_tokenizer(cfg, texts, split)
         tokens = token_set(texts, tokenizer, Path(cfg["paths"]["cache"]))
     with clock("pack"):
-        length = options["length"] or cfg["model"]["shape"]["context_length"]
+        length = row_length(options["length"], shape, "pretrain")
         rows = partial(pack_split, tokens, split, length=length, mode=options["packing"], seed=cfg["seed"])
         datamodule = make_rows(options, length, rows, "pretrain")
     torch.manual_seed(cfg["seed"])
-    model = MiniLLM(Shape(**cfg["model"]["shape"]), dropout=cfg["model"]["dropout"])
+    model = MiniLLM(shape, dropout=cfg["model"]["dropout"])
     with clock("train"), limited_threads(cfg["trainer"]["num_threads"]):
         read = {name: cfg[name] for name in ("data", "model", "pretrain", "tokenizer", "seed")}
         module = train(
@@ -151,6 +152,15 @@ def pack_split(
     """The rows of a split in an epoch."""
     documents = np.flatnonzero(split == SPLITS.index(name))
     return pack(tokens.ids, tokens.offsets, documents, length=length, mode=mode, seed=seed, epoch=epoch)
+
+
+def row_length(length: int | None, shape: Shape, group: str) -> int:
+    """Tokens of a row, as many as the context holds where none are given; ValueError for more."""
+    if length is not None and length > shape.context_length:
+        raise ValueError(
+            f"{group}.length={length} is more than the model's context of {shape.context_length} tokens; lower it"
+        )
+    return length or shape.context_length
 
 
 def make_rows(
