@@ -110,7 +110,10 @@ def test_two_devices_train_as_one(tmp_path):
     [
         ("data.split.val=0", "none to measure on"),
         ("pretrain.tokens_per_step=32", "less than one row of 64 tokens"),
-        ("pretrain.length=300", "pretrain.length=300 is more than the model's context of 256 tokens; lower"),
+        (
+            "pretrain.length=300",
+            "pretrain.length=300 is more than the model's context of 256 tokens; give at most",
+        ),
         ("pretrain.optimizer.lr=1e9", "nats a token"),
     ],
 )

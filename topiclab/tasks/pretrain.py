@@ -158,7 +158,8 @@ def row_length(length: int | None, shape: Shape, group: str) -> int:
     """Tokens of a row, as many as the context holds where none are given; ValueError for more."""
     if length is not None and length > shape.context_length:
         raise ValueError(
-            f"{group}.length={length} is more than the model's context of {shape.context_length} tokens; lower it"
+            f"{group}.length={length} is more than the model's context of {shape.context_length} tokens; "
+            "give at most those"
         )
     return length or shape.context_length
 
