@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from scipy import sparse
 from test_minillm_teacher import save_run
 from tiny_minillm import tiny_model
 
-from topiclab.config import compose
+from topiclab.config import ConfigError, compose
 from topiclab.data.masked_words import MaskedWords, draw_words, without_words
 from topiclab.embed.language_run import export_of
+from topiclab.models.minillm import keyword_training
+from topiclab.models.minillm.export import WEIGHTS
 from topiclab.models.minillm.keyword_training import Examples, keyword_loss, word_logits
 from topiclab.models.minillm.network import IGNORED
 from topiclab.run import CellFailed, run_cell
@@ -79,21 +85,71 @@ OPTIONS = (
 )
 
 
-def test_a_run_learns_from_the_text_and_can_teach(tmp_path) -> None:
-    pretrained = compose(
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pretrained")
+    cfg = compose(
         [
             *("task=pretrain", "model=minillm/nano", "model.shape.num_layers=2", "pretrain.length=64"),
             *(option for option in OPTIONS if option.startswith(("data", "trainer"))),
             *("model.shape.vocab_size=1200", "tokenizer.num_forced_words=200", "pretrain.eval_steps=20"),
-            *("pretrain.tokens_per_step=1024", "pretrain.passes=1", f"paths.cache={tmp_path}/cache"),
+            *("pretrain.tokens_per_step=1024", "pretrain.passes=1", f"paths.cache={folder}/cache"),
         ]
     )
-    run_cell(pretrained, tmp_path / "pretrain")
-    cfg = compose([*OPTIONS, f"run={tmp_path}/pretrain", f"paths.cache={tmp_path}/cache"])
-    metrics = run_cell(cfg, tmp_path / "keywords")["metrics"]
+    run_cell(cfg, folder / "run")
+    return compose([*OPTIONS, f"run={folder}/run", f"paths.cache={folder}/cache"])
+
+
+@pytest.fixture(scope="module")
+def taught(pretrained, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("taught") / "run"
+    return folder, run_cell(pretrained, folder)["metrics"]
+
+
+def test_a_run_learns_from_the_text_and_can_teach(taught) -> None:
+    folder, metrics = taught
     assert metrics["model/mrr"] > 1.3 * metrics["shuffled/mrr"]
     assert 0 < metrics["diffusion/recall@10"] <= 1
-    assert export_of(str(tmp_path / "keywords"), "teacher.run").is_dir()
+    assert export_of(str(folder), "teacher.run").is_dir()
+
+
+@pytest.mark.parametrize("seconds", [0, 100])
+def test_a_killed_run_ends_as_if_it_was_not(pretrained, taught, tmp_path, monkeypatch, caplog, seconds):
+    caplog.set_level("INFO")
+    steps = []
+
+    def killed(*given):
+        steps.append(given)
+        if len(steps) == 10:  # in the second pass of 6 or 7 steps
+            raise KeyboardInterrupt
+        return keyword_loss(*given)
+
+    cfg = {**pretrained, "trainer": {**pretrained["trainer"], "checkpoint_seconds": seconds}}
+    monkeypatch.setattr(keyword_training, "keyword_loss", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_cell(cfg, tmp_path / "run")
+    monkeypatch.setattr(keyword_training, "keyword_loss", keyword_loss)
+    again = run_cell(cfg, tmp_path / "run")["metrics"]
+    found = re.search(r"resuming from .*: step (\d+) of pass 2", caplog.text)
+    assert found is not None
+    assert (int(found[1]) > 1) == (seconds == 0)
+    assert again == taught[1]
+    first, second = (load_file(path / "export" / WEIGHTS) for path in (taught[0], tmp_path / "run"))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_checkpoint_of_others_or_a_half_one_is_dropped(pretrained, taught, tmp_path, caplog) -> None:
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    shutil.copytree(taught[0], tmp_path / "run")
+    stored = torch.load(last, weights_only=True)
+    for write, told in (
+        (lambda: torch.save({**stored, "inputs": "others"}, last), "it is of other examples"),
+        (lambda: last.write_bytes(last.read_bytes()[:1000]), "it is damaged"),
+    ):
+        write()
+        (tmp_path / "run" / "result.json").unlink()
+        assert run_cell(pretrained, tmp_path / "run")["metrics"] == taught[1]
+        assert f"last.ckpt is dropped, because {told}" in caplog.text
 
 
 def test_a_model_without_whole_words_is_told(tmp_path) -> None:
@@ -106,3 +162,14 @@ def test_a_model_without_whole_words_is_told(tmp_path) -> None:
     )
     with pytest.raises(CellFailed, match="words is one token of the model"):
         run_cell(cfg, tmp_path / "run")
+
+
+def test_what_is_no_language_model_is_told(tmp_path) -> None:
+    with pytest.raises(ConfigError, match="task=keywords needs a language model; add run="):
+        compose(["task=keywords"])
+    (tmp_path / "result.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"no export/config\.json there; give the folder of a finished"):
+        compose(["task=keywords", f"run={tmp_path}"])
+    run = save_run(tmp_path / "fit", task="fit")
+    with pytest.raises(CellFailed, match="holds a run of task=fit, which has no language model"):
+        run_cell(compose(["task=keywords", "data=lee", "data.sample=40", f"run={run}"]), tmp_path / "run")

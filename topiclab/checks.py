@@ -203,7 +203,7 @@ def _check_task(cfg: Mapping[str, Any]) -> Iterator[str]:
             "describe.labels.labeller=model needs a language model, but rating=none; add rating=local "
             "rating.path=<folder> or rating=endpoint, or use labeller=keyword"
         )
-    if task in ("chat", "finetune"):
+    if task in ("chat", "finetune", "keywords"):
         yield from _check_language_run(cfg)
     elif run and not (Path(run).expanduser() / "result.json").is_file():
         yield f"run={run}: no result.json there; give the folder of a finished fit"

@@ -13,6 +13,7 @@ from scipy import sparse
 from sklearn.preprocessing import normalize
 
 from topiclab.data.bpe import END_OF_TEXT, END_OF_TURN, Tokenizer
+from topiclab.data.cache import file_sha256, key_hash
 from topiclab.data.corpus import Corpus
 from topiclab.data.keyword_targets import KeywordStatistics, keyword_statistics
 from topiclab.data.masked_words import MaskedWords, draw_words, without_words
@@ -20,10 +21,9 @@ from topiclab.data.packing import pack
 from topiclab.data.sources import load_corpus
 from topiclab.device import resolve_device
 from topiclab.embed.language_run import export_of
-from topiclab.models.minillm.export import export_folder, load_folder
-from topiclab.models.minillm.keyword_training import Examples, rate_of, train_epoch, word_logits
+from topiclab.models.minillm.export import WEIGHTS, export_folder, load_folder
+from topiclab.models.minillm.keyword_training import Examples, KeywordTraining, word_logits
 from topiclab.models.minillm.network import IGNORED, MiniLLM
-from topiclab.models.minillm.optimizer import make_optimizer
 from topiclab.tasks.fit import Stages, limited_threads
 from topiclab.teach.neighbours import tfidf_bags
 from topiclab.teach.prompt import PromptTokens, as_chat, read_prompt
@@ -37,17 +37,31 @@ RECALL_AT = 10
 def keywords(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Train on the training documents; what the model then says of words that held-out documents lost.
 
-    Writes export/ as task=pretrain does. A killed run begins anew.
+    Writes checkpoints/ and export/ as task=pretrain does. A killed run goes on from its last
+    checkpoint, to the same bits on a CPU.
     Raises ValueError where run= is no language model, or none of the words is one token.
     """
     clock, options = Stages(), cfg["keywords"]
     corpus = load_corpus(cfg["data"], cfg["paths"]["data"], cfg["paths"]["cache"])
-    model, tokenizer = load_folder(export_of(str(cfg["run"]), "run"))
+    export = export_of(str(cfg["run"]), "run")
+    model, tokenizer = load_folder(export)
     model = model.to(resolve_device(cfg["trainer"]["device"]))
     with clock("targets"):
         lesson = Lesson(cfg, corpus, tokenizer, model.shape.context_length)
     with clock("train"), limited_threads(cfg["trainer"]["num_threads"]):
-        losses = teach_keywords(model, lesson, options, cfg["seed"])
+        training = KeywordTraining(
+            *(model, options, folder),
+            seconds=cfg["trainer"]["checkpoint_seconds"],
+            inputs=key_hash(
+                {
+                    "weights": file_sha256(export / WEIGHTS),
+                    "tokenizer": tokenizer.fingerprint,
+                    "corpus": corpus.fingerprint,
+                    "settings": key_hash({name: cfg[name] for name in ("data", "keywords", "seed")}),
+                }
+            ),
+        )
+        teach_keywords(training, lesson, options, cfg["seed"])
     with clock("evaluate"), limited_threads(cfg["trainer"]["num_threads"]):
         metrics = evaluate(model, lesson, options["rows_per_step"], cfg["seed"])
     export_folder(model, tokenizer, folder / "export")
@@ -56,10 +70,10 @@ def keywords(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         print(f"{name:>10}  recall@{RECALL_AT} {recall:.3f}  mrr {rank:.3f}")
     print(f"run folder: {folder}")
     return {
-        "metrics": {**metrics, "train/keyword_nats": losses[-1]},
+        "metrics": {**metrics, "train/keyword_nats": training.losses[-1]},
         "reasons": {},
         "seconds": clock.seconds,
-        "manifest": {"run": str(cfg["run"]), "losses": losses, "words": len(lesson.columns)},
+        "manifest": {"run": str(cfg["run"]), "losses": training.losses, "words": len(lesson.columns)},
     }
 
 
@@ -122,31 +136,17 @@ class Lesson:
         return sparse.csr_matrix((targets.data, self.ids[targets.indices], targets.indptr), shape)
 
 
-def teach_keywords(model: MiniLLM, lesson: Lesson, options: Mapping[str, Any], seed: int) -> list[float]:
-    """Train in place; the mean nats of each pass."""
+def teach_keywords(training: KeywordTraining, lesson: Lesson, options: Mapping[str, Any], seed: int) -> None:
+    """What is left of the passes over the training documents."""
     shares = {name: options[name] for name in ("own", "prior_power", "perplexity")}
     rows = lesson.corpus.rows("train")
     targets = lesson.statistics.targets(lesson.bow[rows], **shares)
     taught = np.diff(targets.indptr) > 0
     rows, targets = rows[taught], targets[np.flatnonzero(taught)]
-    optimizer, losses = make_optimizer(model, options["optimizer"]), []
-    steps = -(-len(rows) // options["rows_per_step"])
-    torch.manual_seed(seed)
-    for epoch in range(options["passes"]):
-        generator = np.random.default_rng([seed, epoch])
-        loss = train_epoch(
-            model,
-            optimizer,
-            lesson.examples(rows, targets, generator),
-            _replay(lesson, options, seed, epoch),
-            rows_per_step=options["rows_per_step"],
-            share=rate_of(options["schedule"], epoch, steps, options["passes"]),
-            gradient_clip=options["gradient_clip"],
-            seed=seed + epoch,
-        )
-        log.info("pass %d of %d: %.3f nats a keyword", epoch + 1, options["passes"], loss)
-        losses.append(loss)
-    return losses
+    while (epoch := training.epoch) < options["passes"]:
+        examples = lesson.examples(rows, targets, np.random.default_rng([seed, epoch]))
+        training.train_pass(examples, _replay(lesson, options, seed, epoch), seed + epoch)
+        log.info("pass %d of %d: %.3f nats a keyword", epoch + 1, options["passes"], training.losses[-1])
 
 
 def _replay(

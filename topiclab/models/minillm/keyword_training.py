@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import pickle
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +16,12 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from topiclab.data.cache import atomic_file
 from topiclab.models.minillm.network import IGNORED, MiniLLM
-from topiclab.models.minillm.optimizer import PEAK
+from topiclab.models.minillm.optimizer import PEAK, make_optimizer
 from topiclab.models.minillm.schedule import share_of_peak
+
+log = logging.getLogger(__name__)
 
 SMOOTHING = 0.05  # of a hard keyword: the share of its document's whole distribution
 
@@ -33,45 +40,103 @@ class Examples:
     end: int
 
 
-def train_epoch(
-    model: MiniLLM,
-    optimizer: torch.optim.Optimizer,
-    examples: Examples,
-    replay: Callable[[int], Tensor],
-    *,
-    rows_per_step: int,
-    share: Callable[[int], float],
-    gradient_clip: float,
-    seed: int,
-) -> float:
-    """One pass in a seeded order; mean nats of the keywords.
+class KeywordTraining:
+    """A training in passes over examples, of which checkpoints/last.ckpt remembers the last step saved.
 
-    replay: of a step, (rows, T + 1) ids of plain text.
-    share: of the peak learning rate at a step of this pass.  Raises FloatingPointError for a loss that is not
-    finite.
+    model: trained in place; without dropout, so that it goes on to the same bits on a CPU.
+    options: optimizer, schedule, passes, gradient_clip, rows_per_step.  seconds: at least between two saves.
+    inputs: hash of all that the examples depend on; checkpoints of others are dropped.
+    losses: mean nats of the keywords of each pass that is done.
     """
-    order = np.random.default_rng(seed).permutation(len(examples.tokens))
-    model.train()
-    total = 0.0
-    for step, start in enumerate(range(0, len(order), rows_per_step)):
-        for group in optimizer.param_groups:
-            group["lr"] = share(step) * group[PEAK]
-        rows = order[start : start + rows_per_step]
-        loss = keyword_loss(model, examples, rows)
-        total += float(loss.detach()) * len(rows)
-        if len(text := replay(step)):
-            plain = model.nll(model(text[:, :-1]), text[:, 1:])
+
+    def __init__(
+        self, model: MiniLLM, options: Mapping[str, Any], folder: Path, *, seconds: float, inputs: str
+    ) -> None:
+        self.model, self.options, self.seconds, self.inputs = model, options, seconds, inputs
+        self.optimizer = make_optimizer(model, options["optimizer"])
+        self.path = folder / "checkpoints" / "last.ckpt"
+        self.epoch = self.step = 0
+        self.nats = 0.0  # of the pass so far, over its examples
+        self.losses: list[float] = []
+        if (stored := self._stored()) is not None:
+            model.load_state_dict(stored["weights"])
+            self.optimizer.load_state_dict(stored["optimizer"])
+            self.epoch, self.step, self.nats, self.losses = stored["progress"]
+            log.info("resuming from %s: step %d of pass %d", self.path, self.step + 1, self.epoch + 1)
+        self.saved = time.monotonic()
+
+    def _stored(self) -> dict[str, Any] | None:
+        """What last.ckpt holds, where it is whole and of these inputs; what is not is dropped, and said."""
+        if not self.path.exists():
+            return None
+        try:
+            device = self.model.embed_tokens.weight.device
+            stored = torch.load(self.path, map_location=device, weights_only=True)
+            if stored.get("inputs") == self.inputs:
+                return stored
+            fault = "it is of other examples or another model"
+        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+            fault = f"it is damaged ({type(error).__name__} {str(error).partition(chr(10))[0]})"
+        log.warning("starting over: %s is dropped, because %s", self.path, fault)
+        self.path.unlink()
+        return None
+
+    def save(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        stored = {
+            "weights": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "progress": [self.epoch, self.step, self.nats, self.losses],
+            "inputs": self.inputs,
+        }
+        with atomic_file(self.path) as stream:
+            torch.save(stored, stream)
+        self.saved = time.monotonic()
+
+    def train_pass(self, examples: Examples, replay: Callable[[int], Tensor], seed: int) -> None:
+        """What is left of a pass in a seeded order.
+
+        replay: of a step, (rows, T + 1) ids of plain text.
+        Raises FloatingPointError for a loss that is not finite.
+        """
+        order, size = (
+            np.random.default_rng(seed).permutation(len(examples.tokens)),
+            self.options["rows_per_step"],
+        )
+        num_steps = -(-len(order) // size)
+        self.model.train()
+        while self.step < num_steps:
+            rows = order[self.step * size : (self.step + 1) * size]
+            self.nats += self._update(examples, rows, replay(self.step), num_steps) * len(rows)
+            self.step += 1
+            if self.step < num_steps and time.monotonic() - self.saved >= self.seconds:
+                self.save()
+        self.model.eval()
+        self.losses.append(self.nats / len(order))
+        self.epoch, self.step, self.nats = self.epoch + 1, 0, 0.0
+        self.save()
+
+    def _update(self, examples: Examples, rows: np.ndarray, text: Tensor, num_steps: int) -> float:
+        """One step; mean nats of its keywords before it."""
+        done, all_steps = self.epoch * num_steps + self.step, self.options["passes"] * num_steps
+        share = share_of_peak(done, all_steps, **self.options["schedule"])
+        for group in self.optimizer.param_groups:
+            group["lr"] = share * group[PEAK]
+        loss = keyword_loss(self.model, examples, rows)
+        nats = float(loss.detach())
+        if len(text):
+            text = text.to(self.model.embed_tokens.weight.device)
+            plain = self.model.nll(self.model(text[:, :-1]), text[:, 1:])
             loss = loss + plain.mean() * len(text) / len(rows)
         if not math.isfinite(float(loss.detach())):
             raise FloatingPointError(
-                f"the loss of step {step + 1} is {float(loss.detach())} nats; lower keywords.optimizer.lr"
+                f"the loss of step {done + 1} is {float(loss.detach())} nats; lower keywords.optimizer.lr"
             )
-        optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), gradient_clip)
-        optimizer.step()
-    model.eval()
-    return total / len(order)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options["gradient_clip"])
+        self.optimizer.step()
+        return nats
 
 
 def keyword_loss(model: MiniLLM, examples: Examples, rows: np.ndarray) -> Tensor:
@@ -96,11 +161,6 @@ def keyword_loss(model: MiniLLM, examples: Examples, rows: np.ndarray) -> Tensor
         mixed = (1 - SMOOTHING) * chosen + SMOOTHING * nats[is_hard] + closing
         nats = nats.masked_scatter(is_hard, mixed)
     return nats.mean()
-
-
-def rate_of(schedule: Mapping[str, Any], epoch: int, steps: int, passes: int) -> Callable[[int], float]:
-    """Share of the peak at a step of this pass."""
-    return lambda step: share_of_peak(epoch * steps + step, steps * passes, **schedule)
 
 
 @torch.inference_mode()
