@@ -129,9 +129,10 @@ def test_the_likeliest_chain_is_the_result(run):
 
 
 def test_theta_of_the_samples_and_of_the_fold_in_agree(run):
-    _, result, _, arrays = run
+    _, result, facts, arrays = run
+    shares = arrays["shares"][facts["chosen_chain"]]
     np.testing.assert_allclose(arrays["theta"].sum(axis=1), 1, atol=1e-4)
-    np.testing.assert_allclose(arrays["shares"].mean(axis=0), arrays["theta"].mean(axis=0), atol=1e-4)
+    np.testing.assert_allclose(shares.mean(axis=0), arrays["theta"].mean(axis=0), atol=1e-4)
     folded = result.theta[arrays["rows"]]
     assert np.abs(folded - arrays["theta"]).mean() < 0.05
     assert (folded.argmax(axis=1) == arrays["theta"].argmax(axis=1)).mean() > 0.95

@@ -81,8 +81,9 @@ class Chains:
     def save(self, folder: Path) -> None:
         """Write chains.npz and chains.json.
 
-        chains.npz: sweeps (B,), log_likelihood (M, B), alpha (M, B, K), beta (M, K, V); of the chosen chain
-        rows (D,) and theta (D, K), shares (S, K), words (K, T) with the mean, low and high of their beta.
+        chains.npz: sweeps (B,), log_likelihood (M, B), alpha (M, B, K), beta (M, K, V), shares
+        (M, S, K); of the chosen chain rows (D,) and theta (D, K), words (K, T) with the mean, low and high of
+        their beta.
         """
         chosen = self.chains[self.chosen]
         beta = np.stack([_rows_to_one(chain.mean_counts(self.eta)) for chain in self.chains])
@@ -96,7 +97,7 @@ class Chains:
                 beta=beta.astype(np.float32),
                 rows=self.rows,
                 theta=chosen.theta,
-                shares=chosen.shares,
+                shares=np.stack([chain.shares for chain in self.chains]),
                 words=words,
                 **self._intervals(chosen, words),
             )
