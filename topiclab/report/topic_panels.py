@@ -69,7 +69,9 @@ def likeness(distances: np.ndarray, merges: np.ndarray, order: np.ndarray, title
     draw_branches(left, merges, order)
     left.set(ylim=(num - 0.5, -0.5), xlim=(max(merges[:, 2].max(initial=0), 1e-9) * 1.05, 0), yticks=[])
     left.set_xlabel("distance at which topics join", fontsize=8)
-    image = right.imshow(distances[np.ix_(order, order)], cmap="viridis_r", aspect="auto")
+    # the zeros of the diagonal would take half of the colours
+    others = np.where(np.eye(num, dtype=bool), np.nan, distances[np.ix_(order, order)])
+    image = right.imshow(others, cmap="viridis_r", aspect="auto")
     right.set_yticks(np.arange(num), [titles[topic] for topic in order], fontsize=8)
     right.set_xticks(np.arange(num), [str(topic) for topic in order], fontsize=8)
     figure.colorbar(image, ax=right, label="Jensen-Shannon distance")
