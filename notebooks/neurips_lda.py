@@ -35,6 +35,7 @@ from topiclab.describe.terms import class_terms
 from topiclab.describe.tree import topic_tree
 from topiclab.metrics.stability import matched_cosines, stability
 from topiclab.models.completion import completion_perplexity
+from topiclab.models.convergence import ranked_r_hat, split_r_hat
 from topiclab.report.collect import collect_cells
 from topiclab.report.figures import document_coordinates
 from topiclab.report.topic_panels import chain_traces, curves, likeness, share_bars, topic_map, word_panels
@@ -139,15 +140,27 @@ table(
     ["topics", *panels],
     [[size, *(spread(panel[size], 1 if "perp" in name else 3) for name, panel in panels.items())] for size in by_size],
 )
+average = {name: {size: np.mean(values) for size, values in panel.items()} for name, panel in panels.items()}
+best = {name: (min if "perp" in name else max)(panel, key=panel.get) for name, panel in average.items()}
+size, least = config["num_topics"], best["completion perplexity"]
+display(
+    Markdown(
+        f"Best at: {', '.join(f'{name} {at}' for name, at in best.items())} topics. At {size}, which a table still shows whole, NPMI is "
+        f"{average['NPMI'][size]:.3f} (best {average['NPMI'][best['NPMI']]:.3f}) and perplexity "
+        f"{average['completion perplexity'][size]:.0f} (best {average['completion perplexity'][least]:.0f})."
+    )
+)
 
 # %% [markdown]
 # ## Do the chains agree
 # Four chains from different seeds under each prior of the topics. R-hat is of the log likelihood after burn-in, every
 # chain cut into halves, as it is and rank-normalised: below about 1.05 the chains cannot be told apart. The matched
 # cosine is between the topics of the likeliest chain and those of the others: how much their modes share.
+# The second table has R-hat if the chains had stopped earlier, the first half of the sweeps left out, and the largest
+# that a chain has alone, its two halves one against the other.
 
 # %%
-traces, rows = {}, []
+traces, rows, trend = {}, [], []
 for cell in cells["neurips_chains"]:
     facts = json.loads((cell.folder / "chains.json").read_text())
     with np.load(cell.folder / "chains.npz") as arrays:
@@ -159,10 +172,16 @@ for cell in cells["neurips_chains"]:
     means = " ".join(f"{mean:.4f}" for mean in facts["log_likelihood"])
     hats = [f"{facts[name] or np.nan:.3f}" for name in ("r_hat", "ranked_r_hat")]
     rows.append([prior, means, *hats, spread(agreement), f"{cell.metrics['npmi']:.3f}"])
+    stops = [int(chains["sweeps"][-1] * part) for part in (0.1, 0.2, 0.4, 1)]
+    late = [chains["log_likelihood"][:, (chains["sweeps"] > stop / 2) & (chains["sweeps"] <= stop)] for stop in stops]
+    by_sweeps = [split_r_hat(draws) for draws in late]
+    alone = max(split_r_hat(chain[None]) for chain in late[-1])
+    trend.append([prior, *(f"{value:.2f}" for value in [*by_sweeps, alone])])
     if cell is shown:
-        kept, shown_facts, shown_agreement = chains, facts, np.mean(agreement)
+        kept, shown_facts, shown_stops, shown_hats, shown_alone = chains, facts, stops, by_sweeps, alone
 show(chain_traces(traces))
 table(["alpha", "mean log likelihood, chain by chain", "R-hat", "ranked", "matched cosine", "NPMI"], rows)
+table(["alpha", *(f"R-hat at {stop:,} sweeps" for stop in shown_stops), "of a chain alone, at most"], trend)
 
 # %% [markdown]
 # ## The topics
@@ -193,7 +212,34 @@ show(word_clouds(result.beta, result.vocab, names))
 top = kept["words"][:, :10]
 shown_words = [[result.vocab[word] for word in row] for row in top]
 show(word_panels(shown_words, kept["mean"][:, :10], kept["low"][:, :10], kept["high"][:, :10], names))
-show(share_bars(kept["shares"], names))
+show(share_bars(kept["shares"][shown_facts["chosen_chain"]], names))
+
+# %% [markdown]
+# ## Which topics do all chains find
+# Every topic of the likeliest chain beside its match in each of the others, and R-hat of its share in the papers once
+# the topics are matched.
+
+# %%
+SAME = 0.9  # cosine from which two topics are called the same
+chosen_chain = shown_facts["chosen_chain"]
+matches = [matched_cosines(kept["beta"][chosen_chain], beta) for beta in kept["beta"]]
+aligned = np.stack([shares[:, columns] for shares, (columns, _) in zip(kept["shares"], matches, strict=True)])
+alike = np.stack([similar for number, (_, similar) in enumerate(matches) if number != chosen_chain])
+order = np.argsort(-alike.min(axis=0), kind="stable")
+is_found = alike.min(axis=0) >= SAME
+table(
+    ["topic", "words", "cosine in the other chains", "found by", "R-hat of its share"],
+    [
+        [
+            names[topic],
+            " ".join(words[topic][:6]),
+            " ".join(f"{value:.2f}" for value in np.sort(alike[:, topic])[::-1]),
+            f"{1 + (alike[:, topic] >= SAME).sum()} of {len(kept['beta'])}",
+            f"{ranked_r_hat(aligned[:, :, topic]):.2f}",
+        ]
+        for topic in order
+    ],
+)
 
 # %% [markdown]
 # ## The papers
@@ -261,7 +307,17 @@ fitting = min(neural, key=lambda name: neural[name]["completion perplexity"])
 gain = neural[coherent]["NPMI"] - gibbs["NPMI"]
 noise = np.hypot(*(np.std(scores[name]["NPMI"]) for name in ("LDA, Gibbs", coherent)))
 coherence = "as coherent as" if abs(gain) <= noise else "more coherent than" if gain > 0 else "less coherent than"
-agree = "agree" if (shown_facts["ranked_r_hat"] or np.inf) < 1.05 else "do not agree"
+hats = f"R-hat of the likelihood {shown_hats[1]:.2f} after {shown_stops[1]:,} sweeps, {shown_hats[-1]:.2f} after {shown_stops[-1]:,}"
+if max(shown_hats[-1], shown_facts["ranked_r_hat"] or np.inf) < 1.05:
+    chains_say = f"chains agree ({hats})."
+elif shown_alone < 1.05:
+    chains_say = (
+        f"chains do not agree ({hats}), though each alone stands still (at most {shown_alone:.2f}): the posterior has "
+        "several modes, a chain stays in the one it fell into, and more sweeps do not bring them together."
+    )
+else:
+    chains_say = f"chains do not agree ({hats}), and still drift alone (up to {shown_alone:.2f})."
+found_by_all = ", ".join(name for name, is_in_all in zip(names, is_found, strict=True) if is_in_all) or "none"
 display(
     Markdown(
         f"The most coherent neural topics, of {coherent}, are {coherence} those of Gibbs LDA (NPMI "
@@ -269,10 +325,9 @@ display(
         f"and Gibbs LDA foretells the unread half of a test paper "
         f"{'better' if gibbs['completion perplexity'] < neural[fitting]['completion perplexity'] else 'worse'} than any of them "
         f"(perplexity {gibbs['completion perplexity']:.0f} against {neural[fitting]['completion perplexity']:.0f} of {fitting}).\n\n"
-        f"Its {config['model']['num_chains']} chains {agree} (rank-normalised R-hat of the likelihood "
-        f"{shown_facts['ranked_r_hat'] or np.nan:.2f}), and topics of another seed match with a cosine of {gibbs['stability']:.2f}, "
-        f"against {neural[coherent]['stability']:.2f} of {coherent}: the sampler "
-        f"{'finds one' if agree == 'agree' else 'stays in one of several'} good {'set' if agree == 'agree' else 'sets'} of topics.\n\n"
+        f"Its {len(kept['beta'])} {chains_say} {is_found.sum()} of {len(is_found)} topics are in every chain "
+        f"({found_by_all}). Topics of another seed match with a cosine of {gibbs['stability']:.2f}, against "
+        f"{neural[coherent]['stability']:.2f} of {coherent}.\n\n"
         f"**LDA yet? {'Yes' if gain <= noise else 'Not for coherence'}** against the neural models; NMF in {mean['NMF']['seconds']:.1f} "
         f"seconds has an NPMI of {mean['NMF']['NPMI']:.3f} and a stability of {mean['NMF']['stability']:.2f}, against "
         f"{gibbs['NPMI']:.3f} and {gibbs['stability']:.2f} of Gibbs LDA in {gibbs['seconds']:.0f} seconds, and a completion "
