@@ -59,6 +59,29 @@ def test_encoders_are_measured_on_a_cpu():
     assert max(distances) < 1e-3
 
 
+def test_the_language_model_is_measured_on_a_cpu():
+    """And nothing of topiclab that it reads asks for more than a bare machine has."""
+    code = (
+        "import runpy, sys; sys.argv[1:] = ['--device', 'cpu', '--tiny']\n"
+        f"try: runpy.run_path({str(BENCHMARKS / 'gpu_minillm.py')!r}, run_name='__main__')\n"
+        "except SystemExit as end: assert not end.code\n"
+        "print('loaded', *{name.partition('.')[0] for name in sys.modules})"
+    )
+    places = os.pathsep.join([str(BENCHMARKS), str(BENCHMARKS.parent)])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": places}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    rows = [line.split() for line in ran.stdout.splitlines()]
+    sides = [row for row in rows if row[:1] in (["ours"], ["transformers"]) and row[1] != "/"]
+    assert {row[0]: row[2] for row in sides} == {"ours": "flash", "transformers": "flash"}
+    (difference,) = (float(row[-1]) for row in rows if row[:1] == ["losses"])
+    assert difference < 1e-3
+    assert [row[0] for row in rows[-3:-1]] == ["1", "2"]  # batches of decoding
+    assert {"hydra", "omegaconf", "lightning", "pyarrow", "tokenizers"} & set(rows[-1]) == {"tokenizers"}
+
+
 def test_stacked_fits_are_the_single_ones(gpu_dsl, monkeypatch):
     """Padding to the largest K and training side by side change no fit; without noise, which they share."""
     monkeypatch.setattr(gpu_dsl, "DROPOUT", 0.0)
