@@ -1,6 +1,7 @@
 """task=pretrain from texts to a folder that transformers loads, and again after a kill."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -136,6 +137,24 @@ def rows_of(num_docs=30, mode="stream"):
         return pack(ids, offsets, np.arange(num_docs), length=16, mode=mode, seed=0, epoch=epoch)
 
     return packing
+
+
+def test_devices_share_the_rows_of_a_step_and_of_held_out_text():
+    packing = rows_of()
+    sizes = {"steps_per_round": 4, "num_steps": 20, "rows_per_batch": 5, "most_val_rows": 7}
+    module = TokenDataModule(packing, packing(0), rows_per_step=5, masks_documents=False, **sizes)
+
+    def labels(rank, world):
+        module.trainer = SimpleNamespace(global_rank=rank, world_size=world)
+        held_out = torch.cat([batch["labels"] for batch in module.val_dataloader()])
+        return module.step(1)["labels"], held_out
+
+    for whole, *shares in zip(labels(0, 1), *(labels(rank, 3) for rank in range(3)), strict=True):
+        assert sum(map(len, shares)) == len(whole)
+        for rank, share in enumerate(shares):
+            assert torch.equal(share, whole[rank::3])
+    with pytest.raises(ValueError, match="5 rows leaves some of 8 devices without one"):
+        labels(0, 8)
 
 
 @pytest.mark.parametrize("mode", ["stream", "bestfit", "pad"])

@@ -66,8 +66,14 @@ class TokenDataModule(L.LightningDataModule):
 
         Epochs follow one another row by row. They are as long as the first one: best fit needs a few rows
         more or less in another order, of which the last wait or the first come again.
+        Raises ValueError where a device would have none.
         """
         rank, world = self._device
+        if self.rows_per_step < world:
+            raise ValueError(
+                f"a step of {self.rows_per_step} rows leaves some of {world} devices without one; raise "
+                "tokens_per_step or lower trainer.devices"
+            )
         wanted = np.arange(number * self.rows_per_step, (number + 1) * self.rows_per_step)[rank::world]
         epochs = wanted // self.rows_per_epoch
         parts = []
