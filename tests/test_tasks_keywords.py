@@ -14,7 +14,7 @@ from test_minillm_teacher import save_run
 from tiny_minillm import tiny_model
 
 from topiclab.config import ConfigError, compose
-from topiclab.data.masked_words import MaskedWords, draw_words, without_words
+from topiclab.data.masked_words import MaskedWords, draw_words, stretches, without_words
 from topiclab.embed.language_run import export_of
 from topiclab.models.minillm import keyword_training
 from topiclab.models.minillm.export import WEIGHTS
@@ -35,6 +35,13 @@ def test_every_occurrence_of_a_word_goes() -> None:
     ]
     bow = sparse.csr_matrix(np.array([[3, 1, 0], [0, 0, 1]]))
     assert without_words(bow, np.array([0, -1])).toarray().tolist() == [[0, 1, 0], [0, 0, 1]]
+
+
+def test_long_texts_are_read_from_any_place() -> None:
+    texts, generator = ["a b c d e", "a b"], np.random.default_rng(0)
+    drawn = [stretches(texts, 3, generator) for _ in range(50)]
+    assert {first for first, _ in drawn} == {"a b c", "b c d", "c d e"}
+    assert {second for _, second in drawn} == {"a b"}
 
 
 def test_words_are_drawn_by_their_shares() -> None:
@@ -167,8 +174,7 @@ def test_a_model_without_whole_words_is_told(tmp_path) -> None:
 def test_what_is_no_language_model_is_told(tmp_path) -> None:
     with pytest.raises(ConfigError, match="task=keywords needs a language model; add run="):
         compose(["task=keywords"])
-    (tmp_path / "result.json").write_text("{}")
-    with pytest.raises(ConfigError, match=r"no export/config\.json there; give the folder of a finished"):
+    with pytest.raises(ConfigError, match=r"no result\.json there; .* give the folder of a finished"):
         compose(["task=keywords", f"run={tmp_path}"])
     run = save_run(tmp_path / "fit", task="fit")
     with pytest.raises(CellFailed, match="holds a run of task=fit, which has no language model"):

@@ -320,6 +320,7 @@ RULES: dict[str, Rule] = {
     "hard_share": UNIT,
     "replay_length": COUNT,
     "prompts": NAMES,
+    "span": COUNT.optional(),
     "window": COUNT,
     "keywords.min_df": COUNT,
     "keywords.num_neighbours": COUNT,

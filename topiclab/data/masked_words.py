@@ -34,6 +34,16 @@ class MaskedWords:
         return " ".join("".join([*kept, text[at:]]).split()) if kept else text
 
 
+def stretches(texts: Sequence[str], num_words: int, generator: np.random.Generator) -> list[str]:
+    """So many words in a row from a random place of each longer text; shorter ones as they are."""
+    found = []
+    for text, share in zip(texts, generator.random(len(texts)).tolist(), strict=True):
+        words = text.split()
+        start = int(share * (len(words) - num_words + 1))
+        found.append(" ".join(words[start : start + num_words]) if len(words) > num_words else text)
+    return found
+
+
 def draw_words(shares: sparse.csr_matrix, generator: np.random.Generator) -> np.ndarray:
     """(D,) int64, a word of each row by its shares; -1 for an empty row."""
     drawn = np.full(shares.get_shape()[0], -1, np.int64)

@@ -16,7 +16,7 @@ from topiclab.data.bpe import END_OF_TEXT, END_OF_TURN, Tokenizer
 from topiclab.data.cache import file_sha256, key_hash
 from topiclab.data.corpus import Corpus
 from topiclab.data.keyword_targets import KeywordStatistics, keyword_statistics
-from topiclab.data.masked_words import MaskedWords, draw_words, without_words
+from topiclab.data.masked_words import MaskedWords, draw_words, stretches, without_words
 from topiclab.data.packing import pack
 from topiclab.data.sources import load_corpus
 from topiclab.device import resolve_device
@@ -116,6 +116,8 @@ class Lesson:
         options, drawn = self.options, draw_words(targets, generator)
         is_masked = generator.random(len(rows)) < options["masked_share"]
         texts = self.masked.without(rows, np.where(is_masked, drawn, -1))
+        if options["span"] is not None:
+            texts = stretches(texts, options["span"], generator)
         chosen = generator.integers(len(self.prompts), size=len(rows))
         tokens: list[np.ndarray] = [np.zeros(0, np.int32)] * len(rows)
         for number, prompt in enumerate(self.prompts):
