@@ -62,7 +62,9 @@ class Batches:
         return len(self.batches)
 
 
-def trained(folder, num_rounds, *, num_steps=8, micro_rows=4, steps=None, dropout=0.1, **options):
+def trained(
+    folder, num_rounds, *, num_steps=8, micro_rows=4, steps=None, dropout=0.1, tells_few=False, **options
+):
     torch.manual_seed(0)
     module = Pretraining(
         MiniLLM(NANO, dropout=dropout),
@@ -73,6 +75,7 @@ def trained(folder, num_rounds, *, num_steps=8, micro_rows=4, steps=None, dropou
         gradient_clip=1.0,
         token_bytes=TOKEN_BYTES,
         seed=0,
+        tells_few=tells_few,
     )
     train_rounds(
         module, steps or Steps(num_steps), folder, TRAINER, num_rounds=num_rounds, inputs="these rows"
@@ -139,9 +142,12 @@ def test_two_optimizers_are_one():
 def test_the_loss_is_of_tokens_however_a_step_is_cut(tmp_path):
     whole = trained(tmp_path / "whole", 2, dropout=0.0)
     cut = trained(tmp_path / "cut", 2, dropout=0.0, micro_rows=1)
-    for entry, other in zip(whole.history, cut.history, strict=True):
-        assert entry["train/ce"] == pytest.approx(other["train/ce"], abs=1e-6)
-        assert entry["val/ce"] == pytest.approx(other["val/ce"], abs=1e-4)
+    few = trained(tmp_path / "few", 2, dropout=0.0, tells_few=True)
+    for entry, *others in zip(whole.history, cut.history, few.history, strict=True):
+        for other in others:
+            assert entry["train/ce"] == pytest.approx(other["train/ce"], abs=1e-6)
+            assert entry["val/ce"] == pytest.approx(other["val/ce"], abs=1e-4)
+            assert entry["tokens"] == other["tokens"]
 
 
 @pytest.mark.parametrize("name", ["adamw", "muon"])
@@ -227,7 +233,7 @@ def test_rows_without_replies_teach_nothing_and_stop_nothing(tmp_path):
 
     steps = Silent(4)
     steps.told = {0, 1, 1000}
-    module = trained(tmp_path / "some", 2, num_steps=4, steps=steps)
+    module = trained(tmp_path / "some", 2, num_steps=4, steps=steps, tells_few=True)
     assert weights(module).isfinite().all()
     assert module.tokens_done == sum(int((steps.batch(n)["labels"] != IGNORED).sum()) for n in (0, 1))
     steps.told = {0, 1}

@@ -89,6 +89,7 @@ def finetune(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
                 on_round=partial(
                     write_replies, tokenizer=tokenizer, lessons=lessons, path=folder / "samples.txt"
                 ),
+                tells_few=True,
             )
         with clock("export"):
             export_folder(model, tokenizer, folder / "export")

@@ -205,6 +205,7 @@ def train(
     *,
     inputs: str,
     on_round: Callable[[Pretraining], None],
+    tells_few: bool = False,
 ) -> Pretraining:
     """Train the model in place and leave it at the weights that told held-out text best.
 
@@ -220,6 +221,7 @@ def train(
         token_bytes=torch.from_numpy(tokenizer.num_bytes),
         seed=cfg["seed"],
         z_loss=options["z_loss"],
+        tells_few=tells_few,
         is_compiled=options["is_compiled"],
         on_round=on_round,
     )
