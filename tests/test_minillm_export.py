@@ -191,6 +191,9 @@ def test_damaged_weights_are_refused(folder, tokenizer, tmp_path):
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match="model_type=gpt2"):
         load_folder(folder)
+    (folder / "config.json").write_text(json.dumps(config)[:100])
+    with pytest.raises(ValueError, match=r"config\.json is damaged .*; export it again"):
+        load_folder(folder)
 
 
 def test_the_export_teaches(exported):

@@ -47,13 +47,15 @@ def test_only_a_whole_run_of_a_language_model_is_read(run: Path, tmp_path: Path)
     assert export_of(str(run), "teacher.run") == run / "export"
     fit = save_run(tmp_path / "fit", task="fit")
     failed = save_run(tmp_path / "failed", status="failed")
-    bare, other, half, damaged = (tmp_path / name for name in ("bare", "other", "half", "damaged"))
-    for folder in (bare, other, half, damaged):
+    names = ("bare", "other", "half", "damaged", "torn")
+    bare, other, half, damaged, torn = (tmp_path / name for name in names)
+    for folder in (bare, other, half, damaged, torn):
         shutil.copytree(run, folder)
     (bare / "result.json").unlink()
     train_tokenizer(["an other text"] * 3, vocab_size=512, seed=0, max_bytes=99).save(other / "export")
     (half / "export" / "model.safetensors").unlink()
     (damaged / "result.json").write_text('{"status": "do')
+    (torn / "export" / "config.json").write_text('{"model_ty')
     for folder, kind, message in (
         (fit, ValueError, "holds a run of task=fit, which has no language model; give the folder of a"),
         (failed, ValueError, "did not finish: killed"),
@@ -61,6 +63,7 @@ def test_only_a_whole_run_of_a_language_model_is_read(run: Path, tmp_path: Path)
         (bare, FileNotFoundError, r"no result\.json is there"),
         (half, FileNotFoundError, r"no export/model\.safetensors is there"),
         (damaged, ValueError, r"its result\.json is damaged"),
+        (torn, ValueError, r"its export/config\.json is damaged"),
         (other, ValueError, "was trained with the tokenizer"),
     ):
         for option, call in (

@@ -37,7 +37,12 @@ def export_of(run: str, option: str) -> Path:
         raise FileNotFoundError(
             f"{option}={run}: no export/{missing[0]} is there; run it again, or {way_out}"
         )
-    trained_with = json.loads((export / "config.json").read_bytes()).get("tokenizer_fingerprint")
+    try:
+        trained_with = json.loads((export / "config.json").read_bytes())["tokenizer_fingerprint"]
+    except (ValueError, KeyError, TypeError) as fault:
+        raise ValueError(
+            f"{option}={run}: its export/config.json is damaged ({fault!r}); {way_out}"
+        ) from fault
     found = Tokenizer.load(export).fingerprint
     if trained_with != found:
         raise ValueError(

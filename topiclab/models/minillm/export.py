@@ -85,7 +85,10 @@ def load_folder(folder: Path, *, device: str = "cpu", dtype: str = "fp32") -> tu
             f"{folder} has no {missing[0]}, so it is no whole exported model; export it again, or give the "
             "export/ of a finished run"
         )
-    config = json.loads((folder / CONFIG).read_bytes())
+    try:
+        config = json.loads((folder / CONFIG).read_bytes())
+    except ValueError as fault:
+        raise ValueError(f"{folder / CONFIG} is damaged ({fault}); export it again") from fault
     tokenizer = Tokenizer.load(folder)
     if config.get(FINGERPRINT) != tokenizer.fingerprint:
         raise ValueError(
