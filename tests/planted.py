@@ -16,6 +16,7 @@ SMALL = {
     "model=hdp": ["model.num_sweeps=100"],
     "model=nmf": [],
     "model=kmeans": [],
+    "model=agglomerative": ["model.documents_per_cluster=10", "model.min_topic_size=10"],
     "model=bertopic": [],
     "model=fastopic": [],
     "model=tvqvae": [

@@ -28,6 +28,10 @@ SMALL = [
     "trainer.max_epochs=2",
 ]
 OPTIONS = {
+    "agglomerative": [
+        *("model.neighbours=0", "model.smoothings=1"),
+        *("model.documents_per_cluster=1", "model.min_topic_size=1"),
+    ],
     "bertopic": ["model.min_cluster_size=3"],
     "tvqvae": ["model.num_codes=8", "model.codebook.max_epochs=2"],
 }

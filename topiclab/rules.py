@@ -273,6 +273,10 @@ RULES: dict[str, Rule] = {
     "sharpness": POSITIVE,
     "bag": one_of("frequencies", "softmax"),
     "neighbours": NATURAL,
+    "smoothings": COUNT,
+    "documents_per_cluster": COUNT,
+    "most_clusters": COUNT,
+    "min_topic_size": COUNT,
     "outliers": one_of("own_topic", "reassign", "soft"),
     "input_norm": one_of("none", "k", "l1", "log1p"),
     # codebooks and what is drawn from them

@@ -16,12 +16,11 @@ from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.directions import unit_rows
 from topiclab.data.neighbours import cosines, nearest_neighbours
 from topiclab.models.classical import ClassicalModel
-from topiclab.models.vote import neighbour_vote
+from topiclab.models.vote import joined_topics, one_hot
 from topiclab.models.warmstart import smooth, start_clusters
 from topiclab.nn.lloyd import Clusters, assign, lloyd
 from topiclab.nn.silhouette import silhouette
 
-VOTERS = 15
 SILHOUETTE_SAMPLE = 5000
 LEAST_QUARTILES = 8  # documents of a cluster that has an outlier rule of its own
 DISTANCES = "distances.parquet"
@@ -38,7 +37,8 @@ class KMeans(ClassicalModel):
     document is averaged with its nearest training documents like one of them; by its own vector alone it
     would lose .05 purity (stackoverflow, held out).
     reads: `soft_labels` clusters what the teacher says of the training documents, the control of models that
-    start there. An unseen document joins the cluster that its VOTERS nearest training documents vote for.
+    start there. An unseen document joins the cluster that its nearest training documents vote for
+    (`vote.joined_topics`).
 
     info: sizes of the clusters over training documents and, unless it reads soft labels, inertia, iterations,
     silhouette of a sample, over all and by topic, and outlier_share. An outlier is farther from its centroid
@@ -77,39 +77,27 @@ class KMeans(ClassicalModel):
             self.centroids, assignment = found.centroids, found.labels
             self.fences = outlier_fences(found)
             self.info = self._describe(vectors, found)
-        members = np.zeros((len(vectors), self.num_topics), dtype=np.float32)
-        members[np.arange(len(vectors)), assignment] = 1
-        self.members = members
+        self.members = one_hot(assignment, self.num_topics)
         self.info["sizes"] = np.bincount(assignment, minlength=self.num_topics).tolist()
-        self.word_scores = cluster_words(members, datamodule.train_bow)
+        self.word_scores = cluster_words(self.members, datamodule.train_bow)
 
     def _describe(self, vectors: np.ndarray, found: Clusters) -> dict[str, Any]:
-        facts: dict[str, Any] = {"inertia": found.inertia, "iterations": found.iterations}
-        try:
-            mean, each = silhouette(
-                vectors, found.labels, sample=SILHOUETTE_SAMPLE, seed=self.seed, is_cosine=self.spherical
-            )
-            by_topic = [None if np.isnan(value) else round(float(value), 4) for value in each]
-            by_topic += [None] * (self.num_topics - len(by_topic))
-            facts |= {"silhouette": mean, "topic_silhouettes": by_topic}
-        except ValueError as reason:
-            facts |= {"silhouette": None, "silhouette_reason": str(reason)}
         is_outlier = np.sqrt(found.distances) > self.fences[found.labels]
-        return facts | {"outlier_share": float(is_outlier.mean())}
+        return {
+            "inertia": found.inertia,
+            "iterations": found.iterations,
+            **silhouettes(vectors, found.labels, self.num_topics, seed=self.seed, is_cosine=self.spherical),
+            "outlier_share": float(is_outlier.mean()),
+        }
 
     def transform(self, bow: sparse.csr_matrix, embeddings: np.ndarray | None) -> np.ndarray:
+        if self.reads == "soft_labels":
+            return joined_topics(embeddings, self.vectors, self.members)
         if embeddings is None:
             raise ValueError(
                 "model=kmeans clusters embeddings, but the documents come without; choose an embedder"
             )
-        if self.reads == "soft_labels":
-            vectors = np.asarray(embeddings, dtype=np.float32)
-            topics = neighbour_vote(vectors, self.vectors, self.members, VOTERS).argmax(axis=1)
-        else:
-            topics, _ = self.nearest(embeddings)
-        theta = np.zeros((len(topics), self.num_topics), dtype=np.float32)
-        theta[np.arange(len(topics)), topics] = 1
-        return theta
+        return one_hot(self.nearest(embeddings)[0], self.num_topics)
 
     def nearest(self, embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The topic (D,) int32 of each document and its distance (D,) float32 to that centroid.
@@ -168,6 +156,21 @@ def outlier_fences(found: Clusters) -> np.ndarray:
     parts = np.split(distances[np.argsort(found.labels, kind="stable")], np.cumsum(found.sizes)[:-1])
     of_all = fence(distances)
     return np.array([fence(part) if len(part) >= LEAST_QUARTILES else of_all for part in parts], np.float32)
+
+
+def silhouettes(
+    vectors: np.ndarray, topics: np.ndarray, num_topics: int, *, seed: int, is_cosine: bool
+) -> dict[str, Any]:
+    """silhouette of a seeded sample and topic_silhouettes, null for a topic that is not in it; or the reason.
+
+    vectors: (N, E).  topics: (N,).
+    """
+    try:
+        mean, each = silhouette(vectors, topics, sample=SILHOUETTE_SAMPLE, seed=seed, is_cosine=is_cosine)
+    except ValueError as reason:
+        return {"silhouette": None, "silhouette_reason": str(reason)}
+    by_topic = [None if np.isnan(value) else round(float(value), 4) for value in each]
+    return {"silhouette": mean, "topic_silhouettes": by_topic + [None] * (num_topics - len(by_topic))}
 
 
 def cluster_words(members: np.ndarray, bow: sparse.csr_matrix) -> np.ndarray:

@@ -6,6 +6,8 @@ import numpy as np
 
 from topiclab.data.neighbours import cosines, nearest_neighbours
 
+VOTERS = 15
+
 
 def neighbour_vote(
     queries: np.ndarray, vectors: np.ndarray, memberships: np.ndarray, num_neighbours: int
@@ -21,3 +23,21 @@ def neighbour_vote(
     for place in range(rows.shape[1]):
         theta += weights[:, place, None] * memberships[rows[:, place]]
     return theta / theta.sum(axis=1, keepdims=True)
+
+
+def joined_topics(queries: np.ndarray | None, vectors: np.ndarray, members: np.ndarray) -> np.ndarray:
+    """The topic of each query that its VOTERS nearest rows vote for, one-hot; (M, K) float32.
+
+    queries: (M, E).  vectors: (N, E).  members: (N, K) 0/1.  ValueError without queries.
+    """
+    if queries is None:
+        raise ValueError("clusters are of embeddings, but the documents come without; choose an embedder")
+    votes = neighbour_vote(np.asarray(queries, dtype=np.float32), vectors, members, VOTERS)
+    return one_hot(votes.argmax(axis=1), members.shape[1])
+
+
+def one_hot(topics: np.ndarray, num_topics: int) -> np.ndarray:
+    """(D, K) float32 with a 1 at the topic of each document; topics: (D,)."""
+    rows = np.zeros((len(topics), num_topics), dtype=np.float32)
+    rows[np.arange(len(topics)), topics] = 1
+    return rows

@@ -42,14 +42,19 @@ def start_clusters(
     return cluster(unit_rows(vectors), num_topics, seed)
 
 
-def smooth(vectors: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
-    """Unit vectors of the mean over each row and its neighbours, after centring; (N, E) float32."""
-    centred = unit_rows(vectors - vectors.mean(axis=0))
+def smooth(vectors: np.ndarray, neighbours: np.ndarray, times: int = 1) -> np.ndarray:
+    """Unit vectors of the mean over each row and its neighbours, after centring; (N, E) float32.
+
+    times: above 1, those are averaged in turn.
+    """
+    rows = unit_rows(vectors - vectors.mean(axis=0))
     num_docs, num_neighbours = neighbours.shape
-    offsets = np.arange(0, num_docs * num_neighbours + 1, num_neighbours)
+    offsets = np.arange(num_docs + 1) * num_neighbours
     ones = np.ones(neighbours.size, dtype=np.float32)
     graph = sparse.csr_matrix((ones, neighbours.ravel(), offsets), shape=(num_docs, num_docs))
-    return unit_rows(centred + graph @ centred)
+    for _ in range(times):
+        rows = unit_rows(rows + graph @ rows)
+    return rows
 
 
 def cluster(vectors: np.ndarray | sparse.csr_matrix, num_topics: int, seed: int) -> np.ndarray:

@@ -1,0 +1,116 @@
+"""Agglomerative clusters of document vectors: topics of the sizes that the corpus has, not of one size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from scipy.cluster.hierarchy import linkage
+
+from topiclab.data.datamodule import TopicDataModule
+from topiclab.data.directions import unit_rows
+from topiclab.models.classical import ClassicalModel
+from topiclab.models.kmeans import cluster_words, silhouettes
+from topiclab.models.vote import joined_topics, one_hot
+from topiclab.models.warmstart import smooth
+from topiclab.nn.lloyd import Clusters, lloyd
+
+CLUSTER_PASSES = 30  # over the rows at most: clusters that are merged need not converge
+
+
+class Agglomerative(ClassicalModel):
+    """Small k-means clusters, merged by average linkage of their centroids (UPGMA; Sokal and Michener 1958).
+
+    k-means spreads its centroids over dense regions, and so makes topics of like sizes; linkage merges what
+    is near, and a topic may be many times another's size. Vectors are first averaged with their nearest
+    neighbours, again and again: diffusion on the graph of neighbours draws dense regions together.
+    theta is one-hot. An unseen document joins the topic that its nearest training documents vote for
+    (`vote.joined_topics`). Words by class-based TF-IDF (Grootendorst 2022).
+
+    neighbours, smoothings: of `warmstart.smooth`.  documents_per_cluster: training documents of a small
+    cluster, on average.  most_clusters: linkage needs 4 bytes for the square of their number.
+    min_topic_size: training documents of a topic at least, see `merged`.
+    info: sizes of the topics over training documents, num_clusters that were merged, and the silhouette of a
+    sample of the vectors, over all and by topic.
+    """
+
+    arrays = ("word_scores", "vectors", "members")
+
+    def __init__(
+        self,
+        *,
+        neighbours: int,
+        smoothings: int,
+        documents_per_cluster: int,
+        most_clusters: int,
+        min_topic_size: int,
+        **sizes: Any,
+    ) -> None:
+        super().__init__(**sizes)
+        self.neighbours, self.smoothings = neighbours, smoothings
+        self.documents_per_cluster, self.most_clusters = documents_per_cluster, most_clusters
+        self.min_topic_size = min_topic_size
+
+    def _fit(self, datamodule: TopicDataModule) -> None:
+        vectors = self.vectors = datamodule.train_embeddings
+        num_clusters = min(len(vectors) // self.documents_per_cluster, self.most_clusters)
+        if num_clusters < self.num_topics:
+            raise ValueError(
+                f"model.documents_per_cluster={self.documents_per_cluster} makes {num_clusters} clusters of "
+                f"{len(vectors)} training documents, too few to merge to num_topics={self.num_topics}; lower "
+                "either"
+            )
+        smoothed = smooth(vectors, datamodule.train_neighbours(self.neighbours), self.smoothings)
+        clusters = lloyd(smoothed, num_clusters, seed=self.seed, spherical=True, max_iter=CLUSTER_PASSES)
+        topics = merged(clusters, self.num_topics, self.min_topic_size)
+        self.members = one_hot(topics, self.num_topics)
+        self.word_scores = cluster_words(self.members, datamodule.train_bow)
+        self.info = {
+            "num_clusters": num_clusters,
+            "sizes": np.bincount(topics, minlength=self.num_topics).tolist(),
+            **silhouettes(unit_rows(vectors), topics, self.num_topics, seed=self.seed, is_cosine=True),
+        }
+
+    def transform(self, bow: sparse.csr_matrix, embeddings: np.ndarray | None) -> np.ndarray:
+        return joined_topics(embeddings, self.vectors, self.members)
+
+    def _beta(self) -> np.ndarray:
+        return self.word_scores / self.word_scores.sum(axis=1, keepdims=True)
+
+
+def merged(clusters: Clusters, num_topics: int, least: int) -> np.ndarray:
+    """The topic (N,) int64 of each row, after merging clusters by average linkage of centroids' cosines.
+
+    The tree is cut where num_topics of its branches hold at least so many rows; smaller branches join the
+    topic whose mean is nearest. ValueError where no cut leaves so many.
+    """
+    num_clusters, sizes = len(clusters.centroids), clusters.sizes
+    if num_clusters == 1:
+        return np.zeros(len(clusters.labels), dtype=np.int64)
+    merges = linkage(clusters.centroids, "average", metric="cosine")[:, :2].astype(np.int64)
+    mass = np.concatenate([sizes, np.zeros(len(merges), np.int64)])
+    for place, pair in enumerate(merges):
+        mass[num_clusters + place] = mass[pair].sum()
+    is_large = mass >= least
+    gains = is_large[merges].sum(axis=1) - is_large[num_clusters:]  # large branches that undoing a merge adds
+    num_large = np.cumsum(
+        np.concatenate([is_large[-1:], gains[::-1]])
+    )  # by number of merges undone, from the last
+    cuts = np.flatnonzero(num_large == num_topics)
+    if not len(cuts):
+        raise ValueError(
+            f"at most {num_large.max()} topics can have model.min_topic_size={least} of the "
+            f"{len(clusters.labels)} training documents, but num_topics={num_topics}; lower either"
+        )
+    branch = np.arange(len(mass))
+    for place in range(len(merges) - 1 - cuts[0], -1, -1):
+        branch[merges[place]] = branch[num_clusters + place]
+    branches, part = np.unique(branch[:num_clusters], return_inverse=True)
+    means = np.zeros((len(branches), clusters.centroids.shape[1]), dtype=np.float32)
+    np.add.at(means, part, sizes[:, None] * clusters.centroids)
+    means = unit_rows(means)
+    large = means[is_large[branches]]
+    topic = (means @ large.T).argmax(axis=1)  # which is its own, of a large one
+    topic[is_large[branches]] = np.arange(num_topics)
+    return topic[part][clusters.labels]
