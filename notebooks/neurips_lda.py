@@ -145,7 +145,7 @@ best = {name: (min if "perp" in name else max)(panel, key=panel.get) for name, p
 size, least = config["num_topics"], best["completion perplexity"]
 display(
     Markdown(
-        f"Best at: {', '.join(f'{name} {at}' for name, at in best.items())} topics. At {size}, which a table still shows whole, NPMI is "
+        f"Best number of topics {', '.join(f'by {name}: {at}' for name, at in best.items())}. At {size}, which a table still shows whole, NPMI is "
         f"{average['NPMI'][size]:.3f} (best {average['NPMI'][best['NPMI']]:.3f}) and perplexity "
         f"{average['completion perplexity'][size]:.0f} (best {average['completion perplexity'][least]:.0f})."
     )
@@ -216,8 +216,9 @@ show(share_bars(kept["shares"][shown_facts["chosen_chain"]], names))
 
 # %% [markdown]
 # ## Which topics do all chains find
-# Every topic of the likeliest chain beside its match in each of the others, and R-hat of its share in the papers once
-# the topics are matched.
+# Two modes may be equally likely, so that R-hat of the likelihood alone does not show that the chains have the same
+# topics. Here is every topic of the likeliest chain beside its match in each of the others, and the rank-normalised
+# R-hat of its share in the papers once the topics are matched.
 
 # %%
 SAME = 0.9  # cosine from which two topics are called the same
@@ -263,7 +264,8 @@ show(likeness(distances, tree.merges, tree.order, names))
 # %% [markdown]
 # ## Gibbs, variational, factorised, neural
 # The same papers, words and split. Perplexity takes every model's topics as word distributions of a
-# mixture, which is what LDA fits and what NMF and ProdLDA do not: read it across the LDAs and THETA first.
+# mixture, which is what LDA fits and what NMF and ProdLDA do not: read it across the LDAs and THETA first. Seconds are
+# of the fit alone, on the wall, while other programs ran too.
 
 # %%
 methods = defaultdict(list)
@@ -281,7 +283,7 @@ scores = {
         "diversity": [cell.metrics["td"] for cell in those],
         "completion perplexity": [completion(cell) for cell in those],
         "stability": [stability([results[cell.folder].beta for cell in those])],
-        "seconds": [cell.seconds for cell in those],
+        "seconds": [json.loads((cell.folder / "result.json").read_text())["seconds"]["fit"] for cell in those],
     }
     for name, those in methods.items()
 }
@@ -313,7 +315,7 @@ if max(shown_hats[-1], shown_facts["ranked_r_hat"] or np.inf) < 1.05:
 elif shown_alone < 1.05:
     chains_say = (
         f"chains do not agree ({hats}), though each alone stands still (at most {shown_alone:.2f}): the posterior has "
-        "several modes, a chain stays in the one it fell into, and more sweeps do not bring them together."
+        "several modes, a chain rarely leaves the one it fell into, and more sweeps do not bring them together."
     )
 else:
     chains_say = f"chains do not agree ({hats}), and still drift alone (up to {shown_alone:.2f})."
@@ -328,9 +330,9 @@ display(
         f"Its {len(kept['beta'])} {chains_say} {is_found.sum()} of {len(is_found)} topics are in every chain "
         f"({found_by_all}). Topics of another seed match with a cosine of {gibbs['stability']:.2f}, against "
         f"{neural[coherent]['stability']:.2f} of {coherent}.\n\n"
-        f"**LDA yet? {'Yes' if gain <= noise else 'Not for coherence'}** against the neural models; NMF in {mean['NMF']['seconds']:.1f} "
-        f"seconds has an NPMI of {mean['NMF']['NPMI']:.3f} and a stability of {mean['NMF']['stability']:.2f}, against "
-        f"{gibbs['NPMI']:.3f} and {gibbs['stability']:.2f} of Gibbs LDA in {gibbs['seconds']:.0f} seconds, and a completion "
-        f"perplexity of {mean['NMF']['completion perplexity']:.0f} against {gibbs['completion perplexity']:.0f}."
+        f"**LDA yet? {'Yes' if gain <= noise else 'Not for coherence'}** against the neural models; NMF "
+        f"has an NPMI of {mean['NMF']['NPMI']:.3f} and a stability of {mean['NMF']['stability']:.2f}, against "
+        f"{gibbs['NPMI']:.3f} and {gibbs['stability']:.2f} of Gibbs LDA, and a completion perplexity of "
+        f"{mean['NMF']['completion perplexity']:.0f} against {gibbs['completion perplexity']:.0f}."
     )
 )
