@@ -53,6 +53,10 @@ def test_a_run_learns_and_leaves_what_transformers_loads(straight):
         logits = model.logits(model(torch.tensor([ids])))
         torch.testing.assert_close(theirs(torch.tensor([ids])).logits, logits, atol=2e-4, rtol=0)
     assert (folder / "samples.txt").read_text().count("\nThe") >= len(history)
+    table = (folder / "metrics.csv").read_text().splitlines()
+    assert table[0].startswith("step,")
+    assert len(table) == 1 + len(history)
+    assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_killed_run_ends_as_if_it_was_not(straight, tmp_path, monkeypatch):

@@ -34,7 +34,7 @@ from topiclab.models.minillm.network import MiniLLM
 from topiclab.models.minillm.pretraining import Pretraining
 from topiclab.run import finished_run
 from topiclab.tasks.exam import GREEDY, ask
-from topiclab.tasks.fit import Stages, limited_threads, write_history
+from topiclab.tasks.fit import Stages, limited_threads
 from topiclab.tasks.pretrain import (
     add_sample,
     log_round,
@@ -44,6 +44,7 @@ from topiclab.tasks.pretrain import (
     train,
     training_facts,
     training_metrics,
+    write_curve,
 )
 
 log = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ def finetune(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             )
         with clock("export"):
             export_folder(model, tokenizer, folder / "export")
-            write_history(module.history, folder / "metrics.csv")
+            write_curve(module.history, folder)
         with clock("ask"):
             right = ask(
                 *(model, tokenizer, lessons.asked, options["num_questions"]),

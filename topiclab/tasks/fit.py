@@ -249,10 +249,11 @@ def write_topics(result: TopicResult, evaluation: Mapping[str, Any], folder: Pat
 
 
 def write_history(history: Sequence[Mapping[str, float]], path: Path) -> None:
-    """Losses of every epoch as a table, those before an interrupt too, which Lightning's logger deletes."""
-    names = sorted({name for epoch in history for name in epoch} - {"epoch"})
+    """Losses of every epoch or round as a table, those before an interrupt too, which Lightning deletes."""
+    names = {name for entry in history for name in entry}
+    first = [name for name in ("epoch", "step") if name in names]
     with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, ["epoch", *names])
+        writer = csv.DictWriter(stream, [*first, *sorted(names - set(first))])
         writer.writeheader()
         writer.writerows(history)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from topiclab.models.minillm.generate import generate
 from topiclab.models.minillm.network import MiniLLM, Shape
 from topiclab.models.minillm.pretraining import Pretraining, train_rounds
 from topiclab.models.minillm.sampler import Sampler
+from topiclab.report.curve import draw_curve
 from topiclab.tasks.fit import Stages, limited_threads, write_history
 
 log = logging.getLogger(__name__)
@@ -36,8 +37,8 @@ PURPOSES = {"train": "learn from", "val": "measure on"}
 def pretrain(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Train on the training documents, keep the weights that tell the validation documents best.
 
-    Writes checkpoints/, export/ (transformers' form), metrics.csv and samples.txt. A killed run goes on from
-    its last checkpoint, to the same bits on a CPU.
+    Writes checkpoints/, export/ (transformers' form), metrics.csv, curve.png and samples.txt. A killed run
+    goes on from its last checkpoint, to the same bits on a CPU.
     """
     clock, options = Stages(), cfg["pretrain"]
     shape = Shape(**cfg["model"]["shape"])
@@ -65,7 +66,7 @@ def pretrain(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         )
     with clock("export"):
         export_folder(model, tokenizer, folder / "export")
-        write_history(module.history, folder / "metrics.csv")
+        write_curve(module.history, folder)
     lengths = {name: tokens.bytes_per_token(split == number) for number, name in enumerate(SPLITS)}
     metrics = {
         **training_metrics(module, datamodule),
@@ -103,6 +104,11 @@ def training_facts(module: Pretraining) -> dict[str, Any]:
         "best_step": best_entry(module)["step"],
         "steps": module.steps_done,
     }
+
+
+def write_curve(history: Sequence[Mapping[str, float]], folder: Path) -> None:
+    write_history(history, folder / "metrics.csv")
+    draw_curve(history, folder / "curve.png")
 
 
 def best_entry(module: Pretraining) -> dict[str, float]:
