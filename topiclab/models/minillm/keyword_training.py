@@ -99,10 +99,8 @@ class KeywordTraining:
         replay: of a step, (rows, T + 1) ids of plain text.
         Raises FloatingPointError for a loss that is not finite.
         """
-        order, size = (
-            np.random.default_rng(seed).permutation(len(examples.tokens)),
-            self.options["rows_per_step"],
-        )
+        order = np.random.default_rng(seed).permutation(len(examples.tokens))
+        size = self.options["rows_per_step"]
         num_steps = -(-len(order) // size)
         self.model.train()
         while self.step < num_steps:
