@@ -303,7 +303,11 @@ def peak_flops(device: torch.device, given: float | None) -> tuple[float, str]:
     for part, peak in PEAKS.items():
         if part in name:
             return peak * 1e12, "data sheet"
-    size = 8192 if device.type == "cuda" else 1024
+    return measured_flops(device, 8192 if device.type == "cuda" else 1024), "measured product"
+
+
+def measured_flops(device: torch.device, size: int) -> float:
+    """A second, of bf16 products of two square matrices."""
     one = torch.randn(size, size, device=device, dtype=torch.bfloat16)
     for _ in range(3):
         one @ one
@@ -312,7 +316,7 @@ def peak_flops(device: torch.device, given: float | None) -> tuple[float, str]:
     for _ in range(10):
         one @ one
     synchronize(device)
-    return 20 * size**3 / (time.perf_counter() - start), "measured product"
+    return 20 * size**3 / (time.perf_counter() - start)
 
 
 def synchronize(device: torch.device) -> None:

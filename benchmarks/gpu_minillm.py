@@ -38,7 +38,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from gpu_embed import PEAKS, synchronize
+from gpu_embed import PEAKS, measured_flops, synchronize
 from minillm_decoding import SHAPE, peer_of
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -201,19 +201,6 @@ def check_flash(side: Side, work: Work) -> None:
 
 def peak_bytes(device: torch.device) -> int:
     return torch.cuda.max_memory_allocated() if device.type == "cuda" else 0
-
-
-def measured_flops(device: torch.device, size: int) -> float:
-    """A second, of bf16 products of two square matrices."""
-    one = torch.randn(size, size, device=device, dtype=torch.bfloat16)
-    for _ in range(3):
-        one @ one
-    synchronize(device)
-    start = time.perf_counter()
-    for _ in range(10):
-        one @ one
-    synchronize(device)
-    return 20 * size**3 / (time.perf_counter() - start)
 
 
 def train(names: list[str], work: Work, options: argparse.Namespace) -> bool:
