@@ -67,7 +67,7 @@ NANO = $(or $(OUT),outputs)/minillm_nano
 .PHONY: minillm-nano
 minillm-nano: $(STAMP) ## A language model in minutes on the CPU: tokenizer, pretraining, fine-tuning, a reply, an export that loads
 	$(RUN) -m topiclab task=pretrain data=stackoverflow model=minillm/nano pretrain.length=64 hydra.sweep.dir=$(NANO) hydra.sweep.subdir=pretrain trainer.device=cpu trainer.precision=fp32 $(ARGS)
-	$(RUN) -m topiclab task=finetune data=stackoverflow run=$(NANO)/pretrain hydra.sweep.dir=$(NANO) hydra.sweep.subdir=finetune finetune.kinds=[label] finetune.length=128 finetune.optimizer.lr=1e-3 finetune.optimizer.embedding_lr=2e-3 trainer.device=cpu trainer.precision=fp32 $(ARGS)
+	$(RUN) -m topiclab task=finetune data=stackoverflow run=$(NANO)/pretrain hydra.sweep.dir=$(NANO) hydra.sweep.subdir=finetune finetune.kinds=[label] finetune.length=128 finetune.passes=1 finetune.tokens_per_step=2048 finetune.optimizer.lr=2e-3 finetune.optimizer.embedding_lr=4e-3 trainer.device=cpu trainer.precision=fp32 $(ARGS)
 	$(RUN) -m topiclab task=chat run=$(NANO)/finetune prompt="Which tag does this question belong to? How do I map a list in Haskell" chat.temperature=0 chat.max_new_tokens=16 trainer.device=cpu
 	$(RUN) -c "from transformers import AutoModelForCausalLM as Model; print(Model.from_pretrained('$(NANO)/finetune/export').num_parameters(), 'parameters in transformers')"
 
