@@ -3,7 +3,7 @@
     python benchmarks/gpu_embed.py [--models e5-large,qwen3-0.6b,qwen3-4b,qwen3-8b] [--seconds 10]
     python benchmarks/gpu_embed.py --device cpu --tiny
 
-Needs torch and transformers, nothing else: weights are random, drawn on the device, of the published shapes,
+Needs torch, transformers, numpy and this folder: weights are random, drawn on the device, of the published shapes,
 and so are the tokens. A pass reads --docs documents (2048), sorted by length, in batches of --tokens; it is
 repeated for --seconds after one to warm up, and each ends with the vectors on the host. Lengths:
 
@@ -36,6 +36,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from chip import measured_flops, peak_of_chip
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import BertConfig, BertModel, Qwen3Config, Qwen3Model
@@ -45,7 +46,6 @@ from transformers.modeling_utils import AttentionInterface
 LONGEST = 512
 MEAN_TOKENS, SPREAD = 245, 0.45
 AIM_SHARE, AIM_FACTOR = 0.5, 10
-PEAKS = {"H200": 989, "H100": 989, "A100": 312, "L40S": 362, "L4": 121, "RTX 4090": 165, "B200": 2250}
 PACKED = "benchmark_packed"
 
 
@@ -299,29 +299,9 @@ def peak_flops(device: torch.device, given: float | None) -> tuple[float, str]:
     """Dense bf16 flops a second, and where the number is from."""
     if given:
         return given * 1e12, "given"
-    name = torch.cuda.get_device_name() if device.type == "cuda" else ""
-    for part, peak in PEAKS.items():
-        if part in name:
-            return peak * 1e12, "data sheet"
+    if peak := peak_of_chip(device):
+        return peak, "data sheet"
     return measured_flops(device, 8192 if device.type == "cuda" else 1024), "measured product"
-
-
-def measured_flops(device: torch.device, size: int) -> float:
-    """A second, of bf16 products of two square matrices."""
-    one = torch.randn(size, size, device=device, dtype=torch.bfloat16)
-    for _ in range(3):
-        one @ one
-    synchronize(device)
-    start = time.perf_counter()
-    for _ in range(10):
-        one @ one
-    synchronize(device)
-    return 20 * size**3 / (time.perf_counter() - start)
-
-
-def synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
 
 
 def run_model(name: str, shape: Shape, device: torch.device, options: argparse.Namespace) -> bool:

@@ -38,7 +38,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from gpu_embed import PEAKS, measured_flops, synchronize
+from chip import measured_flops, peak_of_chip, synchronize
 from minillm_decoding import SHAPE, peer_of
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -262,12 +262,6 @@ def judge(sides: dict[str, Side], shares: dict[str, float], device: torch.device
     difference = max(losses) / min(losses) - 1
     print(f"losses of the same weights and tokens differ by {difference:.1e}")
     return difference < MAX_DIFFERENCE and (is_met or device.type != "cuda")
-
-
-def peak_of_chip(device: torch.device) -> float | None:
-    """Dense bf16 flops a second by the data sheet."""
-    name = torch.cuda.get_device_name() if device.type == "cuda" else ""
-    return next((peak * 1e12 for part, peak in PEAKS.items() if part in name), None)
 
 
 def decode(work: Work, batch_sizes: tuple[int, ...], num: int, rounds: int) -> None:
