@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from killed_cells import run_stopped_in_second_round
 from safetensors.torch import load_file
 
 from topiclab.config import ConfigError, compose
@@ -189,19 +190,9 @@ def test_a_run_learns_to_reply(tuned):
 
 
 def test_a_killed_run_ends_as_if_it_was_not(pretrained, tuned, tmp_path, monkeypatch):
-    wanted, rounds = task.write_replies, []
-
-    def killed(module, **others):
-        rounds.append(module.steps_done)
-        if len(rounds) == 2:
-            raise KeyboardInterrupt
-        wanted(module, **others)
-
-    monkeypatch.setattr(task, "write_replies", killed)
-    with pytest.raises(KeyboardInterrupt):
-        run_cell(compose(pretrained[1]), tmp_path / "run")
-    monkeypatch.setattr(task, "write_replies", wanted)
-    again = run_cell(compose(pretrained[1]), tmp_path / "run")
+    again = run_stopped_in_second_round(
+        lambda: compose(pretrained[1]), tmp_path / "run", task, "write_replies", monkeypatch
+    )
     steady = {name: value for name, value in tuned[1]["metrics"].items() if name != "tokens_per_second"}
     assert {name: again["metrics"][name] for name in steady} == steady
     first, second = (

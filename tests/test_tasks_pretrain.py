@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from killed_cells import run_stopped_in_second_round
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -61,20 +62,9 @@ def test_a_run_learns_and_leaves_what_transformers_loads(straight):
 
 def test_a_killed_run_ends_as_if_it_was_not(straight, tmp_path, monkeypatch):
     folder, result = straight
-    wanted, rounds = task.write_samples, []
-
-    def killed(module, **others):
-        rounds.append(module.steps_done)
-        if len(rounds) == 2:
-            raise KeyboardInterrupt
-        wanted(module, **others)
-
-    monkeypatch.setattr(task, "write_samples", killed)
-    with pytest.raises(KeyboardInterrupt):
-        run_cell(configuration(tmp_path), tmp_path / "run")
-    assert not (tmp_path / "run" / "result.json").exists()
-    monkeypatch.setattr(task, "write_samples", wanted)
-    again = run_cell(configuration(tmp_path), tmp_path / "run")
+    again = run_stopped_in_second_round(
+        lambda: configuration(tmp_path), tmp_path / "run", task, "write_samples", monkeypatch
+    )
     assert again["metrics"]["val/ce"] == result["metrics"]["val/ce"]
     first, second = (load_file(path / "export" / "model.safetensors") for path in (folder, tmp_path / "run"))
     assert all(torch.equal(first[name], second[name]) for name in first)
