@@ -3,9 +3,9 @@
     python benchmarks/gpu_embed.py [--models e5-large,qwen3-0.6b,qwen3-4b,qwen3-8b] [--seconds 10]
     python benchmarks/gpu_embed.py --device cpu --tiny
 
-Needs torch, transformers, numpy and this folder: weights are random, drawn on the device, of the published shapes,
-and so are the tokens. A pass reads --docs documents (2048), sorted by length, in batches of --tokens; it is
-repeated for --seconds after one to warm up, and each ends with the vectors on the host. Lengths:
+Needs torch, transformers, numpy and this folder: weights are random, drawn on the device, of the published
+shapes, and so are the tokens. A pass reads --docs documents (2048), sorted by length, in batches of --tokens;
+it is repeated for --seconds after one to warm up, and each ends with the vectors on the host. Lengths:
 
     full       every document at 512 tokens
     abstracts  as of arXiv titles with abstracts: log-normal, mean 245 tokens, cut at 512
