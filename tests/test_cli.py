@@ -84,10 +84,7 @@ def test_run_is_laid_by_its_choices_reused_and_guarded(topiclab, tmp_path):
     assert (folder / "attempts").read_text().count("\n") == 1
     standing = (folder / ".hydra" / "config.yaml").read_text()
     other = topiclab(*line, "embedder=random", "embedder.name=lsa")
-    assert (other.returncode, "embedder.dim" in other.stderr or "embedder._target_" in other.stderr) == (
-        2,
-        True,
-    )
+    assert (other.returncode, "another configuration: embedder." in other.stderr) == (2, True)
     assert (folder / ".hydra" / "config.yaml").read_text() == standing
 
 

@@ -67,6 +67,21 @@ def test_folder_of_another_configuration_is_refused_by_its_keys(cfg, tmp_path):
     assert attempts(tmp_path) == 1
 
 
+def test_cell_is_read_back_after_its_class_has_moved(cfg, tmp_path):
+    model = {"name": "theta", "_target_": "topiclab.models.theta.THETA", "lr": 0.1}
+    first = run_cell(cfg | {"model": model}, tmp_path)
+    assert run_cell(cfg | {"model": model | {"_target_": "elsewhere.Theta"}}, tmp_path) == first
+    assert attempts(tmp_path) == 1
+    with pytest.raises(ConfigError, match=r"configuration: model\.name \(theta -> other\); give"):
+        run_cell(cfg | {"model": model | {"name": "other"}}, tmp_path)
+
+
+def test_a_class_without_a_name_is_identified_by_its_path(cfg, tmp_path):
+    run_cell(cfg | {"model": {"_target_": "one.Model"}}, tmp_path)
+    with pytest.raises(ConfigError, match=r"model\._target_ \(one\.Model -> other\.Model\)"):
+        run_cell(cfg | {"model": {"_target_": "other.Model"}}, tmp_path)
+
+
 @pytest.mark.parametrize("content", ["", '{"status": "done"', "[]", '{"status": "done"}'])
 def test_unreadable_result_is_named(cfg, tmp_path, content):
     (tmp_path / "result.json").write_text(content)

@@ -113,13 +113,21 @@ def _containers(composed: DictConfig) -> dict[str, Any]:
 
 
 def scientific(cfg: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted keys and values that the outcome of the cell depends on."""
+    """Dotted keys and values that the outcome of the cell depends on.
+
+    A group that has a name is identified by it and by its options, never by the path of its class: a class
+    may move to another file without a change of any result.
+    """
     wanted = (cfg.get("task") or {}).get("keys")
     unread = ("select_k.",) if wanted is None and cfg.get("num_topics") != "auto" else ()
+    named = {
+        f"{group}._target_" for group, node in cfg.items() if isinstance(node, Mapping) and "name" in node
+    }
     return {
         key: value
         for key, value in flatten(cfg)
         if not f"{key}.".startswith(UNHASHED_PREFIXES + unread)
+        and key not in named
         and (wanted is None or key.split(".")[0] in wanted)
     }
 
@@ -130,7 +138,7 @@ def config_hash(cfg: Mapping[str, Any]) -> str:
 
 
 def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """'key (old -> new)' for every scientific key that differs."""
+    """'key (old -> new)' for every scientific key that differs; empty for the same cell."""
     before, after = scientific(old), scientific(new)
     return [
         f"{key} ({before.get(key, 'absent')} -> {after.get(key, 'absent')})"

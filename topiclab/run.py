@@ -71,11 +71,10 @@ def finished_result(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any] | No
     result = read_result(path)
     if result["status"] != "done":
         return None
-    if result["config_hash"] != config_hash(cfg):
-        changed = ", ".join(changed_keys(result["config"], cfg)) or "nothing that this version can name"
+    if changed := changed_keys(result["config"], cfg):
         raise ConfigError(
             [
-                f"{folder} holds a finished run of another configuration: {changed}; "
+                f"{folder} holds a finished run of another configuration: {', '.join(changed)}; "
                 "give this one a name of its own (name=...) or remove that folder"
             ]
         )
