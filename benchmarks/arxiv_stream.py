@@ -27,8 +27,8 @@ MIN_SPEEDUP, MAX_MB, MAX_GROWTH = 5, 500, 1.1
 
 def repeat_snapshot(path: Path, num_bytes: int) -> None:
     """Whole copies of the snapshot; the last one may be cut behind a line."""
-    from topiclab.data.json_lines import LineBlocks
-    from topiclab.data.sources import ARXIV, data_folder
+    from topiclab.data.sources.corpora import ARXIV, data_folder
+    from topiclab.data.sources.json_lines import LineBlocks
 
     start, copy, size = b'{"id": "', 0, 0
     snapshot = next(data_folder() / name for name in ARXIV if (data_folder() / name).is_file())
@@ -48,8 +48,8 @@ def loop(path: Path, _: Path) -> int:
 
 
 def read(path: Path, _: Path) -> int:
-    from topiclab.data.arxiv import COLUMNS
-    from topiclab.data.json_lines import LineBlocks, in_threads, parse_block
+    from topiclab.data.sources.arxiv import COLUMNS
+    from topiclab.data.sources.json_lines import LineBlocks, in_threads, parse_block
 
     return sum(
         records.table.num_rows
@@ -58,7 +58,7 @@ def read(path: Path, _: Path) -> int:
 
 
 def shards(path: Path, folder: Path) -> int:
-    from topiclab.data.arxiv import Choice, stream_snapshot
+    from topiclab.data.sources.arxiv import Choice, stream_snapshot
 
     choice = Choice(categories=None, match="primary", years=None, sample=None, sample_seed=0)
     return stream_snapshot(path, folder, choice, progress=False)["counts"]["kept"]

@@ -25,10 +25,10 @@ from meter import Meter
 from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer
 
-from topiclab.config import compose
+from topiclab.config.compose import compose
 from topiclab.data.corpus import Corpus
-from topiclab.data.sources import load_corpus
-from topiclab.data.tokenizer import DEFAULT_PATTERNS, stop_words, tokenize
+from topiclab.data.sources.corpora import load_corpus
+from topiclab.data.words.tokenizer import DEFAULT_PATTERNS, stop_words, tokenize
 from topiclab.describe.ngrams import count_ngrams
 from topiclab.describe.terms import best, class_scores, class_terms
 

@@ -29,9 +29,9 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfTransformer
 
-from topiclab.config import compose
+from topiclab.config.compose import compose
 from topiclab.data.corpus import Corpus
-from topiclab.data.sources import load_corpus
+from topiclab.data.sources.corpora import load_corpus
 from topiclab.metrics import coherence
 from topiclab.metrics.cooccurrence import cooccurrence
 

@@ -35,7 +35,7 @@ FORKED = "from topiclab import pool; pool.SHARE_FOR_CELLS = 0; from topiclab.__m
 COMPOSED = """
 import time
 from topiclab.__main__ import main
-from topiclab.grid import GridSweeper
+from topiclab.runs.sweeper import GridSweeper
 compose, GridSweeper._launch = GridSweeper._compose_cells, lambda self, cells: None
 def timed(self, arguments):
     start = time.perf_counter()

@@ -30,9 +30,9 @@ from bag import write_bag
 from sides import BENCHMARKS, run_side
 from soft_labels_file import write_soft_labels
 
-from topiclab.config import compose
+from topiclab.config.compose import compose
 from topiclab.data.corpus import Corpus
-from topiclab.data.sources import load_corpus
+from topiclab.data.sources.corpora import load_corpus
 from topiclab.metrics.clustering import purity
 from topiclab.metrics.coherence import npmi
 from topiclab.metrics.cooccurrence import cooccurrence

@@ -20,8 +20,8 @@ import numpy as np
 
 def newsgroups(num_docs: int) -> list[str]:
     """A seeded sample of posts without headers, footers and quotes, at most num_docs."""
-    from topiclab.config import compose
-    from topiclab.data.sources import load_corpus
+    from topiclab.config.compose import compose
+    from topiclab.data.sources.corpora import load_corpus
 
     corpus = load_corpus(compose(["data=20newsgroups"])["data"])
     rows = np.random.default_rng(0).permutation(corpus.num_docs)[:num_docs]

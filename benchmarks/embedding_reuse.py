@@ -17,8 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from topiclab.config import compose
-from topiclab.run import run_cell
+from topiclab.config.compose import compose
+from topiclab.runs.run import run_cell
 
 MAX_SHARE = 0.01
 

@@ -26,8 +26,8 @@ from peer_environment import peer_python
 from sides import BENCHMARKS, compare_sides, run_side
 from sklearn.metrics import normalized_mutual_info_score
 
-from topiclab.config import compose
-from topiclab.data.sources import load_corpus
+from topiclab.config.compose import compose
+from topiclab.data.sources.corpora import load_corpus
 from topiclab.embed.embedder import embed_corpus
 from topiclab.metrics.clustering import purity
 

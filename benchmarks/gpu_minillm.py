@@ -44,9 +44,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from topiclab.models.minillm.generate import next_tokens
-from topiclab.models.minillm.network import MiniLLM, Shape
-from topiclab.models.minillm.sampler import Sampler
+from topiclab.minillm.generate import next_tokens
+from topiclab.minillm.network import MiniLLM, Shape
+from topiclab.minillm.sampler import Sampler
 
 SIDES = ("transformers", "ours", "transformers compiled", "ours compiled")
 BARS = {

@@ -32,14 +32,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from topiclab.config import compose
+from topiclab.config.compose import compose
 from topiclab.data.datamodule import TopicDataModule
-from topiclab.data.images import ImageSet, code_corpus, load_images
-from topiclab.models.codebook import CodebookTraining
-from topiclab.models.image_codes import QUANTIZER, SIZES
+from topiclab.data.images.image_set import ImageSet, code_corpus, load_images
+from topiclab.models.codes.codebook import CodebookTraining
+from topiclab.models.codes.image_codes import QUANTIZER, SIZES
 from topiclab.models.tvqvae_image import TVQVAEImage
 from topiclab.nn.conv_autoencoder import ImageAutoencoder
-from topiclab.tasks.fit_images import make_image_model
+from topiclab.pipeline.fit_images import make_image_model
 
 PAPER_IMAGES, EPOCHS, MAX_SECONDS = 45_000, 100, 4800
 WARMUP, SEED = 10, 0

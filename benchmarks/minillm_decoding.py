@@ -26,9 +26,9 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessorList, Qwen3Config, Qwen3ForCausalLM
 
-from topiclab.models.minillm.generate import next_tokens
-from topiclab.models.minillm.network import Cache, MiniLLM, Shape
-from topiclab.models.minillm.sampler import Sampler
+from topiclab.minillm.generate import next_tokens
+from topiclab.minillm.network import Cache, MiniLLM, Shape
+from topiclab.minillm.sampler import Sampler
 
 MIN_SPEEDUP, MIN_GQA_SPEEDUP, SEED = 1.25, 1.3, 0
 SHAPE = Shape(

@@ -28,11 +28,11 @@ import torch
 from minillm_decoding import SHAPE, peer_of
 from torch import Tensor
 
-from topiclab.config import compose
-from topiclab.data.bpe import train_tokenizer
-from topiclab.data.packing import Packing, pack
-from topiclab.data.sources import load_texts
-from topiclab.models.minillm.network import IGNORED, MiniLLM
+from topiclab.config.compose import compose
+from topiclab.data.sources.corpora import load_texts
+from topiclab.minillm.data.packing import Packing, pack
+from topiclab.minillm.data.tokenizer import train_tokenizer
+from topiclab.minillm.network import IGNORED, MiniLLM
 
 LENGTH, SEED = 512, 0
 MIN_COMPILED, MIN_PACKED = 1.3, 2.5

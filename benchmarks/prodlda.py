@@ -25,8 +25,8 @@ from bag import write_bag
 from peer_environment import peer_python
 from sides import BENCHMARKS, compare_sides, run_side
 
-from topiclab.config import compose
-from topiclab.data.sources import load_corpus
+from topiclab.config.compose import compose
+from topiclab.data.sources.corpora import load_corpus
 from topiclab.metrics.clustering import purity
 
 NUM_TOPICS, BATCH_SIZE, SEED = 50, 200, 0

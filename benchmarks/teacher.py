@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from topiclab.config import compose
+from topiclab.config.compose import compose
 from topiclab.data.corpus import Corpus
 from topiclab.data.datamodule import TopicDataModule
-from topiclab.data.sources import load_corpus
+from topiclab.data.sources.corpora import load_corpus
 from topiclab.teach.causal_lm import CausalLMTeacher
 from topiclab.teach.prompt import PromptTokens
 

@@ -18,13 +18,13 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one core
 import numpy as np
 from meter import Meter
 
-from topiclab.config import compose
-from topiclab.data.bpe import Tokenizer, train_tokenizer
+from topiclab.config.compose import compose
 from topiclab.data.corpus import SPLITS
 from topiclab.data.documents import assign_split
-from topiclab.data.packing import pack
-from topiclab.data.sources import load_corpus, load_texts
-from topiclab.data.tokens import token_set
+from topiclab.data.sources.corpora import load_corpus, load_texts
+from topiclab.minillm.data.packing import pack
+from topiclab.minillm.data.tokenizer import Tokenizer, train_tokenizer
+from topiclab.minillm.data.tokens import token_set
 
 SPEED_BAR, WORTH_BAR = 2.0, 3.2  # MB/s a core, bytes a token
 CORPORA = ("arxiv", "20newsgroups", "prose")

@@ -18,7 +18,7 @@ from scipy import sparse
 from sides import report_side
 from soft_labels_file import read_soft_labels
 
-from topiclab.config import compose
+from topiclab.config.compose import compose
 from topiclab.data.corpus import Corpus
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.models import training  # noqa: F401  what `fit` imports late is not part of the fit

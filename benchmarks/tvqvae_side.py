@@ -16,7 +16,7 @@ from meter import Meter
 from sides import report_side
 from topiclab_side import NUM_TOP_WORDS, corpus_of_bag
 
-from topiclab.config import compose
+from topiclab.config.compose import compose
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.models import training  # noqa: F401  what `fit` imports late is not part of the fit
 from topiclab.models.tvqvae import TVQVAE

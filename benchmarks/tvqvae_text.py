@@ -27,9 +27,9 @@ import torch
 from bag import write_bag
 from sides import BENCHMARKS, compare_sides, run_side
 
-from topiclab.config import compose
+from topiclab.config.compose import compose
 from topiclab.data.corpus import Corpus
-from topiclab.data.sources import load_corpus
+from topiclab.data.sources.corpora import load_corpus
 from topiclab.metrics.clustering import purity
 from topiclab.tasks.fit import document_vectors, make_datamodule
 

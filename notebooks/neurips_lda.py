@@ -25,21 +25,21 @@ warnings.filterwarnings("ignore", message="IProgress not found")
 import numpy as np
 from IPython.display import Image, Markdown, display
 
-from topiclab.config import compose_unchecked, to_plain
-from topiclab.data.sources import load_corpus
-from topiclab.data.tokenizer import tokenize
+from topiclab.config.compose import compose_unchecked, to_plain
+from topiclab.data.sources.corpora import load_corpus
+from topiclab.data.words.tokenizer import tokenize
 from topiclab.describe.labels import label_topics
 from topiclab.describe.ngrams import ngram_counts
 from topiclab.describe.representatives import representatives
 from topiclab.describe.terms import class_terms
 from topiclab.describe.tree import topic_tree
 from topiclab.metrics.stability import matched_cosines, stability
-from topiclab.models.completion import completion_perplexity
-from topiclab.models.convergence import ranked_r_hat, split_r_hat
-from topiclab.report.collect import collect_cells
-from topiclab.report.figures import document_coordinates
-from topiclab.report.topic_panels import chain_traces, curves, likeness, share_bars, topic_map, word_panels
-from topiclab.report.word_clouds import word_clouds
+from topiclab.models.sampling.completion import completion_perplexity
+from topiclab.models.sampling.convergence import ranked_r_hat, split_r_hat
+from topiclab.report.tables.collect import collect_cells
+from topiclab.report.figures.base import document_coordinates
+from topiclab.report.figures.topic_panels import chain_traces, curves, likeness, share_bars, topic_map, word_panels
+from topiclab.report.figures.word_clouds import word_clouds
 from topiclab.result import TopicResult
 
 default = next((path for path in (Path("outputs"), Path("../outputs")) if path.is_dir()), Path("outputs"))

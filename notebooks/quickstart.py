@@ -14,8 +14,8 @@
 import os
 
 import topiclab
-from topiclab.config import compose
-from topiclab.data.sources import load_corpus
+from topiclab.config.compose import compose
+from topiclab.data.sources.corpora import load_corpus
 
 texts = load_corpus(compose(["data=lee"])["data"]).texts
 print(len(texts), "documents; the first:", texts[0][:80], "...")

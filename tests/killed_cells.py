@@ -2,7 +2,7 @@
 
 import pytest
 
-from topiclab.run import run_cell
+from topiclab.runs.run import run_cell
 
 
 def run_stopped_in_second_round(make_configuration, folder, task, told, monkeypatch):

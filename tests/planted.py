@@ -5,9 +5,9 @@ from functools import cache
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from topiclab.config import compose
+from topiclab.config.compose import compose
 from topiclab.data.datamodule import TopicDataModule
-from topiclab.data.sources import load_corpus
+from topiclab.data.sources.corpora import load_corpus
 from topiclab.embed.embedder import embed_corpus
 
 SMALL = {

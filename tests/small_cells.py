@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from topiclab.config import compose, conf_dir
+from topiclab.config.compose import compose, conf_dir
 from topiclab.result import TopicResult
-from topiclab.run import CellFailed, run_cell
+from topiclab.runs.run import CellFailed, run_cell
 
 MODELS = sorted(  # that read texts; those of images have tests of their own
     path.stem

@@ -7,7 +7,7 @@ import planted
 import pytest
 
 import topiclab
-from topiclab.run import run_cell
+from topiclab.runs.run import run_cell
 
 SMALL = ["model.encoder.hidden_dims=[32,32]", "trainer.max_epochs=20", "embedder.dim=16"]
 

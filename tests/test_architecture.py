@@ -84,7 +84,12 @@ def test_torch_stays_out(place: str) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["topiclab.report.__main__", "topiclab.report.figures", "topiclab.report.pictures", "topiclab.__main__"],
+    [
+        "topiclab.report.__main__",
+        "topiclab.report.figures.base",
+        "topiclab.report.figures.pictures",
+        "topiclab.__main__",
+    ],
 )
 def test_light_modules_load_nothing_heavy(module: str) -> None:
     heavy = {"torch", "lightning", "transformers", "wandb", "sklearn"}

@@ -8,10 +8,10 @@ from conftest import embedding_corpus
 from small_cells import CORPUS, MODELS, NO_SPLIT, cell, check_failure, configuration
 
 import topiclab
-from topiclab.config import compose
+from topiclab.config.compose import compose
 from topiclab.models.kmeans import KMeans
 from topiclab.result import TopicResult
-from topiclab.run import CellFailed, run_cell
+from topiclab.runs.run import CellFailed, run_cell
 from topiclab.tasks import fit as fit_task
 
 
@@ -132,7 +132,9 @@ class Reversed(list):
 def test_labels_belong_to_texts_by_place_not_by_index():
     texts, labels = Reversed(["red fox", "red hen", "blue fox"]), Reversed(["a", "b", "c"])
     vocabulary, split = (configuration()["data"][key] for key in ("vocabulary", "split"))
-    corpus = topiclab.data.sources.corpus_from_texts(texts, labels=labels, vocabulary=vocabulary, split=split)
+    corpus = topiclab.data.sources.corpora.corpus_from_texts(
+        texts, labels=labels, vocabulary=vocabulary, split=split
+    )
     assert corpus.texts == ("blue fox", "red hen", "red fox")
     assert [corpus.label_names[label] for label in corpus.labels] == ["c", "b", "a"]
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from topiclab.data import cache
-from topiclab.data.cache import Cache, cached_arrays, canonical_json, key_hash
+from topiclab import cache
+from topiclab.cache import Cache, cached_arrays, canonical_json, key_hash
 
 KEY = {"texts": "abc", "embedder": {"dim": 3}}
 REPO = Path(__file__).parents[1]
@@ -134,7 +134,7 @@ def test_objects_are_refused(tmp_path: Path) -> None:
 RACER = """
 import sys, time, numpy as np
 from pathlib import Path
-from topiclab.data.cache import cached_arrays
+from topiclab.cache import cached_arrays
 root = Path(sys.argv[1])
 def compute():
     (root / f"computed-{time.time_ns()}").touch()

@@ -10,8 +10,8 @@ from hydra.errors import CompactHydraException
 from omegaconf import OmegaConf, open_dict
 
 from topiclab.__main__ import main
-from topiclab.composer import SweepComposer
-from topiclab.grid import GridSweeper
+from topiclab.runs.composer import SweepComposer
+from topiclab.runs.sweeper import GridSweeper
 
 LINES = [
     ["data=lee", "num_topics=5", "seed=1"],

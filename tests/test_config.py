@@ -10,9 +10,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import get_class, get_method
 from omegaconf import OmegaConf
 
-from topiclab.checks import validate
-from topiclab.config import ConfigError, changed_keys, compose, conf_dir, config_hash
-from topiclab.rules import RULES, flatten, rule_of
+from topiclab.config.checks import validate
+from topiclab.config.compose import ConfigError, changed_keys, compose, conf_dir, config_hash
+from topiclab.config.rules import RULES, flatten, rule_of
 
 FILES = sorted(
     path for path in conf_dir().rglob("*.yaml") if "hydra" not in path.relative_to(conf_dir()).parts
@@ -42,7 +42,7 @@ def default():
 def test_every_value_has_a_rule_and_keeps_it(path):
     for key, value in leaves(path):
         rule = rule_of(key)
-        assert rule is not None, f"{key} has no rule in topiclab/rules.py"
+        assert rule is not None, f"{key} has no rule in topiclab/config/rules.py"
         is_open = isinstance(value, str) and (value == "???" or value.startswith("${"))
         assert is_open or rule.accepts(value), f"{key}={value}: {rule.says}"
 

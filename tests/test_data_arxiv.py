@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import zstandard
 
-from topiclab.api import compose
-from topiclab.data import arxiv, json_lines
-from topiclab.data.latex import plain_text
-from topiclab.data.sources import _load, load_corpus
+from topiclab.api.topics import compose
+from topiclab.data.sources import arxiv, json_lines
+from topiclab.data.sources.corpora import _load, load_corpus
+from topiclab.data.sources.latex import plain_text
 
 ABSTRACT = "We study the spectral gap of random walks on graphs and prove a bound that is tight."
 
@@ -239,7 +239,7 @@ def test_a_killed_fill_resumes(tmp_path, monkeypatch):
 MEASURE = """
 import sys, tempfile
 from pathlib import Path
-from topiclab.data.arxiv import Choice, stream_snapshot
+from topiclab.data.sources.arxiv import Choice, stream_snapshot
 with tempfile.TemporaryDirectory() as folder:
     stream_snapshot(Path(sys.argv[1]), Path(folder), Choice(None, "primary", None, None, 0), False)
 lines = Path("/proc/self/status").read_text().splitlines()

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from topiclab.data.bpe import FIRST_TOKENS, SPECIAL_TOKENS, TAGS, Tokenizer, train_tokenizer
-from topiclab.data.merges import segment
-from topiclab.data.sources import lee_path
+from topiclab.data.sources.corpora import lee_path
+from topiclab.minillm.data.merges import segment
+from topiclab.minillm.data.tokenizer import FIRST_TOKENS, SPECIAL_TOKENS, TAGS, Tokenizer, train_tokenizer
 
 TEXTS = lee_path().read_text(encoding="utf-8").splitlines()
 STRANGE = [
@@ -87,7 +87,8 @@ def test_ids_are_where_the_contract_has_them(tokenizer):
 def test_neither_order_nor_copies_nor_process_change_a_bit(tokenizer):
     assert trained(texts=[*reversed(TEXTS), *TEXTS]).fingerprint == tokenizer.fingerprint
     code = (
-        "from topiclab.data.bpe import train_tokenizer; from topiclab.data.sources import lee_path;"
+        "from topiclab.minillm.data.tokenizer import train_tokenizer;"
+        "from topiclab.data.sources.corpora import lee_path;"
         "texts = lee_path().read_text(encoding='utf-8').splitlines();"
         "print(train_tokenizer(texts, vocab_size=1000, seed=0, max_bytes=10**8).fingerprint)"
     )

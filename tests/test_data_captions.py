@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from topiclab.data.captions import DESCRIBED, TEMPLATES, write_captions
+from topiclab.data.images.captions import DESCRIBED, TEMPLATES, write_captions
 
 
 @pytest.mark.parametrize("source", DESCRIBED)

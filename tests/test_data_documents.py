@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from topiclab.data.corpus import SPLITS, Corpus
 from topiclab.data.documents import Document, assign_split, build_corpus
-from topiclab.data.sources import corpus_from_texts
+from topiclab.data.sources.corpora import corpus_from_texts
 
 VOCABULARY = {
     "lowercase": True,

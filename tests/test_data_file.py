@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from topiclab.data.documents import Document
-from topiclab.data.file import read_documents, read_records
+from topiclab.data.sources.file import read_documents, read_records
 
 # Text without surrogates; CSV keeps every other character, line breaks and quotes included.
 TEXT = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)

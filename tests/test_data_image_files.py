@@ -12,10 +12,10 @@ from PIL import Image, ImageOps
 from pyarrow import parquet
 from test_data_images import data_group
 
-from topiclab.data import image_files
-from topiclab.data.image_files import CorruptImageError, Reading, decode
-from topiclab.data.images import load_images, read_image
-from topiclab.data.sources import data_folder
+from topiclab.data.images import files as image_files
+from topiclab.data.images.files import CorruptImageError, Reading, decode
+from topiclab.data.images.image_set import load_images, read_image
+from topiclab.data.sources.corpora import data_folder
 
 RNG = np.random.default_rng(0)
 COLOURS = RNG.integers(0, 256, (12, 6, 4, 3)).astype(np.uint8)  # twelve pictures, 6 high and 4 wide

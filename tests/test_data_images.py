@@ -8,9 +8,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from sklearn.datasets import load_digits
 
-from topiclab.config import conf_dir
-from topiclab.data.images import ImageSet, code_corpus, load_images
-from topiclab.data.sources import load_texts
+from topiclab.config.compose import conf_dir
+from topiclab.data.images.image_set import ImageSet, code_corpus, load_images
+from topiclab.data.sources.corpora import load_texts
 
 
 def data_group(name, **changed):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from topiclab.data.keyword_targets import keyword_statistics
+from topiclab.minillm.data.keyword_targets import keyword_statistics
 
 WORDS = ("cat", "dog", "jazz", "band", "code")
 # Of the five the last is held out.

@@ -4,9 +4,9 @@ import csv
 
 import pytest
 
-from topiclab.config import compose
-from topiclab.data.neurips import clean_text, neurips_documents
-from topiclab.data.sources import data_folder, load_corpus
+from topiclab.config.compose import compose
+from topiclab.data.sources.corpora import data_folder, load_corpus
+from topiclab.data.sources.neurips import clean_text, neurips_documents
 
 PAPERS = [
     ("1", "1987", "Sparse Codes", "We code $x^2$ sparsely, see https://a.org/b.c for it."),

@@ -8,10 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from topiclab.data.bpe import END_OF_TEXT
-from topiclab.data.packing import IGNORED, pack
-from topiclab.models.minillm import network
-from topiclab.models.minillm.network import MiniLLM, Shape
+from topiclab.minillm import network
+from topiclab.minillm.data.packing import IGNORED, pack
+from topiclab.minillm.data.tokenizer import END_OF_TEXT
+from topiclab.minillm.network import MiniLLM, Shape
 
 SIZES = st.lists(st.integers(0, 40), min_size=1, max_size=30).filter(any)
 

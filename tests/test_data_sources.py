@@ -11,11 +11,11 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from sklearn.datasets import _twenty_newsgroups as newsgroups
 
-from topiclab.config import conf_dir
+from topiclab.config.compose import conf_dir
 from topiclab.data.corpus import Corpus
-from topiclab.data.file import read_records
-from topiclab.data.sources import STACKOVERFLOW_TAGS, data_folder, lee_path, load_corpus
-from topiclab.data.synthetic import planted_topics, topic_word
+from topiclab.data.sources.corpora import STACKOVERFLOW_TAGS, data_folder, lee_path, load_corpus
+from topiclab.data.sources.file import read_records
+from topiclab.data.sources.synthetic import planted_topics, topic_word
 
 FILES = sorted((conf_dir() / "data").glob("[!_]*.yaml"))
 NAMES = [path.stem for path in FILES if "_images" not in path.read_text()]

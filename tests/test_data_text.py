@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from topiclab.config import ConfigError, compose
-from topiclab.data.sources import data_folder, load_corpus, load_texts
-from topiclab.data.text import CORPORA, corpus_group
+from topiclab.config.compose import ConfigError, compose
+from topiclab.data.sources.corpora import data_folder, load_corpus, load_texts
+from topiclab.data.sources.folder import CORPORA, corpus_group
 
 
 def group(*overrides):

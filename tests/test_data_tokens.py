@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from topiclab.data import tokens as module
-from topiclab.data.bpe import Tokenizer, train_tokenizer
-from topiclab.data.sources import lee_path
-from topiclab.data.tokens import token_set
+from topiclab.data.sources.corpora import lee_path
+from topiclab.minillm.data import tokens as module
+from topiclab.minillm.data.tokenizer import Tokenizer, train_tokenizer
+from topiclab.minillm.data.tokens import token_set
 
 TEXTS = [*lee_path().read_text(encoding="utf-8").splitlines()[:60], "", "日本語 👩‍👧"]
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer
 
-from topiclab.data.sources import corpus_from_texts, lee_path
-from topiclab.data.tokenizer import DEFAULT_PATTERNS, stop_words, tokenize
-from topiclab.data.vocabulary import columns, count, count_tokens, fit_vocabulary, texts_of_known_words
+from topiclab.data.sources.corpora import corpus_from_texts, lee_path
+from topiclab.data.words.tokenizer import DEFAULT_PATTERNS, stop_words, tokenize
+from topiclab.data.words.vocabulary import columns, count, count_tokens, fit_vocabulary, texts_of_known_words
 
 DEFAULTS = {
     "lowercase": True,

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from topiclab.data.reading import read
-from topiclab.data.sources import lee_path
-from topiclab.data.tokenizer import tokenize, tokenize_in_place
-from topiclab.data.vocabulary import count, fit_vocabulary
-from topiclab.data.word_places import find_words
+from topiclab.data.sources.corpora import lee_path
+from topiclab.data.words.normal_form import read
+from topiclab.data.words.places import find_words
+from topiclab.data.words.tokenizer import tokenize, tokenize_in_place
+from topiclab.data.words.vocabulary import count, fit_vocabulary
 from topiclab.embed.lsa import words
 
 SETTINGS = {

@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from topiclab.data import word_scan
-from topiclab.data.tokenizer import DEFAULT_PATTERNS, tokenize
+from topiclab.data.words import scan as word_scan
+from topiclab.data.words.tokenizer import DEFAULT_PATTERNS, tokenize
 
 PATTERN = re.compile(DEFAULT_PATTERNS["regex"])
 SIGNS = [

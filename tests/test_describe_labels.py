@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from topiclab.config import compose
-from topiclab.data.directions import unit_rows
-from topiclab.data.sources import load_corpus
+from topiclab.config.compose import compose
+from topiclab.data.sources.corpora import load_corpus
+from topiclab.data.unit_rows import unit_rows
 from topiclab.describe.labels import clean_title, label_topics
 from topiclab.describe.representatives import Representatives, representatives
 from topiclab.describe.terms import Terms
@@ -153,7 +153,7 @@ def test_titles_of_a_corpus_come_from_a_column_or_from_the_text(tmp_path):
 
 
 def test_titles_are_no_part_of_the_hash_of_a_configuration(tmp_path):
-    from topiclab.config import config_hash
+    from topiclab.config.compose import config_hash
 
     path = tmp_path / "posts.csv"
     path.write_text("text,name\na,b\n")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny_lm import save_lm
 
-from topiclab.config import ConfigError, compose
+from topiclab.config.compose import ConfigError, compose
 from topiclab.describe.labels import label_topics
 from topiclab.describe.names import topic_prompts, written_names
 from topiclab.describe.representatives import Representatives

@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer
 
-from topiclab.data.tokenizer import tokenize
+from topiclab.data.words.tokenizer import tokenize
 from topiclab.describe import ngrams
 from topiclab.describe.ngrams import count_ngrams
 from topiclab.describe.redundancy import singular

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from topiclab.describe.tree import merge_topics, topic_centroids, topic_tree
-from topiclab.report.dendrogram import branch_colours
+from topiclab.report.figures.dendrogram import branch_colours
 from topiclab.result import TopicResult, rank_words
 
 V, D, E = 60, 400, 12

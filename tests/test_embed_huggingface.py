@@ -16,7 +16,7 @@ import pytest
 import torch
 from conftest import CORPUS, embedding_corpus
 
-from topiclab.data.cache import Cache
+from topiclab.cache import Cache
 from topiclab.embed import shards
 from topiclab.embed.embedder import embed_corpus, embed_words, make_embedder
 from topiclab.embed.huggingface import HuggingFaceEmbedder, pad, truncate

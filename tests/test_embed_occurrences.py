@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from topiclab.data.sources import corpus_from_texts
-from topiclab.data.vocabulary import count
-from topiclab.data.word_places import find_words
+from topiclab.data.sources.corpora import corpus_from_texts
+from topiclab.data.words.places import find_words
+from topiclab.data.words.vocabulary import count
 from topiclab.embed import occurrences
 from topiclab.embed.huggingface import HuggingFaceEmbedder
 from topiclab.embed.occurrences import occurrence_vectors, text_occurrences
@@ -170,7 +170,7 @@ def test_cache_holds_the_occurrences_and_resumes(tiny_qwen: Path, tmp_path: Path
 
 
 def test_means_of_words_are_over_their_occurrences(tiny_qwen: Path, monkeypatch) -> None:
-    monkeypatch.setattr("topiclab.data.occurrences.CHUNK_WORDS", 7)
+    monkeypatch.setattr("topiclab.data.words.occurrences.CHUNK_WORDS", 7)
     found = text_occurrences(causal(tiny_qwen), TEXTS, (*VOCAB, "absent"), SETTINGS)
     means, counts = found.word_means()
     np.testing.assert_array_equal(counts, np.asarray(found.counts().sum(axis=0)).ravel())

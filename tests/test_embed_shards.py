@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from conftest import embedding_corpus
 
-from topiclab.config import ConfigError, compose
-from topiclab.data.cache import Cache
-from topiclab.data.sources import TextStream, load_corpus, load_texts
+from topiclab.cache import Cache
+from topiclab.config.compose import ConfigError, compose
+from topiclab.data.sources.corpora import TextStream, load_corpus, load_texts
 from topiclab.embed import shards
 from topiclab.embed.embedder import Embeddings, embed_corpus
 from topiclab.embed.huggingface import HuggingFaceEmbedder
@@ -158,7 +158,7 @@ import sys, time
 sys.path.insert(0, "tests")
 from pathlib import Path
 from test_embed_shards import TEXTS, embedder
-from topiclab.data.cache import Cache
+from topiclab.cache import Cache
 from topiclab.embed import shards
 from topiclab.embed.huggingface import HuggingFaceEmbedder
 shards.SHARD_DOCS = 2

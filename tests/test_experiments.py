@@ -12,13 +12,13 @@ import hydra
 import pytest
 
 from tests.tiny_lm import save_lm
-from topiclab.checks import validate
-from topiclab.config import compose, conf_dir, to_plain
+from topiclab.config.checks import validate
+from topiclab.config.compose import compose, conf_dir, to_plain
 from topiclab.metrics.evaluate import METRICS
 from topiclab.report.__main__ import main as report
-from topiclab.report.plan import AXES, planned_axes, planned_cells, read_table
-from topiclab.report.reference import read_reference
-from topiclab.run import run_cell
+from topiclab.report.tables.plan import AXES, planned_axes, planned_cells, read_table
+from topiclab.report.tables.reference import read_reference
+from topiclab.runs.run import run_cell
 
 REPO = Path(__file__).resolve().parents[1]
 EXPERIMENTS = REPO / "experiments"

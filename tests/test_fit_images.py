@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 import topiclab
-from topiclab.config import ConfigError, compose
-from topiclab.data.images import load_images
-from topiclab.models.base import TopicModel
+from topiclab.config.compose import ConfigError, compose
+from topiclab.data.images.image_set import load_images
+from topiclab.models.base.topic_model import TopicModel
+from topiclab.pipeline import fit_images as task
 from topiclab.result import TopicResult
-from topiclab.run import CellFailed, run_cell
-from topiclab.tasks import fit_images as task
+from topiclab.runs.run import CellFailed, run_cell
 
 SMALL = [
     *("model=tvqvae_image", "data=digits", "data.sample=300", "num_topics=4", "trainer.device=cpu"),

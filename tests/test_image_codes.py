@@ -10,8 +10,8 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from topiclab.data.images import ImageSet
-from topiclab.models.image_codes import ImageCodes, image_codes
+from topiclab.data.images.image_set import ImageSet
+from topiclab.models.codes.image_codes import ImageCodes, image_codes
 from topiclab.nn.conv_autoencoder import ImageAutoencoder
 
 NUM_CODES = 64

@@ -13,11 +13,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from topiclab.config import ConfigError, conf_dir
-from topiclab.data.file import read_documents
+from topiclab.config.compose import ConfigError, conf_dir
+from topiclab.data.sources.file import read_documents
 from topiclab.embed.embedder import embed_texts
 from topiclab.embed.huggingface import HuggingFaceEmbedder
-from topiclab.ray_launcher import RayLauncher
+from topiclab.runs.ray_launcher import RayLauncher
 
 TESTS = Path(__file__).parent
 NUM_TEXTS = 4_100  # three shards

@@ -4,7 +4,7 @@ import torch
 from scipy import sparse
 
 from topiclab.data.batch import SparseCounts
-from topiclab.models.vae import gaussian_kl
+from topiclab.models.base.vae import gaussian_kl
 from topiclab.nn.likelihood import linear_softmax_nll, mixture_nll, softmax_nll
 from topiclab.nn.product_of_experts import ProductOfExperts
 

@@ -12,7 +12,7 @@ import torch
 from test_metrics_evaluate import FixedRater, make_corpus, make_result
 from tiny_lm import save_lm
 
-from topiclab.config import ConfigError, compose
+from topiclab.config.compose import ConfigError, compose
 from topiclab.metrics.evaluate import evaluate
 from topiclab.metrics.rating import RatingError, llm_rating
 from topiclab.metrics.undefined import UndefinedMetric

@@ -11,13 +11,13 @@ import zstandard
 from test_metrics_coherence import brute_force
 from test_metrics_evaluate import VOCAB, make_corpus, make_result
 
-from topiclab.config import ConfigError, compose
+from topiclab.config.compose import ConfigError, compose
 from topiclab.metrics import reference as counting
 from topiclab.metrics.coherence import c_v, npmi
 from topiclab.metrics.cooccurrence import cooccurrence
 from topiclab.metrics.evaluate import evaluate
 from topiclab.metrics.reference import count_texts, load_counts, reference_counts, save_counts
-from topiclab.run import CellFailed, run_cell
+from topiclab.runs.run import CellFailed, run_cell
 from topiclab.tasks.count import count
 
 VOCABULARY = {

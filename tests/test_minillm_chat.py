@@ -15,12 +15,12 @@ from tiny_minillm import tiny_model, tiny_tokenizer
 
 import topiclab
 from topiclab.__main__ import quote_prompt
-from topiclab.config import ConfigError, compose
-from topiclab.data.bpe import END_OF_TURN, START_OF_TURN
-from topiclab.data.conversations import turn_ids
-from topiclab.models.minillm.chat import ChatModel
-from topiclab.models.minillm.export import export_folder
-from topiclab.models.minillm.sampler import Sampler
+from topiclab.config.compose import ConfigError, compose
+from topiclab.minillm.chat import ChatModel
+from topiclab.minillm.data.conversations import turn_ids
+from topiclab.minillm.data.tokenizer import END_OF_TURN, START_OF_TURN
+from topiclab.minillm.export import export_folder
+from topiclab.minillm.sampler import Sampler
 from topiclab.tasks.chat import Talk, chat
 from topiclab.tasks.predict import predict
 

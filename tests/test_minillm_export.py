@@ -11,10 +11,10 @@ from tiny_lm import TRAINER, documents
 from tiny_minillm import SHAPE, TEXTS, tiny_model, tiny_tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, Qwen3ForCausalLM
 
-from topiclab.data.bpe import Tokenizer
-from topiclab.models.minillm.export import export_folder, load_folder
-from topiclab.models.minillm.generate import generate
-from topiclab.models.minillm.sampler import Sampler
+from topiclab.minillm.data.tokenizer import Tokenizer
+from topiclab.minillm.export import export_folder, load_folder
+from topiclab.minillm.generate import generate
+from topiclab.minillm.sampler import Sampler
 from topiclab.teach.causal_lm import CausalLMTeacher
 
 TURNS = [

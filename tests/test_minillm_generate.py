@@ -6,12 +6,12 @@ import pytest
 import torch
 from test_minillm_network import NANO, made, some_ids
 
-from topiclab.data.bpe import Tokenizer
-from topiclab.models.minillm import generate as module
-from topiclab.models.minillm.decoder import Decoder
-from topiclab.models.minillm.generate import generate, stream
-from topiclab.models.minillm.network import Cache
-from topiclab.models.minillm.sampler import Sampler
+from topiclab.minillm import generate as module
+from topiclab.minillm.data.tokenizer import Tokenizer
+from topiclab.minillm.decoder import Decoder
+from topiclab.minillm.generate import generate, stream
+from topiclab.minillm.network import Cache
+from topiclab.minillm.sampler import Sampler
 
 GREEDY = Sampler(temperature=0)
 KINDS = {

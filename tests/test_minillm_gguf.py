@@ -8,9 +8,9 @@ import torch
 from tiny_minillm import TEXTS, tiny_model, tiny_tokenizer
 from transformers import AutoModelForCausalLM
 
-from topiclab.data.bpe import CHAT_TEMPLATE
-from topiclab.models.minillm.export import export_folder
-from topiclab.models.minillm.gguf import write_gguf
+from topiclab.minillm.data.tokenizer import CHAT_TEMPLATE
+from topiclab.minillm.export import export_folder
+from topiclab.minillm.gguf import write_gguf
 
 gguf = pytest.importorskip("gguf", reason="needs the extra gguf")
 

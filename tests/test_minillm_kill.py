@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from topiclab.config import compose
-from topiclab.run import run_cell
+from topiclab.config.compose import compose
+from topiclab.runs.run import run_cell
 
 REPO = Path(__file__).parents[1]
 SMALL = [
@@ -29,8 +29,8 @@ from pathlib import Path
 
 import lightning as L
 
-from topiclab.config import compose
-from topiclab.run import run_cell
+from topiclab.config.compose import compose
+from topiclab.runs.run import run_cell
 
 name, folder, *overrides = sys.argv[1:]
 save = L.Trainer.save_checkpoint

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
-from topiclab.models.minillm.network import IGNORED, Cache, MiniLLM, Shape, rotate
+from topiclab.minillm.network import IGNORED, Cache, MiniLLM, Shape, rotate
 
 NANO = Shape(
     vocab_size=2048,

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from topiclab.config import ConfigError, compose, compose_unchecked, conf_dir, to_plain
-from topiclab.models.minillm.network import MiniLLM, Shape
+from topiclab.config.compose import ConfigError, compose, compose_unchecked, conf_dir, to_plain
+from topiclab.minillm.network import MiniLLM, Shape
 
 PUBLISHED = {"nano": 1.02, "micro": 7.54, "26m": 25.83, "26m_deep": 26.06, "64m": 63.91}  # millions
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from test_minillm_network import NANO, made, some_ids
 
-from topiclab.models.minillm.network import IGNORED, MiniLLM
-from topiclab.models.minillm.optimizer import make_optimizer
-from topiclab.models.minillm.pretraining import Pretraining, held_out, train_rounds
-from topiclab.models.minillm.schedule import share_of_peak
+from topiclab.minillm.network import IGNORED, MiniLLM
+from topiclab.minillm.optimizer import make_optimizer
+from topiclab.minillm.pretraining import Pretraining, held_out, train_rounds
+from topiclab.minillm.schedule import share_of_peak
 
 OPTIMIZER = {
     "name": "adamw",

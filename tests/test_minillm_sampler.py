@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from topiclab.models.minillm.sampler import Sampler
+from topiclab.minillm.sampler import Sampler
 
 V = 40
 

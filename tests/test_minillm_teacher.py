@@ -15,13 +15,13 @@ from tiny_lm import TRAINER, documents, taught
 from tiny_minillm import TEXTS, tiny_model, tiny_tokenizer
 
 import topiclab
-from topiclab.config import compose
-from topiclab.data.bpe import END_OF_TEXT, Tokenizer, forceable_words, train_tokenizer
+from topiclab.config.compose import compose
 from topiclab.embed.embedder import embed_corpus, is_fitted
-from topiclab.embed.language_run import export_of
 from topiclab.embed.minillm import MiniLLMEmbedder
-from topiclab.models.minillm.export import export_folder, load_folder
-from topiclab.run import run_cell
+from topiclab.minillm.data.tokenizer import END_OF_TEXT, Tokenizer, forceable_words, train_tokenizer
+from topiclab.minillm.export import export_folder, load_folder
+from topiclab.minillm.finished import export_of
+from topiclab.runs.run import run_cell
 from topiclab.teach.soft_labels import make_teacher
 
 DOCUMENTS = [f"{first} {second}" for first in TEXTS for second in TEXTS if first != second]

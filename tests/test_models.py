@@ -12,8 +12,8 @@ from sklearn.metrics import normalized_mutual_info_score
 from small_cells import MODELS
 
 from topiclab.data.batch import tensors_of
-from topiclab.models.base import TopicModel
-from topiclab.models.training import train
+from topiclab.models.base.topic_model import TopicModel
+from topiclab.models.base.training import train
 from topiclab.tasks.fit import make_model
 from topiclab.teach.soft_labels import soft_labels
 
@@ -203,7 +203,7 @@ def test_resume_reads_checkpoints_without_pickle(tmp_path):
 
 
 def test_bow_input_layer_equals_a_dense_layer():
-    from topiclab.models.encoder import BowLinear
+    from topiclab.models.base.encoder import BowLinear
 
     layer = BowLinear(planted.corpus().num_words, 8)
     batch = next(tensors_of(planted.corpus().bow, None).batches(torch.arange(20), 1))

@@ -9,7 +9,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.metrics import normalized_mutual_info_score
 
 from topiclab.models.agglomerative import merged
-from topiclab.models.warmstart import smooth
+from topiclab.models.base.warmstart import smooth
 from topiclab.nn.lloyd import Clusters, lloyd
 from topiclab.tasks.fit import make_model
 

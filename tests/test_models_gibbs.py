@@ -5,9 +5,9 @@ import planted
 import pytest
 from scipy import sparse
 
-from topiclab import checks
-from topiclab.models.fold_in import fold_in
+from topiclab.config import checks
 from topiclab.models.gibbs import _token_lists
+from topiclab.models.sampling.fold_in import fold_in
 from topiclab.tasks.fit import make_model
 
 RNG = np.random.default_rng(0)

@@ -9,9 +9,9 @@ import pytest
 from pyarrow import parquet
 from sklearn.metrics import normalized_mutual_info_score
 
-from topiclab.config import ConfigError, compose
+from topiclab.config.compose import ConfigError, compose
 from topiclab.data.neighbours import cosines
-from topiclab.models.warmstart import smooth
+from topiclab.models.base.warmstart import smooth
 from topiclab.tasks.fit import make_model
 from topiclab.teach.soft_labels import soft_labels
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from topiclab.data.batch import tensors_of
-from topiclab.models.base import EVAL_BATCH
+from topiclab.models.base.topic_model import EVAL_BATCH
 from topiclab.nn.bag_transport import bag_transport
 from topiclab.nn.mixture import Mixture
 from topiclab.tasks.fit import make_model

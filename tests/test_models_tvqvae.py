@@ -10,16 +10,16 @@ from scipy import sparse
 from torch import nn
 from torch.nn import functional as F
 
-from topiclab.checks import validate
-from topiclab.config import ConfigError, compose
+from topiclab.config.checks import validate
+from topiclab.config.compose import ConfigError, compose
 from topiclab.data.batch import tensors_of
 from topiclab.data.datamodule import TopicDataModule
-from topiclab.models.bundle import MODEL, load_arrays
-from topiclab.models.code_encoder import CodeEncoder
-from topiclab.models.codes_file import codes_file
+from topiclab.models.codes.code_encoder import CodeEncoder
+from topiclab.models.codes.codes_file import codes_file
 from topiclab.nn.code_bag import CodeBag
 from topiclab.nn.codebook_experts import CodebookExperts, standardize_columns
-from topiclab.run import run_cell
+from topiclab.pipeline.saved_model import MODEL, load_arrays
+from topiclab.runs.run import run_cell
 from topiclab.tasks.fit import make_model
 
 V, N, K, D, E, B = 30, 8, 4, 5, 3, 12

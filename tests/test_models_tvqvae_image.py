@@ -9,13 +9,13 @@ import pytest
 import torch
 from sklearn.metrics import normalized_mutual_info_score
 
-from topiclab.config import compose
+from topiclab.config.compose import compose
 from topiclab.data.datamodule import TopicDataModule
-from topiclab.data.images import ImageSet, code_corpus
+from topiclab.data.images.image_set import ImageSet, code_corpus
 from topiclab.metrics.images import another_row
-from topiclab.models.grid_encoder import cells_of
+from topiclab.models.codes.grid_encoder import cells_of
 from topiclab.models.tvqvae_image import leading_components
-from topiclab.tasks.fit_images import make_image_model
+from topiclab.pipeline.fit_images import make_image_model
 
 NUM_CODES, CODE_DIM, SIDE, NUM_TOPICS, NUM_IMAGES = 12, 6, 4, 3, 240
 SMALL = [

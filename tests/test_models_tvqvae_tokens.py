@@ -8,10 +8,10 @@ import planted
 import pytest
 
 import topiclab
-from topiclab.config import ConfigError, compose
-from topiclab.data.occurrences import Occurrences
+from topiclab.config.compose import ConfigError, compose
+from topiclab.data.words.occurrences import Occurrences
 from topiclab.embed.occurrences import text_occurrences
-from topiclab.models.occurrence_codes import code_bags, occurrence_codes, usual_codes
+from topiclab.models.codes.occurrence_codes import code_bags, occurrence_codes, usual_codes
 from topiclab.tasks.fit import make_model
 
 RIVER = ["fish swim near the bank of the river", "the river bank was muddy after the flood"]

@@ -9,11 +9,11 @@ import planted
 import pytest
 from scipy import sparse
 
-from topiclab.config import compose
+from topiclab.config.compose import compose
 from topiclab.metrics.stability import matched_cosines, stability
-from topiclab.models.completion import completion_perplexity, halves
-from topiclab.report.word_clouds import word_clouds
-from topiclab.run import run_cell
+from topiclab.models.sampling.completion import completion_perplexity, halves
+from topiclab.report.figures.word_clouds import word_clouds
+from topiclab.runs.run import run_cell
 
 REPO = Path(__file__).resolve().parents[1]
 RNG = np.random.default_rng(0)

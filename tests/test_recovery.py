@@ -23,12 +23,12 @@ from small_cells import (
 )
 
 import topiclab
-from topiclab.config import compose
-from topiclab.data.cache import save_array
+from topiclab.cache import save_array
+from topiclab.config.compose import compose
 from topiclab.embed.lsa import LsaEmbedder
-from topiclab.models.base import TopicModel
+from topiclab.models.base.topic_model import TopicModel
 from topiclab.result import TopicResult
-from topiclab.run import CellFailed, run_cell
+from topiclab.runs.run import CellFailed, run_cell
 from topiclab.tasks import fit as fit_task
 
 
@@ -214,7 +214,7 @@ def test_failure_on_a_full_disk_keeps_its_reason(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("topiclab.run.write_failure", full)
+    monkeypatch.setattr("topiclab.runs.run.write_failure", full)
     with pytest.raises(CellFailed, match=r"num_topics=50.*\nnot told in .*No space left"):
         cell(tmp_path / "run", "num_topics=50")
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from topiclab.report.__main__ import main
-from topiclab.report.collect import collect_cells
-from topiclab.report.scores import summarise
-from topiclab.report.tables import render
+from topiclab.report.tables.collect import collect_cells
+from topiclab.report.tables.markdown import render
+from topiclab.report.tables.scores import summarise
 
 
 def write_cell(

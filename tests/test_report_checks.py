@@ -10,11 +10,11 @@ import pytest
 import yaml
 from scipy.stats import f_oneway
 
-from topiclab.report import crossmodal, neighbourhoods, sensitivity
 from topiclab.report.__main__ import main
-from topiclab.report.checks import render_check
-from topiclab.report.collect import Cell
-from topiclab.report.effects import analysis_of_variance, interval
+from topiclab.report.checks import crossmodal, neighbourhoods, sensitivity
+from topiclab.report.checks.verdicts import render_check
+from topiclab.report.tables.collect import Cell
+from topiclab.report.tables.effects import analysis_of_variance, interval
 
 RNG = np.random.default_rng(0)
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from descriptions import write_folder
 
-from topiclab.report.colours import distinct_colours
 from topiclab.report.description import read_description, topic_anchors
-from topiclab.report.map_figure import draw_map
+from topiclab.report.figures.colours import distinct_colours
+from topiclab.report.figures.map_figure import draw_map
 
 
 def test_neighbours_differ_in_colour() -> None:

@@ -16,7 +16,7 @@ from chromium import CHROMIUM, launched, open_map, wait_until
 from descriptions import NASTY, write_folder
 
 from topiclab.report.description import read_description
-from topiclab.report.page import render_page, shown_rows, write_page
+from topiclab.report.page.render import render_page, shown_rows, write_page
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
 
@@ -380,6 +380,7 @@ def test_what_cannot_be_shown_is_named(tmp_path: Path) -> None:
 
 def test_page_and_map_load_nothing_heavy() -> None:
     heavy = "{'torch', 'sklearn', 'pyarrow', 'matplotlib', 'hydra', 'umap'}"
-    code = f"import sys, topiclab.report.page, topiclab.report.map_figure; print({heavy} & set(sys.modules))"
+    modules = "topiclab.report.page.render, topiclab.report.figures.map_figure"
+    code = f"import sys, {modules}; print({heavy} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from topiclab.report.pictures import (
+from topiclab.report.figures.pictures import (
     CELL,
     GAP,
     MOST_IN_A_ROW,

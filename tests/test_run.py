@@ -6,9 +6,9 @@ from pathlib import Path
 import cells
 import pytest
 
-from topiclab.config import ConfigError, config_hash
-from topiclab.provenance import git_revision
-from topiclab.run import CellFailed, run_cell, write_failure
+from topiclab.config.compose import ConfigError, config_hash
+from topiclab.runs.provenance import git_revision
+from topiclab.runs.run import CellFailed, run_cell, write_failure
 
 
 @pytest.fixture
@@ -55,7 +55,9 @@ def test_result_tells_where_it_came_from(cfg, tmp_path):
 
 
 def test_revision_is_none_outside_a_checkout(monkeypatch, tmp_path):
-    monkeypatch.setattr("topiclab.provenance.__file__", str(tmp_path / "topiclab" / "provenance.py"))
+    monkeypatch.setattr(
+        "topiclab.runs.provenance.__file__", str(tmp_path / "topiclab" / "runs" / "provenance.py")
+    )
     assert git_revision() is None
 
 

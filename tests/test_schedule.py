@@ -5,11 +5,13 @@ import random
 
 import pytest
 
-from topiclab import machine, pool, progress
-from topiclab.cell import Cell, labels_of
-from topiclab.pool import jobs_for
-from topiclab.progress import Progress
-from topiclab.schedule import Schedule
+from topiclab import machine
+from topiclab.runs import launcher as pool
+from topiclab.runs import progress
+from topiclab.runs.cell import Cell, labels_of
+from topiclab.runs.launcher import jobs_for
+from topiclab.runs.progress import Progress
+from topiclab.runs.schedule import Schedule
 
 
 def takes(schedule, *workers):

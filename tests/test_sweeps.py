@@ -14,7 +14,7 @@ import pytest
 import yaml
 from wandb import wandb_agent
 
-from topiclab.config import compose
+from topiclab.config.compose import compose
 
 REPO = Path(__file__).resolve().parents[1]
 SWEEPS = sorted((REPO / "experiments" / "sweeps").glob("*.yaml"))

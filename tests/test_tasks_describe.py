@@ -7,10 +7,10 @@ import pytest
 from pyarrow import parquet
 from small_cells import MODELS, cell
 
-from topiclab.config import ConfigError, compose, compose_cell, quote_run
+from topiclab.config.compose import ConfigError, compose, compose_cell, quote_run
 from topiclab.report.__main__ import main
 from topiclab.result import TopicResult
-from topiclab.run import CellFailed, run_cell
+from topiclab.runs.run import CellFailed, run_cell
 from topiclab.tasks.describe import config_of_run
 
 DATED = """id,text,label,date,title

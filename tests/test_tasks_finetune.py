@@ -8,13 +8,13 @@ import torch
 from killed_cells import run_stopped_in_second_round
 from safetensors.torch import load_file
 
-from topiclab.config import ConfigError, compose
-from topiclab.data.bpe import END_OF_TURN, START_OF_TURN, train_tokenizer
-from topiclab.data.conversations import Turn, conversation_tokens, read_conversations
-from topiclab.data.instructions import PARAPHRASES, clipped, instructions
-from topiclab.data.sources import corpus_from_texts
-from topiclab.metrics.labels import majority_accuracy, tfidf_accuracy
-from topiclab.run import CellFailed, run_cell
+from topiclab.config.compose import ConfigError, compose
+from topiclab.data.sources.corpora import corpus_from_texts
+from topiclab.metrics.label_baselines import majority_accuracy, tfidf_accuracy
+from topiclab.minillm.data.conversations import Turn, conversation_tokens, read_conversations
+from topiclab.minillm.data.instructions import PARAPHRASES, clipped, instructions
+from topiclab.minillm.data.tokenizer import END_OF_TURN, START_OF_TURN, train_tokenizer
+from topiclab.runs.run import CellFailed, run_cell
 from topiclab.tasks import finetune as task
 
 VOCABULARY = compose()["data"]["vocabulary"] | {"min_df": 1}

@@ -13,14 +13,14 @@ from scipy import sparse
 from test_minillm_teacher import save_run
 from tiny_minillm import tiny_model
 
-from topiclab.config import ConfigError, compose
-from topiclab.data.masked_words import MaskedWords, draw_words, stretches, without_words
-from topiclab.embed.language_run import export_of
-from topiclab.models.minillm import keyword_training
-from topiclab.models.minillm.export import WEIGHTS
-from topiclab.models.minillm.keyword_training import Examples, keyword_loss, word_logits
-from topiclab.models.minillm.network import IGNORED
-from topiclab.run import CellFailed, run_cell
+from topiclab.config.compose import ConfigError, compose
+from topiclab.minillm import keyword_training
+from topiclab.minillm.data.masked_words import MaskedWords, draw_words, stretches, without_words
+from topiclab.minillm.export import WEIGHTS
+from topiclab.minillm.finished import export_of
+from topiclab.minillm.keyword_training import Examples, keyword_loss, word_logits
+from topiclab.minillm.network import IGNORED
+from topiclab.runs.run import CellFailed, run_cell
 from topiclab.tasks.keywords import _ranks
 
 

@@ -10,11 +10,11 @@ from killed_cells import run_stopped_in_second_round
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from topiclab.config import ConfigError, compose
-from topiclab.data.packing import pack
-from topiclab.data.token_datamodule import TokenDataModule
-from topiclab.models.minillm.export import load_folder
-from topiclab.run import CellFailed, run_cell
+from topiclab.config.compose import ConfigError, compose
+from topiclab.minillm.data.datamodule import TokenDataModule
+from topiclab.minillm.data.packing import pack
+from topiclab.minillm.export import load_folder
+from topiclab.runs.run import CellFailed, run_cell
 from topiclab.tasks import pretrain as task
 
 SMALL = [

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 
 from tests.small_cells import check_failure, check_same_topics
-from topiclab.api import fit as fit_texts
-from topiclab.api import load
-from topiclab.config import compose, config_hash
-from topiclab.data.sources import load_corpus
+from topiclab.api.topics import fit as fit_texts
+from topiclab.api.topics import load
+from topiclab.config.compose import compose, config_hash
+from topiclab.data.sources.corpora import load_corpus
 from topiclab.metrics.num_topics import CRITERIA, Candidates, bends, recommend
-from topiclab.report.collect import collect_cells
-from topiclab.report.scores import summarise
-from topiclab.report.tables import render
-from topiclab.run import run_cell
-from topiclab.tasks import num_topics as num_topics_module
+from topiclab.pipeline import num_topics as num_topics_module
+from topiclab.pipeline.num_topics import check_candidates, choose_num_topics, sampled_rows
+from topiclab.report.tables.collect import collect_cells
+from topiclab.report.tables.markdown import render
+from topiclab.report.tables.scores import summarise
+from topiclab.runs.run import run_cell
 from topiclab.tasks.fit import document_vectors
-from topiclab.tasks.num_topics import check_candidates, choose_num_topics, sampled_rows
 
 GRID = "select_k.candidates=[3,5,8,12]"
 

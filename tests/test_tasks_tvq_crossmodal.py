@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from topiclab.config import compose
-from topiclab.data.images import load_images
+from topiclab.config.compose import compose
+from topiclab.data.images.image_set import load_images
 from topiclab.tasks.tvq_crossmodal import caption_corpus, caption_topics, pixel_clusters
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from topiclab.config import compose
-from topiclab.data.sources import load_corpus
+from topiclab.config.compose import compose
+from topiclab.data.sources.corpora import load_corpus
 from topiclab.tasks.fit import document_vectors, make_datamodule, make_model
 from topiclab.tasks.tvq_knn import control_codes, learned_codes, tvq_knn
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from tiny_lm import TEXTS, TRAINER, WORDS, documents, plain_forward, prompted, save_lm, taught
 
-from topiclab.config import compose
+from topiclab.config.compose import compose
 from topiclab.teach import soft_labels as driver
 from topiclab.teach.causal_lm import CausalLMTeacher
 from topiclab.teach.soft_labels import soft_labels

@@ -8,12 +8,12 @@ import planted
 import pytest
 from scipy import sparse
 
-from topiclab.config import compose
+from topiclab.config.compose import compose
 from topiclab.data.datamodule import TopicDataModule
+from topiclab.data.targets import distributions
 from topiclab.embed.embedder import embed_corpus
 from topiclab.teach.ppmi import _ppmi, ppmi_vectors
 from topiclab.teach.soft_labels import make_teacher, soft_labels
-from topiclab.teach.targets import distributions
 
 VARIANTS = [
     [f"teacher.space={space}", f"teacher.label={label}"]

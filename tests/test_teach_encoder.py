@@ -8,14 +8,14 @@ import planted
 import pytest
 from scipy import sparse
 
-from topiclab.config import ConfigError, compose
+from topiclab.config.compose import ConfigError, compose
 from topiclab.data.datamodule import TopicDataModule
+from topiclab.data.targets import distributions
 from topiclab.embed.embedder import embed_words
 from topiclab.embed.random import RandomEmbedder
 from topiclab.teach.encoder import centroids
 from topiclab.teach.similarity import TEMPERATURES, Similarity
 from topiclab.teach.soft_labels import make_teacher, soft_labels
-from topiclab.teach.targets import distributions
 
 VARIANTS = [
     [f"teacher.words={words}", f"teacher.centring={centring}"]

@@ -7,12 +7,12 @@ import numpy as np
 import planted
 import pytest
 
-from topiclab.data.cache import Cache
+from topiclab.cache import Cache
 from topiclab.data.datamodule import TopicDataModule
+from topiclab.data.targets import distributions
 from topiclab.teach import soft_labels as driver
 from topiclab.teach.neighbours import NeighbourTeacher
 from topiclab.teach.soft_labels import soft_labels
-from topiclab.teach.targets import distributions
 
 NEIGHBOURS = {
     "name": "neighbours",

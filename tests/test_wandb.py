@@ -14,9 +14,9 @@ import pytest
 from scipy import sparse
 
 from topiclab.data.corpus import Corpus
-from topiclab.report.figures import MAP_DOCUMENTS, document_coordinates, draw_run
+from topiclab.pipeline.wandb_log import log_results, tags_of, wandb_logger
+from topiclab.report.figures.base import MAP_DOCUMENTS, document_coordinates, draw_run
 from topiclab.result import TopicResult
-from topiclab.wandb_log import log_results, tags_of, wandb_logger
 
 NUM_DOCS, NUM_TOPICS, NUM_WORDS = 40, 3, 12
 CFG: dict[str, Any] = {

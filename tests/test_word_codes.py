@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from topiclab.models.word_codes import WordCodes, encode_words, word_codes
+from topiclab.models.codes.word_codes import WordCodes, encode_words, word_codes
 
 NUM_THEMES, PER_THEME, DIM = 12, 25, 20
 OPTIONS = {

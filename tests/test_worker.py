@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from small_cells import CORPUS, check_same_topics
 
-from topiclab.run import run_cell
+from topiclab.runs.run import run_cell
 
 REPO = Path(__file__).resolve().parents[1]
 MODELS = ("theta", "prodlda", "lda", "nmf", "kmeans")

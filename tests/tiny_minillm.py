@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import torch
 
-from topiclab.data.bpe import Tokenizer, train_tokenizer
-from topiclab.models.minillm.network import MiniLLM, Shape
+from topiclab.minillm.data.tokenizer import Tokenizer, train_tokenizer
+from topiclab.minillm.network import MiniLLM, Shape
 
 TEXTS = [
     "Topic models read many documents and name the theme of each document.",

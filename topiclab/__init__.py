@@ -6,7 +6,7 @@ __version__ = "0.1.0"
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from topiclab.api import FittedTopics, fit, load
+    from topiclab.api.topics import FittedTopics, fit, load
 
 __all__ = ["FittedTopics", "__version__", "fit", "load"]
 
@@ -14,7 +14,7 @@ __all__ = ["FittedTopics", "__version__", "fit", "load"]
 def __getattr__(name: str) -> Any:
     """The Python face on first use: importing topiclab alone stays light."""
     if name in ("FittedTopics", "fit", "load"):
-        from topiclab import api
+        from topiclab.api import topics as api
 
         return getattr(api, name)
     raise AttributeError(f"module 'topiclab' has no attribute {name!r}")

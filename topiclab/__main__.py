@@ -10,12 +10,12 @@ import hydra
 from hydra.core.plugins import Plugins
 from hydra.errors import CompactHydraException
 
-from topiclab.config import ConfigError, conf_dir, explain, quote_run
-from topiclab.grid import GridSweeper
-from topiclab.pool import GridLauncher
-from topiclab.ray_launcher import RayLauncher
-from topiclab.run import CellFailed, run_from_hydra
-from topiclab.usage import usage
+from topiclab.config.compose import ConfigError, conf_dir, explain, quote_run
+from topiclab.config.usage import usage
+from topiclab.runs.launcher import GridLauncher
+from topiclab.runs.ray_launcher import RayLauncher
+from topiclab.runs.run import CellFailed, run_from_hydra
+from topiclab.runs.sweeper import GridSweeper
 
 
 def main() -> None:

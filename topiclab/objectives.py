@@ -9,7 +9,7 @@ from torch import Tensor
 
 from topiclab.data.batch import Batch, Nonzeros
 from topiclab.data.datamodule import TopicDataModule
-from topiclab.teach.targets import Targets, distributions, raw_logits, softmax_of_counts, with_bow
+from topiclab.data.targets import Targets, distributions, raw_logits, softmax_of_counts, with_bow
 
 
 class Decoder(Protocol):

@@ -11,11 +11,11 @@ import lightning as L
 import numpy as np
 from scipy import sparse
 
+from topiclab.cache import cached_arrays, key_hash
 from topiclab.data.batch import DocumentTensors, tensors_of
-from topiclab.data.cache import cached_arrays, key_hash
 from topiclab.data.corpus import SPLITS, Corpus
 from topiclab.data.neighbours import nearest_neighbours
-from topiclab.data.occurrences import Occurrences
+from topiclab.data.words.occurrences import Occurrences
 
 if TYPE_CHECKING:
     from topiclab.teach.soft_labels import SoftLabels

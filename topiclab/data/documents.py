@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from topiclab.data.corpus import SPLITS, Corpus
-from topiclab.data.vocabulary import columns, count_tokens, fit_vocabulary
+from topiclab.data.words.vocabulary import columns, count_tokens, fit_vocabulary
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from topiclab.data.latex import plain_text
+from topiclab.data.sources.latex import plain_text
 from topiclab.describe.representatives import Representatives
 from topiclab.describe.terms import Terms
 from topiclab.describe.titles import shorten

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from topiclab.data.directions import unit_rows
+from topiclab.data.unit_rows import unit_rows
 
 METHODS = ("umap", "tsne")
 FEWEST = 15  # documents; below it neighbourhoods are the whole corpus

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from topiclab.data.cache import atomic_file, key_hash
+from topiclab.cache import atomic_file, key_hash
 from topiclab.describe.labels import clean_title
 from topiclab.describe.representatives import Representatives
 from topiclab.describe.terms import Terms

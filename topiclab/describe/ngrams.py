@@ -12,7 +12,7 @@ import pyarrow
 from scipy import sparse
 
 from topiclab.data.corpus import Corpus
-from topiclab.data.tokenizer import Tokens, tokenize
+from topiclab.data.words.tokenizer import Tokens, tokenize
 
 compute: Any = import_module("pyarrow.compute")  # whose functions are made at its import
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from topiclab.data.directions import unit_rows
+from topiclab.data.unit_rows import unit_rows
 
 POOL = 20  # nearest documents looked at for each of a diverse set
 BLOCK_BYTES = 1 << 27

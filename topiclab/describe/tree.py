@@ -8,7 +8,7 @@ import numpy as np
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import pdist, squareform
 
-from topiclab.data.directions import unit_rows
+from topiclab.data.unit_rows import unit_rows
 from topiclab.result import TopicResult, rank_words, to_distributions
 
 WORDS = "Hellinger distance of the word distributions"

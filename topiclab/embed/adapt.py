@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from topiclab.data.cache import Cache, key_hash
+from topiclab.cache import Cache, key_hash
 from topiclab.data.corpus import Corpus
 from topiclab.embed.huggingface import HuggingFaceEmbedder
 

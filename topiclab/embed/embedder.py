@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast
 import numpy as np
 from hydra.utils import get_class
 
-from topiclab.data.cache import Cache, key_hash
+from topiclab.cache import Cache, key_hash
 from topiclab.data.corpus import Corpus, text_fingerprint
 from topiclab.embed.entries import KIND, VECTORS, load_vectors
 

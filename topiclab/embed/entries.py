@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from topiclab.data.cache import Entry
+from topiclab.cache import Entry
 
 KIND = "embeddings"
 VECTORS = "vectors"

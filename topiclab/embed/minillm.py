@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from topiclab.data.bpe import END_OF_TEXT, Tokenizer
-from topiclab.data.directions import unit_rows
+from topiclab.data.unit_rows import unit_rows
 from topiclab.device import resolve_device, resolve_precision
 from topiclab.embed.huggingface import BATCH_TOKENS, pad
-from topiclab.embed.language_run import export_of
 from topiclab.embed.weights import folder_revision
+from topiclab.minillm.data.tokenizer import END_OF_TEXT, Tokenizer
+from topiclab.minillm.finished import export_of
 
 DEPTH = 5 / 8  # of the layers: what carries over most lies in the middle, the last tell the next token
 SMALLEST = 1e-3  # of the largest variance: what a direction has at least, so that whitening blows up no noise

@@ -10,10 +10,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from topiclab.data.cache import Cache, key_hash, load_array, save_array
+from topiclab.cache import Cache, key_hash, load_array, save_array
 from topiclab.data.corpus import Corpus
-from topiclab.data.occurrences import Occurrences
-from topiclab.data.word_places import WordPlaces, find_words
+from topiclab.data.words.occurrences import Occurrences
+from topiclab.data.words.places import WordPlaces, find_words
 from topiclab.embed.devices import Progress
 from topiclab.embed.embedder import Embedder, is_model, prepared_embedder
 from topiclab.embed.entries import VECTORS

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from topiclab.data.cache import file_sha256, load_array
+from topiclab.cache import file_sha256, load_array
 
 
 class PrecomputedEmbedder:

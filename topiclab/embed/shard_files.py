@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from topiclab.data.cache import atomic_file, load_array, save_array
+from topiclab.cache import atomic_file, load_array, save_array
 from topiclab.embed.devices import Progress, on_devices
 from topiclab.embed.huggingface import HuggingFaceEmbedder
-from topiclab.embed.meter import Meter
+from topiclab.embed.throughput import Meter
 
 log = logging.getLogger(__name__)
 

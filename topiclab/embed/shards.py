@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from topiclab.data.cache import Cache, Entry, key_hash, save_array
+from topiclab.cache import Cache, Entry, key_hash, save_array
 from topiclab.data.corpus import text_fingerprint
 from topiclab.embed.devices import Progress, on_devices
 from topiclab.embed.entries import KIND, ROWS, VECTORS
 from topiclab.embed.huggingface import HuggingFaceEmbedder
-from topiclab.embed.meter import Meter
 from topiclab.embed.shard_files import join
+from topiclab.embed.throughput import Meter
 
 log = logging.getLogger(__name__)
 

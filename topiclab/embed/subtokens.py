@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from topiclab.data.word_places import WordPlaces
+from topiclab.data.words.places import WordPlaces
 from topiclab.embed.huggingface import HuggingFaceEmbedder
 
 Subtokens = Literal["mean", "last"]

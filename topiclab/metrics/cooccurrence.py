@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from topiclab.data.cache import cached_arrays
+from topiclab.cache import cached_arrays
 
 if TYPE_CHECKING:
     from topiclab.data.corpus import Corpus
@@ -120,7 +120,7 @@ def _named(
 
 def _count(corpus: Corpus, window: int | None, variant: str, is_wanted: np.ndarray) -> dict[str, np.ndarray]:
     """word_counts, pair_counts and num_windows (1,) over the wanted words, in vocabulary order."""
-    from topiclab.metrics.sightings import (
+    from topiclab.metrics.window_intervals import (
         add_pairs,
         join_halves,
         sight_words,

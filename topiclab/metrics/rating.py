@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from topiclab.data.cache import MANIFEST, atomic_file, key_hash
+from topiclab.cache import MANIFEST, atomic_file, key_hash
 from topiclab.metrics.undefined import UndefinedMetric
 
 log = logging.getLogger(__name__)

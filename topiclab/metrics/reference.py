@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
-from topiclab.data.cache import atomic_file, cached_arrays, key_hash
-from topiclab.data.file import read_documents
-from topiclab.data.tokenizer import tokenize
-from topiclab.data.vocabulary import columns
+from topiclab.cache import atomic_file, cached_arrays, key_hash
+from topiclab.data.sources.file import read_documents
+from topiclab.data.words.tokenizer import tokenize
+from topiclab.data.words.vocabulary import columns
 from topiclab.metrics.coherence import WINDOWS
 from topiclab.metrics.cooccurrence import EXACT, MAX_DENSE_WORDS, Cooccurrence, grouped
 
@@ -116,7 +116,11 @@ def count_texts(
 
     Memory holds the counts and BLOCK_LETTERS of text, whatever the number of documents.
     """
-    from topiclab.metrics.sightings import add_pairs, join_halves, sight_words  # numba is slow to import
+    from topiclab.metrics.window_intervals import (  # numba is slow to import
+        add_pairs,
+        join_halves,
+        sight_words,
+    )
 
     plain = {**vocabulary, "stop_words": "none"}
     if plain["token_pattern"] is None:

@@ -9,11 +9,11 @@ from scipy import sparse
 from scipy.cluster.hierarchy import linkage
 
 from topiclab.data.datamodule import TopicDataModule
-from topiclab.data.directions import unit_rows
+from topiclab.data.unit_rows import unit_rows
+from topiclab.models.base.nearest_vote import joined_topics, one_hot
+from topiclab.models.base.warmstart import smooth
 from topiclab.models.classical import ClassicalModel
 from topiclab.models.kmeans import cluster_words, silhouettes
-from topiclab.models.vote import joined_topics, one_hot
-from topiclab.models.warmstart import smooth
 from topiclab.nn.lloyd import Clusters, lloyd
 
 CLUSTER_PASSES = 30  # over the rows at most: clusters that are merged need not converge

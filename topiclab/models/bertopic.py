@@ -9,9 +9,9 @@ import numpy as np
 from scipy import sparse
 
 from topiclab.data.datamodule import TopicDataModule
-from topiclab.data.directions import unit_rows
+from topiclab.data.unit_rows import unit_rows
+from topiclab.models.base.nearest_vote import neighbour_vote
 from topiclab.models.classical import ClassicalModel
-from topiclab.models.vote import neighbour_vote
 from topiclab.result import to_distributions
 
 

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from topiclab.data.batch import Batch
 from topiclab.data.datamodule import TopicDataModule
+from topiclab.models.base.vectors import fit_products, unit_noise
 from topiclab.models.prodlda import ProdLDA
-from topiclab.models.vectors import fit_products, unit_noise
 from topiclab.nn.product_of_experts import ProductOfExperts
 from topiclab.nn.sinkhorn import sinkhorn_plan, squared_distances
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from topiclab.data.batch import Nonzeros
 from topiclab.data.datamodule import TopicDataModule
-from topiclab.models.vae import LogisticNormalVAE
+from topiclab.models.base.vae import LogisticNormalVAE
 from topiclab.nn.likelihood import mixture_nll
 
 

@@ -14,12 +14,12 @@ from torch.nn import functional as F
 
 from topiclab.data.batch import Batch, DocumentTensors, Nonzeros
 from topiclab.data.datamodule import TopicDataModule
-from topiclab.models.base import TopicModel
-from topiclab.models.encoder import Standardize
-from topiclab.models.readout import rank_by_usage
-from topiclab.models.vae import labelled_cross_entropy
-from topiclab.models.vectors import fit_products, unit_noise
-from topiclab.models.warmstart import cluster_words, start_clusters
+from topiclab.models.base.encoder import Standardize
+from topiclab.models.base.readout import rank_by_usage
+from topiclab.models.base.topic_model import TopicModel
+from topiclab.models.base.vae import labelled_cross_entropy
+from topiclab.models.base.vectors import fit_products, unit_noise
+from topiclab.models.base.warmstart import cluster_words, start_clusters
 from topiclab.nn.mixture import Mixture
 from topiclab.nn.sinkhorn import plan_rows, sinkhorn_plan, squared_distances
 

@@ -11,8 +11,8 @@ import numpy as np
 from scipy import sparse
 
 from topiclab.data.datamodule import TopicDataModule
-from topiclab.models.chains import Chain, Chains
 from topiclab.models.classical import ClassicalModel, words_nll
+from topiclab.models.sampling.chains import Chain, Chains
 
 GAP = 10  # sweeps between two updates of a learned prior, and between two samples if not told
 
@@ -34,7 +34,7 @@ class _GibbsModel(ClassicalModel):
         self.num_sweeps, self.num_workers, self.eta = num_sweeps, num_workers, eta
 
     def transform(self, bow: sparse.csr_matrix, embeddings: np.ndarray | None) -> np.ndarray:
-        from topiclab.models.fold_in import fold_in  # numba takes half a second to import
+        from topiclab.models.sampling.fold_in import fold_in  # numba takes half a second to import
 
         return fold_in(bow, self._beta(), self.alpha)
 

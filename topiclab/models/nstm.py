@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from topiclab.data.batch import Batch, Nonzeros
-from topiclab.models.vae import LogisticNormalVAE, labelled_cross_entropy
-from topiclab.models.vectors import unit_noise
+from topiclab.models.base.vae import LogisticNormalVAE, labelled_cross_entropy
+from topiclab.models.base.vectors import unit_noise
 from topiclab.nn.bag_transport import bag_transport
 from topiclab.nn.likelihood import linear_softmax_nll
 from topiclab.nn.sinkhorn import squared_distances

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from topiclab.data.batch import Nonzeros
-from topiclab.models.vae import LogisticNormalVAE
+from topiclab.models.base.vae import LogisticNormalVAE
 from topiclab.nn.product_of_experts import ProductOfExperts
 
 

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from topiclab.data.batch import Batch, DocumentTensors, SparseCounts
 from topiclab.data.datamodule import TopicDataModule
-from topiclab.data.occurrences import Occurrences
-from topiclab.models.code_encoder import CodeEncoder
-from topiclab.models.codes_file import codes_file
-from topiclab.models.encoder import Encoder
-from topiclab.models.occurrence_codes import code_bags, codes_of
+from topiclab.data.words.occurrences import Occurrences
+from topiclab.models.base.encoder import Encoder
+from topiclab.models.codes.code_encoder import CodeEncoder
+from topiclab.models.codes.codes_file import codes_file
+from topiclab.models.codes.occurrence_codes import code_bags, codes_of
+from topiclab.models.codes.text_codes import TextCodes, text_codes
 from topiclab.models.prodlda import ProdLDA, log_ratio
-from topiclab.models.text_codes import TextCodes, text_codes
 from topiclab.nn.codebook_experts import CodebookExperts
 
 CODER = "coder."  # of the arrays that give codes to unseen occurrences

@@ -12,11 +12,11 @@ from torch.nn import functional as F
 
 from topiclab.data.batch import Batch
 from topiclab.data.datamodule import TopicDataModule
-from topiclab.data.images import cell_regions
-from topiclab.models.encoder import Encoder
-from topiclab.models.grid_encoder import GridEncoder
+from topiclab.data.images.image_set import cell_regions
+from topiclab.models.base.encoder import Encoder
+from topiclab.models.base.warmstart import start_clusters
+from topiclab.models.codes.grid_encoder import GridEncoder
 from topiclab.models.prodlda import ProdLDA
-from topiclab.models.warmstart import start_clusters
 from topiclab.nn.code_prior import CodePrior, draw_codes
 from topiclab.nn.code_transformer import CodeTransformer
 from topiclab.nn.pixelcnn import GatedPixelCNN

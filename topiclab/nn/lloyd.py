@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from topiclab.data.directions import unit_rows
+from topiclab.data.unit_rows import unit_rows
 from topiclab.nn.kmeans import recentre
 
 START_ROWS = 100  # rows per cluster of the sample in which k-means++ draws

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from topiclab.report.checks import draw_check, render_check
-from topiclab.report.collect import Cell, collect_cells
-from topiclab.report.controls import render_controls
-from topiclab.report.plan import AXES, Table, read_table
-from topiclab.report.reference import Reference, read_reference
-from topiclab.report.scores import Line, metric_names, summarise
-from topiclab.report.tables import DEFAULT_METRICS, render
+from topiclab.report.checks.verdicts import draw_check, render_check
+from topiclab.report.tables.collect import Cell, collect_cells
+from topiclab.report.tables.controls import render_controls
+from topiclab.report.tables.markdown import DEFAULT_METRICS, render
+from topiclab.report.tables.plan import AXES, Table, read_table
+from topiclab.report.tables.reference import Reference, read_reference
+from topiclab.report.tables.scores import Line, metric_names, summarise
 
 MOST_NOTES = 20
 PAGE = "page"
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = parser_of_arguments().parse_args(argv)
     if args.name == PAGE:
-        from topiclab.report.page_command import render
+        from topiclab.report.page.command import render
 
         return render(args.overrides)
     try:
@@ -92,7 +92,7 @@ def parser_of_arguments() -> argparse.ArgumentParser:
 
 def draw_figures(folders: Sequence[Path]) -> None:
     """Draw into each run folder and say where; a folder that cannot be read is named and passed over."""
-    from topiclab.report.figures import draw_run  # not at the top: a table needs no numpy
+    from topiclab.report.figures.base import draw_run  # not at the top: a table needs no numpy
 
     for folder in folders:
         try:

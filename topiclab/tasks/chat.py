@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from topiclab.data.cache import atomic_file
+from topiclab.cache import atomic_file
 from topiclab.device import resolve_device, resolve_precision
-from topiclab.embed.language_run import export_of
-from topiclab.models.minillm.chat import ChatModel
-from topiclab.models.minillm.sampler import Sampler
+from topiclab.minillm.chat import ChatModel
+from topiclab.minillm.finished import export_of
+from topiclab.minillm.sampler import Sampler
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from topiclab.data.sources import load_corpus
+from topiclab.data.sources.corpora import load_corpus
 from topiclab.metrics.reference import reference_counts, save_counts
 
 log = logging.getLogger(__name__)

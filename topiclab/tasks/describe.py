@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from topiclab.data.cache import cached_arrays
+from topiclab.cache import cached_arrays
 from topiclab.data.corpus import Corpus
-from topiclab.data.sources import load_corpus
+from topiclab.data.sources.corpora import load_corpus
 from topiclab.describe import files
 from topiclab.describe.labels import label_topics
 from topiclab.describe.layout import layout
@@ -28,13 +28,13 @@ from topiclab.describe.titles import titles_of
 from topiclab.describe.tree import Tree, merge_topics, topic_centroids, topic_tree
 from topiclab.embed.embedder import Embeddings
 from topiclab.rate.writer import Writer, make_writer
-from topiclab.report.dendrogram import draw_tree
 from topiclab.report.description import read_description
-from topiclab.report.map_figure import draw_map
-from topiclab.report.page import write_page
-from topiclab.report.timeline import draw_time
+from topiclab.report.figures.dendrogram import draw_tree
+from topiclab.report.figures.map_figure import draw_map
+from topiclab.report.figures.timeline import draw_time
+from topiclab.report.page.render import write_page
 from topiclab.result import TopicResult
-from topiclab.run import finished_fit
+from topiclab.runs.run import finished_fit
 from topiclab.tasks.fit import Stages, document_vectors, limited_threads
 
 log = logging.getLogger(__name__)

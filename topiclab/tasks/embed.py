@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from topiclab.data.cache import Cache
+from topiclab.cache import Cache
 from topiclab.data.corpus import Corpus
-from topiclab.data.sources import TextStream, load_corpus, load_texts
+from topiclab.data.sources.corpora import TextStream, load_corpus, load_texts
 from topiclab.embed.embedder import (
     corpus_as_read,
     embed_corpus,

@@ -12,28 +12,28 @@ from typing import Any
 
 import numpy as np
 
-from topiclab.data.bpe import END_OF_TEXT, Tokenizer
-from topiclab.data.cache import key_hash
-from topiclab.data.conversations import (
+from topiclab.cache import key_hash
+from topiclab.data.corpus import SPLITS
+from topiclab.data.documents import assign_split
+from topiclab.data.sources.corpora import load_corpus
+from topiclab.data.sources.folder import corpus_group
+from topiclab.minillm.chat import ChatModel
+from topiclab.minillm.data.conversations import (
     Conversation,
     ConversationTokens,
     conversation_tokens,
     read_conversations,
 )
-from topiclab.data.corpus import SPLITS
-from topiclab.data.documents import assign_split
-from topiclab.data.instructions import Instructions, instructions
-from topiclab.data.packing import Packing, pack, ranges
-from topiclab.data.sources import load_corpus
-from topiclab.data.text import corpus_group
-from topiclab.data.tokens import token_set
-from topiclab.embed.language_run import export_of
-from topiclab.models.minillm.chat import ChatModel
-from topiclab.models.minillm.export import WEIGHTS, export_folder, load_folder
-from topiclab.models.minillm.network import MiniLLM
-from topiclab.models.minillm.pretraining import Pretraining
-from topiclab.run import finished_run
-from topiclab.tasks.exam import GREEDY, ask
+from topiclab.minillm.data.instructions import Instructions, instructions
+from topiclab.minillm.data.packing import Packing, pack, ranges
+from topiclab.minillm.data.tokenizer import END_OF_TEXT, Tokenizer
+from topiclab.minillm.data.tokens import token_set
+from topiclab.minillm.evaluation import GREEDY, ask
+from topiclab.minillm.export import WEIGHTS, export_folder, load_folder
+from topiclab.minillm.finished import export_of
+from topiclab.minillm.network import MiniLLM
+from topiclab.minillm.pretraining import Pretraining
+from topiclab.runs.run import finished_run
 from topiclab.tasks.fit import Stages, limited_threads
 from topiclab.tasks.pretrain import (
     add_sample,

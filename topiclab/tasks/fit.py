@@ -21,20 +21,20 @@ from threadpoolctl import threadpool_limits
 
 from topiclab.data.corpus import Corpus
 from topiclab.data.datamodule import TopicDataModule
-from topiclab.data.sources import load_corpus
+from topiclab.data.sources.corpora import load_corpus
 from topiclab.embed.embedder import Embeddings, corpus_as_read, embed_corpus, embed_words
 from topiclab.embed.occurrences import occurrence_vectors
 from topiclab.metrics.evaluate import evaluate
 from topiclab.metrics.reference import reference_counts
-from topiclab.models.base import TopicModel
-from topiclab.models.bundle import save_bundle
-from topiclab.models.estimator import Estimator, Explained
+from topiclab.models.base.estimator import Estimator, Explained
+from topiclab.models.base.topic_model import TopicModel
+from topiclab.pipeline.num_topics import choose_num_topics
+from topiclab.pipeline.saved_model import save_bundle
+from topiclab.pipeline.wandb_log import log_results, wandb_logger
 from topiclab.rate.rater import make_rater
 from topiclab.result import TopicResult
-from topiclab.tasks.num_topics import choose_num_topics
 from topiclab.teach.soft_labels import soft_labels
 from topiclab.teach.states import teacher_states
-from topiclab.wandb_log import log_results, wandb_logger
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 def fit(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Corpus -> embeddings -> model -> metrics -> files of the run folder; what result.json says of them."""
     if cfg["data"].get("modality") == "images":
-        from topiclab.tasks.fit_images import fit_images  # which imports from here
+        from topiclab.pipeline.fit_images import fit_images  # which imports from here
 
         return fit_images(cfg, folder)
     return fit_corpus(cfg, folder, load_corpus(cfg["data"], cfg["paths"]["data"], cfg["paths"]["cache"]))

@@ -12,18 +12,18 @@ import torch
 from scipy import sparse
 from sklearn.preprocessing import normalize
 
-from topiclab.data.bpe import END_OF_TEXT, END_OF_TURN, Tokenizer
-from topiclab.data.cache import file_sha256, key_hash
+from topiclab.cache import file_sha256, key_hash
 from topiclab.data.corpus import Corpus
-from topiclab.data.keyword_targets import KeywordStatistics, keyword_statistics
-from topiclab.data.masked_words import MaskedWords, draw_words, stretches, without_words
-from topiclab.data.packing import pack
-from topiclab.data.sources import load_corpus
+from topiclab.data.sources.corpora import load_corpus
 from topiclab.device import resolve_device
-from topiclab.embed.language_run import export_of
-from topiclab.models.minillm.export import WEIGHTS, export_folder, load_folder
-from topiclab.models.minillm.keyword_training import Examples, KeywordTraining, word_logits
-from topiclab.models.minillm.network import IGNORED, MiniLLM
+from topiclab.minillm.data.keyword_targets import KeywordStatistics, keyword_statistics
+from topiclab.minillm.data.masked_words import MaskedWords, draw_words, stretches, without_words
+from topiclab.minillm.data.packing import pack
+from topiclab.minillm.data.tokenizer import END_OF_TEXT, END_OF_TURN, Tokenizer
+from topiclab.minillm.export import WEIGHTS, export_folder, load_folder
+from topiclab.minillm.finished import export_of
+from topiclab.minillm.keyword_training import Examples, KeywordTraining, word_logits
+from topiclab.minillm.network import IGNORED, MiniLLM
 from topiclab.tasks.fit import Stages, limited_threads
 from topiclab.teach.neighbours import tfidf_bags
 from topiclab.teach.prompt import PromptTokens, as_chat, read_prompt

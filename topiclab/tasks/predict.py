@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from topiclab.api import FittedTopics, load
-from topiclab.data.sources import load_texts
-from topiclab.models.minillm.chat import ChatModel
+from topiclab.api.topics import FittedTopics, load
+from topiclab.data.sources.corpora import load_texts
+from topiclab.minillm.chat import ChatModel
 
 log = logging.getLogger(__name__)
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from topiclab.api_images import ImageTopics
-from topiclab.data.image_files import SUFFIXES
-from topiclab.data.images import read_image
-from topiclab.report.pictures import draw_references
-from topiclab.tasks.gallery import draw_like
+from topiclab.api.images import ImageTopics
+from topiclab.data.images.files import SUFFIXES
+from topiclab.data.images.image_set import read_image
+from topiclab.pipeline.image_samples import draw_like
+from topiclab.report.figures.pictures import draw_references
 
 log = logging.getLogger(__name__)
 

@@ -12,20 +12,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from topiclab.data.bpe import END_OF_TEXT, Tokenizer, forceable_words, train_tokenizer
-from topiclab.data.cache import Cache, atomic_file, key_hash
+from topiclab.cache import Cache, atomic_file, key_hash
 from topiclab.data.corpus import SPLITS, text_fingerprint
 from topiclab.data.documents import assign_split
-from topiclab.data.packing import Packing, pack
-from topiclab.data.sources import load_corpus, load_texts
-from topiclab.data.token_datamodule import TokenDataModule
-from topiclab.data.tokens import TokenSet, token_set
-from topiclab.models.minillm.export import export_folder
-from topiclab.models.minillm.generate import generate
-from topiclab.models.minillm.network import MiniLLM, Shape
-from topiclab.models.minillm.pretraining import Pretraining, train_rounds
-from topiclab.models.minillm.sampler import Sampler
-from topiclab.report.curve import draw_curve
+from topiclab.data.sources.corpora import load_corpus, load_texts
+from topiclab.minillm.data.datamodule import TokenDataModule
+from topiclab.minillm.data.packing import Packing, pack
+from topiclab.minillm.data.tokenizer import END_OF_TEXT, Tokenizer, forceable_words, train_tokenizer
+from topiclab.minillm.data.tokens import TokenSet, token_set
+from topiclab.minillm.export import export_folder
+from topiclab.minillm.generate import generate
+from topiclab.minillm.network import MiniLLM, Shape
+from topiclab.minillm.pretraining import Pretraining, train_rounds
+from topiclab.minillm.sampler import Sampler
+from topiclab.report.figures.curve import draw_curve
 from topiclab.tasks.fit import Stages, limited_threads, write_history
 
 log = logging.getLogger(__name__)

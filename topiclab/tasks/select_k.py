@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from topiclab.data.sources import load_corpus
+from topiclab.data.sources.corpora import load_corpus
 from topiclab.describe.files import write_json
 from topiclab.metrics.num_topics import CRITERIA
-from topiclab.report.selection import draw_selection
+from topiclab.pipeline.num_topics import Choice, choose_num_topics
+from topiclab.report.figures.selection import draw_selection
 from topiclab.tasks.fit import Stages, document_vectors, limited_threads
-from topiclab.tasks.num_topics import Choice, choose_num_topics
 
 log = logging.getLogger(__name__)
 

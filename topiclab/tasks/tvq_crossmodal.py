@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from topiclab.data.captions import write_captions
 from topiclab.data.corpus import Corpus
-from topiclab.data.images import ImageSet, code_corpus, load_images
-from topiclab.data.sources import corpus_from_texts
+from topiclab.data.images.captions import write_captions
+from topiclab.data.images.image_set import ImageSet, code_corpus, load_images
+from topiclab.data.sources.corpora import corpus_from_texts
 from topiclab.metrics.alignment import Alignment, alignment
 from topiclab.metrics.clustering import normalized_mutual_information
+from topiclab.pipeline.fit_images import check_images, grid_datamodule, learned_codes, make_image_model
 from topiclab.tasks.fit import Stages, document_vectors, make_datamodule, make_model
-from topiclab.tasks.fit_images import check_images, grid_datamodule, learned_codes, make_image_model
 
 PERMUTATIONS, CONTROL_PERMUTATIONS = 1000, 200
 

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from topiclab.data.sources import load_corpus
+from topiclab.data.sources.corpora import load_corpus
 from topiclab.metrics import code_sets
 from topiclab.metrics.code_sets import Tested, exchange_test
 from topiclab.metrics.coherence import WINDOWS, npmi_table
 from topiclab.metrics.cooccurrence import cooccurrence
 from topiclab.metrics.neighbourhoods import cosines, hubness, neighbour_ranks, preservation
-from topiclab.models.word_codes import WordCodes, word_codes
+from topiclab.models.codes.word_codes import WordCodes, word_codes
 from topiclab.nn.kmeans import kmeans, nearest
 from topiclab.tasks.fit import Stages, check_sizes, document_vectors, make_datamodule
 

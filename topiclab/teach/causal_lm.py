@@ -13,8 +13,8 @@ import torch
 
 from topiclab.device import device_name, resolve_device, resolve_precision
 from topiclab.embed.huggingface import BATCH_TOKENS
-from topiclab.embed.language_run import export_of
 from topiclab.embed.weights import folder_revision, model_folder
+from topiclab.minillm.finished import export_of
 from topiclab.teach.language_model import LanguageModel
 from topiclab.teach.prompt import Prompt, PromptTokens, as_chat, read_prompt
 from topiclab.teach.word_head import WordHead

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from topiclab.data.cache import key_hash
+from topiclab.cache import key_hash
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.embed.embedder import embed_corpus
 from topiclab.teach.encoder import word_shares

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.preprocessing import normalize
 
-from topiclab.data.directions import unit_rows
+from topiclab.data.unit_rows import unit_rows
 from topiclab.teach.similarity import Similarity
 
 if TYPE_CHECKING:

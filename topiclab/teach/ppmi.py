@@ -9,7 +9,7 @@ from scipy import sparse
 from scipy.sparse.linalg import svds
 from sklearn.preprocessing import normalize
 
-from topiclab.data.directions import unit_rows
+from topiclab.data.unit_rows import unit_rows
 from topiclab.teach.neighbours import tfidf_bags
 
 CONTEXT_POWER = 0.75

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from topiclab.data.cache import MANIFEST, load_array
+from topiclab.cache import MANIFEST, load_array
 from topiclab.teach.soft_labels import text_key
 
 if TYPE_CHECKING:

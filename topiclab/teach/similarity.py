@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from topiclab.data.directions import unit_rows
+from topiclab.data.unit_rows import unit_rows
 
 # A cosine of MiniLM is sharp enough at temperature .05, its z-score at .5; divided by these, both are at 1.
 TEMPERATURES = {"raw": 0.05, "centred": 0.05, "zscore": 0.5}

@@ -15,7 +15,7 @@ import numpy as np
 from hydra.utils import get_class
 from tqdm import tqdm
 
-from topiclab.data.cache import Cache, atomic_file, key_hash
+from topiclab.cache import Cache, atomic_file, key_hash
 
 if TYPE_CHECKING:
     from topiclab.data.datamodule import TopicDataModule

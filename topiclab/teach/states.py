@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from topiclab.data.cache import key_hash
+from topiclab.cache import key_hash
 from topiclab.data.corpus import Corpus
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.embed.embedder import Embeddings

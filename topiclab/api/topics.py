@@ -1,0 +1,178 @@
+"""The Python face: fit topics on texts, load a finished run, transform unseen texts."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from topiclab.config.compose import compose, compose_unchecked, to_plain
+from topiclab.data.sources.corpora import corpus_from_texts
+from topiclab.data.words.occurrences import Occurrences
+from topiclab.data.words.vocabulary import count, texts_of_known_words
+from topiclab.embed.embedder import Embedder, is_fitted, make_embedder
+from topiclab.embed.occurrences import text_occurrences
+from topiclab.models.base.estimator import Estimator
+from topiclab.models.base.topic_model import TopicModel
+from topiclab.pipeline.saved_model import ADAPTER, EMBEDDER, MODEL, load_arrays, load_facts
+from topiclab.result import TopicResult
+from topiclab.runs.run import finished_run, run_cell
+from topiclab.tasks.fit import build_model, fit_corpus, with_num_topics
+from topiclab.teach.states import TeacherStates
+
+if TYPE_CHECKING:
+    from topiclab.api.images import ImageTopics
+    from topiclab.minillm.chat import ChatModel
+
+
+@dataclass(frozen=True)
+class FittedTopics:
+    """A finished run: its result over the corpus it was fitted on, its metrics, and the model for unseen
+    texts."""
+
+    folder: Path
+    config: dict[str, Any]
+    metrics: dict[str, float | None]
+    result: TopicResult
+    label_names: tuple[str, ...]
+    model: Estimator
+    embedder: Embedder
+
+    def topic_words(self, num: int = 10) -> list[list[str]]:
+        """The num words that describe each topic."""
+        return self.result.topic_words(num)
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors (N, E) of unseen texts, read as the run's own (`embed_text`; a teacher reads them raw)."""
+        return self.embedder.encode(self._as_read(texts))
+
+    def _as_read(self, texts: Sequence[str]) -> Sequence[str]:
+        # older runs have no such keys: an embedder read raw texts
+        reads_bow = self.config.get("embed_text", "raw") == "bow"
+        if reads_bow and self.config.get("input", "embedder") == "embedder":
+            return texts_of_known_words(texts, self.result.vocab, self.config["data"]["vocabulary"])
+        return texts
+
+    def _occurrences(self, texts: Sequence[str]) -> dict[str, Occurrences]:
+        """Those of the vocabulary in unseen texts, for a model that reads them."""
+        if not isinstance(self.model, TopicModel) or not self.model.reads_occurrences:
+            return {}
+        found = text_occurrences(
+            self.embedder,
+            self._as_read(texts),
+            self.result.vocab,
+            self.config["data"]["vocabulary"],
+            self.config["model"]["subtokens"],
+        )
+        return {"occurrences": found}
+
+    def transform(self, texts: Sequence[str], embeddings: np.ndarray | None = None) -> np.ndarray:
+        """Topic proportions (N, K) of unseen texts; embeddings (N, E) stand in for the embedder's when
+        given."""
+        bow = count(texts, self.result.vocab, self.config["data"]["vocabulary"])
+        if embeddings is None:
+            embeddings = self.embed(texts)
+        return self.model.transform(bow, embeddings, **self._occurrences(texts))
+
+    @property
+    def predicts_labels(self) -> bool:
+        return isinstance(self.model, TopicModel) and self.model.classifier is not None
+
+    def predict(self, texts: Sequence[str], embeddings: np.ndarray | None = None) -> list[str]:
+        """Predicted labels of unseen texts; ValueError unless the run was supervised."""
+        if not isinstance(self.model, TopicModel) or self.model.classifier is None:
+            raise ValueError("this run predicts no labels; fit it with mode=supervised")
+        bow = count(texts, self.result.vocab, self.config["data"]["vocabulary"])
+        if embeddings is None:
+            embeddings = self.embed(texts)
+        classes = self.model.predict_classes(bow, embeddings, **self._occurrences(texts))
+        return [self.label_names[index] for index in classes.argmax(axis=1)]
+
+
+def fit(
+    texts: Sequence[str],
+    model: str = "theta",
+    num_topics: int | Literal["auto"] = 20,
+    *,
+    labels: Sequence[Any] | None = None,
+    embedder: str = "lsa",
+    seed: int = 0,
+    overrides: Sequence[str] = (),
+    folder: str | Path | None = None,
+) -> FittedTopics:
+    """Fit topics on texts as the command line does, and return the finished run.
+
+    num_topics: "auto" is what task=select_k recommends for the texts.
+    labels are used by the metrics, and by the model with overrides=["mode=supervised"].
+    overrides: further `key=value` settings.  folder: where the run lies; None makes a temporary one.
+    Raises ConfigError for a bad setting, CellFailed when the fit fails.
+    """
+    cfg = compose(
+        [
+            f"model={model}",
+            f"embedder={embedder}",
+            f"num_topics={num_topics}",
+            f"seed={seed}",
+            "data=texts",
+            *overrides,
+        ]
+    )
+    settings = {name: value for name, value in cfg["data"].items() if name not in ("source", "fingerprint")}
+    corpus = corpus_from_texts(texts, labels=labels, **settings)
+    cfg["data"]["fingerprint"] = corpus.fingerprint
+    folder = Path(tempfile.mkdtemp(prefix="topiclab-") if folder is None else folder)
+    run_cell(cfg, folder, partial(fit_corpus, corpus=corpus))
+    topics = load(folder)
+    assert isinstance(topics, FittedTopics)
+    return topics
+
+
+def load(folder: str | Path, device: str = "auto") -> FittedTopics | ImageTopics | ChatModel:
+    """A finished run from its folder; ValueError when something in it is missing or damaged.
+
+    Of a language model what answers, with the options of task=chat.
+    device: where the embedder of unseen texts runs, or a model of images or language, whatever the run was
+        fitted on.
+    """
+    folder = Path(folder)
+    result = finished_run(folder, "fit", "pretrain", "finetune")
+    cfg = result["config"]
+    if cfg["task"]["name"] != "fit":
+        from topiclab.tasks.chat import chat_model
+
+        options = to_plain(compose_unchecked(["task=chat"]))["chat"]
+        return chat_model(folder, options, {"device": device, "precision": "auto"})
+    if cfg["data"].get("modality") == "images":
+        from topiclab.api.images import load_image_run
+
+        return load_image_run(folder, result, device)
+    facts = load_facts(folder)
+    topics = TopicResult.load(folder / "topics.npz")
+    is_supervised = cfg["mode"]["name"] == "supervised"
+    sizes = {
+        "num_words": len(facts["vocab"]),
+        "embedding_dim": facts["embedding_dim"],
+        "num_classes": len(facts["label_names"]) if is_supervised else 0,
+    }
+    model = build_model(with_num_topics(cfg, result["manifest"]), sizes)
+    model.load_state(load_arrays(folder / MODEL))
+    embedder = load_embedder(cfg, folder, facts["vocab"], cfg["trainer"] | {"device": device})
+    return FittedTopics(folder, cfg, result["metrics"], topics, tuple(facts["label_names"]), model, embedder)
+
+
+def load_embedder(
+    cfg: Mapping[str, Any], folder: Path, vocab: Sequence[str], trainer: Mapping[str, Any]
+) -> Embedder:
+    """What makes the vectors of unseen texts that the run's model reads."""
+    if cfg.get("input", "embedder") == "teacher":  # older runs have no such key
+        return TeacherStates(cfg["teacher"], trainer, vocab)
+    adapter = {"adapter": str(folder / ADAPTER)} if (folder / ADAPTER).is_dir() else {}
+    embedder = make_embedder(cfg["embedder"] | adapter, trainer)
+    if is_fitted(embedder):
+        embedder.load_state(load_arrays(folder / EMBEDDER))
+    return embedder

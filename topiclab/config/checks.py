@@ -1,0 +1,277 @@
+"""What a whole configuration must fulfil: every value its rule, and values one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from topiclab.config.rules import refused_values
+
+# Module of a model -> the package it needs beyond ours, and the extra that brings it.
+EXTRAS = {
+    "topiclab.models.gibbs": ("tomotopy", "gibbs"),
+    "topiclab.models.bertopic": ("bertopic", "bertopic"),
+}
+# Embedders that give one vector a text, no hidden state at every word, and in one job.
+WITHOUT_TOKENS = ("lsa", "random", "precomputed", "minillm")
+# Sources that may come divided into train, val and test by their makers.
+DIVIDED = ("cifar10", "celeba", "images")
+
+
+def validate(cfg: Mapping[str, Any]) -> list[str]:
+    """Every fault of a plain configuration: the value, the rule, the way out."""
+    if faults := refused_values(cfg):
+        return faults  # the checks below rely on types
+    checks = (
+        _check_modality,
+        _check_data,
+        _check_num_topics,
+        _check_mode,
+        _check_embedder,
+        _check_codes,
+        _check_reference,
+        _check_task,
+        _check_parts,
+        _check_objective,
+        _check_extras,
+    )
+    return [fault for check in checks for fault in check(cfg)]
+
+
+def _check_modality(cfg: Mapping[str, Any]) -> Iterator[str]:
+    """Data and model must be of one kind, and images need nothing that reads text."""
+    data, model, task = cfg["data"], cfg["model"], cfg["task"]["name"]
+    has_images, reads_images = (node.get("modality") == "images" for node in (data, model))
+    if task == "fit" and reads_images and not has_images:
+        yield f"model={model['name']} reads images, but data={data['name']} holds texts; add data=digits"
+    if task == "fit" and model.get("modality") == "tokens":
+        yield f"model={model['name']} is a language model, which has no topics; use task=pretrain"
+    if task == "pretrain" and model.get("modality") != "tokens":
+        yield f"model={model['name']} is no language model, which task=pretrain needs; use model=minillm/nano"
+    if not has_images:
+        return
+    if task in ("fit", "tvq_crossmodal") and not reads_images:
+        yield (
+            f"model={model['name']} reads texts, but data={data['name']} holds images; "
+            "use model=tvqvae_image, or a corpus such as data=lee"
+        )
+    elif task not in ("fit", "predict", "tvq_crossmodal"):
+        yield f"task={task} reads texts, but data={data['name']} holds images; use task=fit"
+    if (expansion := model.get("expansion", 1)) > 1 and reads_images:
+        yield (
+            f"model.expansion={expansion}: a prior draws one code for each cell of an image, and cannot draw "
+            "a set of them; use model.expansion=1"
+        )
+    for key, without in (("teacher", "none"), ("input", "embedder"), ("embed_text", "raw")):
+        chosen = cfg[key]["name"] if isinstance(cfg[key], Mapping) else cfg[key]
+        if chosen != without:
+            yield f"{key}={chosen} reads texts, but data={data['name']} holds images; use {key}={without}"
+    if adapt := cfg["mode"]["adapt"]:
+        yield f"mode.adapt={adapt} tunes an embedder of texts, but data={data['name']} holds images"
+
+
+def _check_data(cfg: Mapping[str, Any]) -> Iterator[str]:
+    data, mode = cfg["data"], cfg["mode"]["name"]
+    path, split = data.get("path"), data.get("split", {})
+    if path and not Path(path).expanduser().exists():
+        yield f"data.path={path}: nothing there, seen from {Path.cwd()}; give an existing file"
+    if None in split.values() and data["source"] not in DIVIDED:
+        yield f"data.split: null keeps the makers' division, which data={data['name']} has not; give 0.1"
+    if sum(share or 0 for share in split.values()) >= 1:
+        shares = " and ".join(f"data.split.{name}={share}" for name, share in split.items())
+        yield f"{shares} leave no documents to train on; lower one"
+    if mode == "supervised" and data["name"] == "lee":
+        yield "mode=supervised needs labels, which data=lee has not; use data=20newsgroups or mode=zero_shot"
+    if mode == "supervised" and "label_column" in data and data["label_column"] is None:
+        yield "mode=supervised needs labels; add data.label_column=<column> or use mode=zero_shot"
+
+
+def _check_num_topics(cfg: Mapping[str, Any]) -> Iterator[str]:
+    """num_topics=auto clusters vectors of texts, for a model that takes the number as it is."""
+    data, model, task = cfg["data"], cfg["model"]["name"], cfg["task"]["name"]
+    if cfg["num_topics"] != "auto" or task not in ("fit", "tvq_crossmodal"):
+        return
+    if data.get("modality") == "images":
+        yield f"num_topics=auto clusters texts, but data={data['name']} holds images; use num_topics=<number>"
+    elif model == "hdp":
+        yield (
+            "num_topics=auto: model=hdp finds its number of topics itself; give the most that it may keep, "
+            "such as num_topics=100"
+        )
+
+
+def _check_mode(cfg: Mapping[str, Any]) -> Iterator[str]:
+    mode, adapt, embedder = cfg["mode"]["name"], cfg["mode"]["adapt"], cfg["embedder"]["name"]
+    if adapt and mode == "zero_shot":
+        yield f"mode.adapt={adapt} tunes the embedder, but mode=zero_shot keeps it; use mode=unsupervised"
+    elif adapt == "supcon" and mode != "supervised":
+        yield f"mode.adapt=supcon needs labels, but mode={mode}; use mode=supervised or mode.adapt=simcse"
+    if adapt and embedder in ("lsa", "random", "minillm"):
+        yield (
+            f"mode.adapt={adapt} needs a sentence encoder, not {embedder}; add embedder=minilm or "
+            "mode.adapt=null"
+        )
+
+
+def _check_embedder(cfg: Mapping[str, Any]) -> Iterator[str]:
+    teacher, embedder, task = cfg["teacher"], cfg["embedder"]["name"], cfg["task"]["name"]
+    reads_text = cfg["data"].get("modality") != "images" or task == "tvq_crossmodal"
+    if embedder == "none" and reads_text and task not in ("predict", "count"):
+        told = f"data={cfg['data']['name']}" if task == "fit" else f"task={task}"
+        yield f"embedder=none reads no text, which {told} has; add embedder=lsa"
+    if teacher["name"] == "encoder" and embedder == "precomputed" and teacher["words"] != "centroid":
+        yield (
+            f"teacher.words={teacher['words']} reads words, which embedder=precomputed cannot; "
+            "use teacher.words=centroid, or another embedder"
+        )
+    if cfg["embed_text"] == "raw" or cfg["data"].get("modality") == "images":
+        return
+    if embedder == "precomputed":
+        yield "embed_text=bow: embedder=precomputed reads no text; use embed_text=raw, or another embedder"
+    if (shortest := cfg["data"]["vocabulary"]["ngrams"][0]) > 1:
+        yield f"embed_text=bow reads single words, but data.vocabulary.ngrams starts at {shortest}; use 1"
+
+
+def _check_codes(cfg: Mapping[str, Any]) -> Iterator[str]:
+    """What models of words as codes ask for, and what those without codes cannot read."""
+    model, embedder = cfg["model"], cfg["embedder"]["name"]
+    reads = model.get("encoder", {}).get("reads")
+    has_codes = "codebook" in model
+    if reads == "codes" and not has_codes:
+        yield f"model.encoder.reads=codes: model={model['name']} has no codes; use embeddings, bow or both"
+    if not has_codes or model.get("modality") == "images":
+        return
+    if reads == "bow":
+        yield f"model.encoder.reads=bow: model={model['name']} reads words as their codes; use reads=codes"
+    if model["words"] != "type" and (embedder in WITHOUT_TOKENS or cfg["input"] == "teacher"):
+        yield (
+            f"model.words={model['words']} reads hidden states at every word, which neither "
+            f"embedder={embedder} nor input=teacher gives; use embedder=minilm, or model.words=type"
+        )
+    if model["words"] == "token" and model["codebook"]["assignment"] == "random":
+        yield (
+            "model.codebook.assignment=random exchanges the codes of words, which with model.words=token are "
+            "not fixed; use model.words=type or contextual_type"
+        )
+    if model["expansion"] > model["num_codes"]:
+        yield (
+            f"model.expansion={model['expansion']} codes a word, but model.num_codes={model['num_codes']}; "
+            "lower model.expansion"
+        )
+    if cfg["num_topics"] == 1:
+        yield (
+            f"num_topics=1: model={model['name']} compares topics with one another, word by word; ask for at "
+            "least 2"
+        )
+    if cfg["task"]["name"] == "fit" and (embedder == "precomputed" or cfg["input"] == "teacher"):
+        chosen = "input=teacher" if cfg["input"] == "teacher" else "embedder=precomputed"
+        yield (
+            f"model={model['name']} quantises vectors of words, which {chosen} has not; use input=embedder "
+            "with an embedder that reads words, e.g. embedder=lsa"
+        )
+
+
+def _check_reference(cfg: Mapping[str, Any]) -> Iterator[str]:
+    reference = cfg["reference"]
+    if not isinstance(reference, Mapping):  # of task=predict: an image, or a folder of them
+        if reference and not Path(reference).expanduser().exists():
+            yield f"reference={reference}: nothing there, seen from {Path.cwd()}; give an image or a folder"
+        return
+    for name in ("path", "words"):
+        if (given := reference[name]) and not Path(given).expanduser().exists():
+            yield f"reference.{name}={given}: nothing there, seen from {Path.cwd()}; give what exists"
+    if cfg["task"]["name"] == "count" and (not reference["path"] or reference["path"].endswith(".npz")):
+        yield f"task=count counts texts, but reference.path={reference['path']}; give a folder or file"
+
+
+def _check_task(cfg: Mapping[str, Any]) -> Iterator[str]:
+    task, run = cfg["task"]["name"], cfg["run"]
+    if task == "predict" and not run:
+        yield "task=predict needs a fitted model; add run=<folder of a finished fit>"
+    if task == "describe" and not run:
+        yield "task=describe describes a fitted model; add run=<folder of a finished fit>"
+    if task == "describe" and run and run.startswith("~"):
+        yield f"run={run}: task=describe writes into it as it stands; write the folder of ~ out"
+    if (
+        task == "describe"
+        and cfg["describe"]["labels"]["labeller"] == "model"
+        and cfg["rating"]["name"] == "none"
+    ):
+        yield (
+            "describe.labels.labeller=model needs a language model, but rating=none; add rating=local "
+            "rating.path=<folder> or rating=endpoint, or use labeller=keyword"
+        )
+    if task in ("chat", "finetune", "keywords"):
+        yield from _check_language_run(cfg)
+    elif run and not (Path(run).expanduser() / "result.json").is_file():
+        yield f"run={run}: no result.json there; give the folder of a finished fit"
+
+
+def _check_language_run(cfg: Mapping[str, Any]) -> Iterator[str]:
+    """The model to talk with or to teach is of a finished run; to talk with, also an export by itself."""
+    task, run = cfg["task"]["name"], cfg["run"]
+    names = ("result.json", "config.json", "export/config.json") if task == "chat" else ("result.json",)
+    way_out = "folder of a finished pretraining or fine-tuning"
+    if not run:
+        yield f"task={task} needs a language model; add run=<{way_out}>"
+    elif not (folder := Path(run).expanduser()).is_dir():
+        yield f"run={run}: nothing there, seen from {Path.cwd()}; give the {way_out}"
+    elif not any((folder / name).is_file() for name in names):
+        fault = "its run did not finish" if (folder / "run.log").is_file() else "no result.json there"
+        yield f"run={run}: {fault}; start it again, or give the {way_out}"
+    if task == "finetune" and (path := cfg["finetune"]["path"]) and not Path(path).expanduser().is_file():
+        yield f"finetune.path={path}: no such file, seen from {Path.cwd()}; give JSON lines of conversations"
+
+
+def _check_parts(cfg: Mapping[str, Any]) -> Iterator[str]:
+    """Of a corpus that several jobs embed."""
+    if cfg["task"]["name"] != "embed" or "embed" not in cfg:
+        return
+    part, num_parts, embedder = cfg["embed"]["part"], cfg["embed"]["num_parts"], cfg["embedder"]["name"]
+    if part is None and num_parts > 1:
+        parts = ",".join(map(str, range(num_parts))) if num_parts < 9 else f"'range(0,{num_parts})'"
+        yield f"embed.num_parts={num_parts}, but this job has no part; add -m embed.part={parts}"
+    elif part is not None and part >= num_parts:
+        yield (
+            f"embed.part={part}, but embed.num_parts={num_parts} counts them from 0; "
+            f"lower it, or use embed.num_parts={part + 1}"
+        )
+    if part is not None and embedder in WITHOUT_TOKENS:
+        yield (
+            f"embed.part={part} shares the work of a sentence encoder, which embedder={embedder} is not; "
+            "use embed.part=null embed.num_parts=1, or embedder=minilm"
+        )
+
+
+def _check_objective(cfg: Mapping[str, Any]) -> Iterator[str]:
+    objective, teacher = cfg["objective"], cfg["teacher"]["name"]
+    needs_labels = objective["name"] in ("dsl", "mix") and cfg["task"]["name"] == "fit"
+    if needs_labels and teacher == "none":
+        yield (
+            f"objective={objective['name']} needs soft labels, but teacher=none; "
+            "add teacher=neighbours or use objective=bow"
+        )
+    for key in ("init", "reads"):
+        if cfg["model"].get(key) == "soft_labels" and teacher == "none" and cfg["task"]["name"] == "fit":
+            yield f"model.{key}=soft_labels needs a teacher, but teacher=none; add teacher=neighbours"
+    if cfg["task"]["name"] == "teach" and teacher == "none":
+        yield "task=teach needs a teacher, but teacher=none; add teacher=neighbours"
+    if cfg["input"] == "teacher" and teacher == "none":
+        yield "input=teacher reads a teacher's state, but teacher=none; add a teacher or use input=embedder"
+    if objective.get("top_k") is not None and objective.get("top_share") is not None:
+        yield "objective.top_k and objective.top_share both cut the labels; give one of the two"
+    for key in ("floor", "bow_share"):
+        if objective.get("loss") == "raw_logit_ce" and objective[key]:
+            yield (
+                f"objective.{key}={objective[key]} is of distributions, which the weights of "
+                f"objective.loss=raw_logit_ce are not; use objective.{key}=0 or objective.loss=kl"
+            )
+
+
+def _check_extras(cfg: Mapping[str, Any]) -> Iterator[str]:
+    model = cfg["model"]
+    package, extra = EXTRAS.get(model.get("_target_", "").rpartition(".")[0], (None, None))
+    if package and find_spec(package) is None:
+        yield f"model={model['name']} needs the package {package}: pip install 'topiclab[{extra}]'"

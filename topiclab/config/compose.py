@@ -1,0 +1,196 @@
+"""Composing, checking and identifying a configuration; imports nothing heavy."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import CompactHydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from topiclab.config.checks import validate
+from topiclab.config.rules import flatten
+
+# Keys that cannot change a number: where files lie, who watches, what the work is called, what runs it.
+UNHASHED_KEYS = (
+    *("paths", "logger", "grid", "name", "task", "trainer.device", "trainer.num_threads"),
+    *("trainer.checkpoint_seconds", "embedder.devices", "embedder.batch_tokens", "rating.key_variable"),
+    *("teacher.batch_tokens", "data.title_column"),
+)
+UNHASHED_PREFIXES = tuple(f"{key}." for key in UNHASHED_KEYS)
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot run; `faults` holds one sentence for each reason."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = list(faults)
+
+
+def conf_dir() -> Path:
+    """The folder of yaml groups: inside the package in a wheel, beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "conf", package.parent / "conf"):
+        if (folder / "config.yaml").is_file():
+            return folder
+    raise FileNotFoundError(f"no conf/config.yaml in {package} or beside it; install topiclab again")
+
+
+def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The configuration that `python -m topiclab <overrides>` would run, checked, as a plain dict.
+
+    Raises ConfigError with every fault.
+    """
+    cfg = to_plain(compose_unchecked(overrides))
+    if faults := validate(cfg):
+        raise ConfigError(faults)
+    return cfg
+
+
+def compose_cell(overrides: Sequence[str]) -> tuple[dict[str, Any], Path]:
+    """`compose`, and the folder in which `python -m topiclab <overrides>` would run it."""
+    composed = compose_unchecked(overrides, with_hydra=True)
+    cfg = to_plain(composed)
+    if faults := validate(cfg):
+        raise ConfigError(faults)
+    return cfg, Path(composed.hydra.run.dir)
+
+
+def quote_run(overrides: Sequence[str]) -> list[str]:
+    """The overrides with the value of run= in quotes: folders hold =, which Hydra's grammar refuses bare."""
+    return [
+        f"run='{value}'" if (key, equals) == ("run", "=") and "=" in value and "'" not in value else override
+        for override in overrides
+        for key, equals, value in [override.partition("=")]
+    ]
+
+
+def compose_unchecked(overrides: Sequence[str] = (), *, with_hydra: bool = False) -> DictConfig:
+    """The configuration as Hydra lays it, values may be missing; ConfigError explains what it refused.
+
+    with_hydra: its own node too.
+    """
+    standing = GlobalHydra.instance().hydra  # of a caller who uses Hydra too
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="topiclab"):
+            return hydra.compose("config", quote_run(overrides), return_hydra_config=with_hydra)
+    except CompactHydraException as error:
+        raise ConfigError(explain(error, overrides)) from error
+    finally:
+        GlobalHydra.instance().hydra = standing
+
+
+def to_plain(composed: DictConfig) -> dict[str, Any]:
+    """The resolved configuration without Hydra's own node; ConfigError names what is still missing."""
+    try:
+        return _containers(composed)
+    except OmegaConfBaseException as error:
+        raise ConfigError([f"{error.full_key}: {str(error).splitlines()[0]}"]) from error
+
+
+def _containers(composed: DictConfig) -> dict[str, Any]:
+    """to_plain, but for errors of interpolation."""
+    keys = [str(key) for key in composed if key != "hydra"]
+    try:
+        return {
+            key: OmegaConf.to_container(composed[key], resolve=True, throw_on_missing=True)
+            if OmegaConf.is_config(composed[key])
+            else composed[key]
+            for key in keys
+        }
+    except MissingMandatoryValue as error:
+        missing = sorted(OmegaConf.missing_keys(OmegaConf.masked_copy(composed, keys)))
+        raise ConfigError([f"{key} has no value here; add {key}=<value>" for key in missing]) from error
+
+
+def scientific(cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys and values that the outcome of the cell depends on.
+
+    A group that has a name is identified by it and by its options, never by the path of its class: a class
+    may move to another file without a change of any result.
+    """
+    wanted = (cfg.get("task") or {}).get("keys")
+    unread = ("select_k.",) if wanted is None and cfg.get("num_topics") != "auto" else ()
+    named = {
+        f"{group}._target_" for group, node in cfg.items() if isinstance(node, Mapping) and "name" in node
+    }
+    return {
+        key: value
+        for key, value in flatten(cfg)
+        if not f"{key}.".startswith(UNHASHED_PREFIXES + unread)
+        and key not in named
+        and (wanted is None or key.split(".")[0] in wanted)
+    }
+
+
+def config_hash(cfg: Mapping[str, Any]) -> str:
+    """sha256 over the scientific keys."""
+    return hashlib.sha256(json.dumps(scientific(cfg), sort_keys=True).encode()).hexdigest()
+
+
+def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """'key (old -> new)' for every scientific key that differs; empty for the same cell."""
+    before, after = scientific(old), scientific(new)
+    return [
+        f"{key} ({before.get(key, 'absent')} -> {after.get(key, 'absent')})"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key, "absent") != after.get(key, "absent")
+    ]
+
+
+def explain(error: CompactHydraException, overrides: Sequence[str]) -> list[str]:
+    """What Hydra refused, with the key or value that was probably meant."""
+    if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
+        group, _, given = error.missing_cfg_file.rpartition("/")
+        options = sorted(name for name in error.options if not name.startswith("_"))
+        return [
+            f"{group}={given}: no such {group}{_meant(given, options, group)} There are: {', '.join(options)}"
+        ]
+    root = getattr(error.__cause__, "parent_node", None)
+    if root is not None and "Could not override" in str(error):
+        cfg = root._get_root()
+        unknown = [key for key in map(_key, overrides) if key and not _stands(cfg, key)]
+        known = [key for key in _all_keys(cfg) if not key.startswith("hydra")]
+        return [f"{key}: no such key{_meant(key, known)} +{key}=... would add it" for key in unknown]
+    return [str(error) if error.__cause__ is None else f"{error}: {error.__cause__}".strip(": \n")]
+
+
+def _key(override: str) -> str:
+    """The key of a plain key=value; '' for flags and for the forms that add or delete."""
+    key, equals, _ = override.partition("=")
+    return key if equals and key[:1] not in "+~-" and "/" not in key else ""
+
+
+def _stands(cfg: DictConfig, key: str) -> bool:
+    node: Any = cfg
+    for part in key.split("."):
+        if not isinstance(node, DictConfig) or part not in node._content:  # type: ignore[operator]
+            return False
+        node = node._get_node(part)
+    return True
+
+
+def _all_keys(cfg: DictConfig, prefix: str = "") -> Iterator[str]:
+    for name in cfg:
+        yield f"{prefix}{name}"
+        node = cfg._get_node(name)
+        if isinstance(node, DictConfig) and not node._is_none() and not node._is_missing():
+            yield from _all_keys(node, f"{prefix}{name}.")
+
+
+def _meant(given: str, known: Sequence[str], group: str = "") -> str:
+    """'; did you mean ...?', by the whole name first, then by the last part (dropout for model.dropout)."""
+    near = get_close_matches(given, known, n=2, cutoff=0.6)
+    leaves = [key for key in known if key.rsplit(".", 1)[-1] == given.rsplit(".", 1)[-1]]
+    meant = list(dict.fromkeys([*leaves, *near]))[:3]
+    shown = " or ".join(f"{group}={name}" if group else name for name in meant)
+    return f"; did you mean {shown}?" if shown else "."

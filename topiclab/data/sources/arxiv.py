@@ -1,0 +1,369 @@
+"""arXiv: the metadata snapshot as cleaned, filtered Parquet shards, made in one stream.
+
+Memory does not grow with the snapshot but for 18 bytes a record, which find the last version of an id and the
+seeded sample. Origin: https://www.kaggle.com/datasets/Cornell-University/arxiv
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+from pyarrow import parquet
+from tqdm import tqdm
+
+from topiclab.cache import Cache, Entry, atomic_file, save_array
+from topiclab.data.documents import Document
+from topiclab.data.sources.json_lines import LineBlocks, in_threads, parse_block
+from topiclab.data.sources.latex import plain_column
+
+compute: Any = import_module("pyarrow.compute")  # whose functions are made at its import
+log = logging.getLogger(__name__)
+
+COLUMNS = ("id", "title", "abstract", "categories", "update_date")
+SHORTEST_ABSTRACT = 50
+LONGEST_ID = 32
+NAMED_LINES = 20
+CATEGORY = re.compile(r"[a-z-]+(\.[A-Za-z-]+)?")
+# The lists of MSC and ACM classes that some records carry behind their categories are no categories.
+PRIMARY = r"^([a-z-]+(?:\.[A-Za-z-]+)?)(?:\s.*)?$"
+# Why a record is not kept, by its number in `seen`; the first that applies counts, superseded before all.
+FATES = ("kept", "without_id", "without_abstract", "short", "category", "years", "superseded", "not_sampled")
+FATE = {name: number for number, name in enumerate(FATES)}
+MISSING = ("without_title", "without_categories", "without_date")  # of what is kept, bits of `missing`
+SEEN = np.dtype([("id", np.uint64), ("rank", np.uint64), ("fate", np.int8), ("missing", np.int8)])
+FORMAT = 2  # raise it when the shards of the same snapshot change
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which records are kept: keys of the group `data`.
+
+    categories: categories (cs.LG) or archives (cs), None for all.  match: whether the first category of a
+    record must be among them, or any.  years: first and last of update_date.  sample: of what the filters
+    leave, by the hash of the id.
+    """
+
+    categories: tuple[str, ...] | None
+    match: str
+    years: tuple[int, int] | None
+    sample: int | None
+    sample_seed: int
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Choice:
+        """ValueError for a category that cannot be one, or years out of order."""
+        categories, years = data["categories"], data["years"]
+        for name in categories or ():
+            if not CATEGORY.fullmatch(name):
+                raise ValueError(
+                    f"data.categories={list(categories)}: {name!r} is neither a category such as cs.LG "
+                    "nor an archive such as cs"
+                )
+        if years and years[0] > years[1]:
+            raise ValueError(f"data.years={list(years)}: the first year is after the last; swap them")
+        # Repeated texts go before the sample is drawn, where the corpus is built.
+        sample = None if data["deduplicate"] else data["sample"]
+        return cls(
+            tuple(sorted(categories)) if categories else None,
+            data["match"],
+            tuple(years) if years else None,
+            sample,
+            data["sample_seed"],
+        )
+
+    @cached_property
+    def pattern(self) -> str | None:
+        """What the categories of a record must match."""
+        if self.categories is None:
+            return None
+        names = "|".join(
+            re.escape(name) + ("" if "." in name else r"(?:\.[A-Za-z-]+)?") for name in self.categories
+        )
+        start = "^" if self.match == "primary" else r"(?:^|\s)"
+        return rf"{start}(?:{names})(?:\s|$)"
+
+
+def arxiv_shards(path: Path, data: Mapping[str, Any], cache: Cache) -> Entry:
+    """The entry `arxiv` of a snapshot and a choice: shard-*.parquet in the snapshot's order.
+
+    Columns id, title, text ("{title}. {abstract}"), category (the first), categories and update_date. The
+    manifest counts the records by fate and names broken lines. A killed fill resumes after its last block.
+    Raises ValueError, which names the filter, when nothing is left.
+    """
+    choice, stat = Choice.of(data), path.stat()
+    key = {
+        "format": FORMAT,
+        "name": path.name,
+        "bytes": stat.st_size,
+        "mtime_ns": stat.st_mtime_ns,
+        **asdict(choice),
+    }
+
+    def fill(folder: Path) -> dict[str, Any]:
+        facts = stream_snapshot(path, folder, choice)
+        _check(path, choice, facts)
+        return facts
+
+    entry = cache.entry("arxiv", key, fill, is_resumable=True)
+    _report(path, entry.manifest)
+    return entry
+
+
+def arxiv_documents(entry: Entry, label: str) -> Iterator[Document]:
+    """The documents of the shards, one shard in memory; label: category (the first) or archive."""
+    for shard in sorted(entry.folder.glob("shard-*.parquet")):
+        columns = ["id", "text", "category", "update_date", "title"]
+        for record in parquet.read_table(shard, columns=columns).to_pylist():
+            category = record["category"]
+            name = category.partition(".")[0] if category and label == "archive" else category
+            yield Document(record["text"], record["id"], name, record["update_date"], record["title"])
+
+
+def stream_snapshot(path: Path, folder: Path, choice: Choice, progress: bool = True) -> dict[str, Any]:
+    """Fill a folder with the shards of a snapshot; the facts of the manifest.
+
+    Blocks go to one thread a core, four at most, each to files of its own with its facts written last.
+    """
+    blocks, num_blocks = LineBlocks(path), 0
+
+    def missing(bar: tqdm) -> Iterator[tuple[int, bytes]]:
+        nonlocal num_blocks
+        for number, block in enumerate(blocks):
+            num_blocks = number + 1
+            bar.update(blocks.position - bar.n)
+            if not _facts_path(folder, number).exists():
+                yield number, block
+
+    with tqdm(
+        total=path.stat().st_size, unit="B", unit_scale=True, desc="arxiv", disable=None if progress else True
+    ) as bar:
+        for _ in in_threads(lambda item: _write_block(*item, folder, choice), missing(bar)):
+            pass
+        bar.update(blocks.position - bar.n)
+    return _finish(folder, num_blocks, choice) | {"fault": blocks.fault}
+
+
+def _write_block(number: int, block: bytes, folder: Path, choice: Choice) -> None:
+    records = parse_block(block, COLUMNS)
+    table = _clean(records.table)
+    ids = table["id"].combine_chunks()
+    seen = np.zeros(len(ids), dtype=SEEN)
+    seen["id"], seen["fate"], seen["missing"] = _numbers(ids), _fates(table, choice), _missing(table)
+    if choice.sample is not None:
+        prefix = f"{choice.sample_seed}:"
+        digests = (hashlib.sha256(f"{prefix}{name}".encode()).digest()[:8] for name in ids.to_pylist())
+        seen["rank"] = np.frombuffer(b"".join(digests), dtype=">u8")
+    _write_table(folder / f"raw-{number:06d}.parquet", _kept(table, seen["fate"]))
+    save_array(folder / f"seen-{number:06d}.npy", seen)
+    facts = {
+        "lines": records.lines,
+        "num_broken": len(records.broken),
+        "broken": records.broken[:NAMED_LINES],
+        "other_encoding": records.num_recoded,
+    }
+    with atomic_file(_facts_path(folder, number)) as stream:
+        stream.write(json.dumps(facts).encode())
+
+
+def _clean(records: pyarrow.Table) -> pyarrow.Table:
+    """The columns of the shards and `abstract`, of all records."""
+    ids, categories = (
+        compute.utf8_trim_whitespace(records[name].combine_chunks().fill_null(""))
+        for name in ("id", "categories")
+    )
+    titles, abstracts = (plain_column(records[name].combine_chunks()) for name in ("title", "abstract"))
+    starts = compute.if_else(
+        compute.equal(titles, ""), "", compute.binary_join_element_wise(titles, "", ". ")
+    )
+    is_category = compute.match_substring_regex(categories, PRIMARY)
+    primary = compute.replace_substring_regex(categories, PRIMARY, r"\1")
+    dates = compute.strptime(
+        records["update_date"].combine_chunks(), format="%Y-%m-%d", unit="s", error_is_null=True
+    )
+    columns = {
+        "id": ids,
+        "title": titles,
+        "text": compute.binary_join_element_wise(starts, abstracts, ""),
+        "category": compute.if_else(is_category, primary, pyarrow.scalar(None, pyarrow.string())),
+        "categories": categories,
+        "update_date": dates.cast(pyarrow.date32()),
+        "abstract": abstracts,
+    }
+    return pyarrow.table(columns)
+
+
+def _fates(table: pyarrow.Table, choice: Choice) -> np.ndarray:
+    """Every record's number in FATES, (N,) int8."""
+    length, id_length = compute.utf8_length(table["abstract"]), compute.binary_length(table["id"])
+    faults = {
+        "short": compute.less(length, SHORTEST_ABSTRACT),
+        "without_abstract": compute.equal(length, 0),
+        "without_id": compute.or_(compute.equal(id_length, 0), compute.greater(id_length, LONGEST_ID)),
+    }
+    if choice.years is not None:
+        year = compute.year(table["update_date"]).fill_null(-1)
+        first, last = choice.years
+        outside = compute.or_(compute.less(year, first), compute.greater(year, last))
+        faults = {"years": outside, **faults}
+    if choice.pattern is not None:
+        is_chosen = compute.match_substring_regex(table["categories"], choice.pattern)
+        faults = {"category": compute.invert(is_chosen), **faults}
+    fates = np.zeros(table.num_rows, dtype=np.int8)
+    for name in ("years", "category", "short", "without_abstract", "without_id"):  # the last one stays
+        if name in faults:
+            fates[faults[name].to_numpy()] = FATE[name]
+    return fates
+
+
+def _missing(table: pyarrow.Table) -> np.ndarray:
+    """What every record lacks, (N,) int8 of bits in the order of MISSING."""
+    lacks = (compute.equal(table["title"], ""), table["category"].is_null(), table["update_date"].is_null())
+    missing = np.zeros(table.num_rows, dtype=np.int8)
+    for bit, is_so in enumerate(lacks):
+        missing |= is_so.to_numpy().astype(np.int8) << bit
+    return missing
+
+
+def _kept(table: pyarrow.Table, fates: np.ndarray) -> pyarrow.Table:
+    is_kept = fates == FATE["kept"]
+    table = table.drop_columns(["abstract"])
+    return table if is_kept.all() else table.filter(pyarrow.array(is_kept))
+
+
+def _numbers(ids: pyarrow.Array) -> np.ndarray:
+    """A 64-bit number for each id of at most 32 bytes: (N,) uint64.
+
+    Two of n ids share one with probability n^2 / 2^65, 1e-7 for the whole of arXiv.
+    """
+    is_long = compute.greater(compute.binary_length(ids), LONGEST_ID)
+    padded = compute.ascii_rpad(compute.if_else(is_long, "", ids), LONGEST_ID)
+    words = np.frombuffer(padded.buffers()[2] or b"", dtype="<u8", count=4 * len(ids)).reshape(-1, 4)
+    number = np.full(len(ids), 0x9E3779B97F4A7C15, dtype=np.uint64)
+    for column in words.T:
+        number = (number ^ column) * np.uint64(0xFF51AFD7ED558CCD)
+        number ^= number >> np.uint64(32)
+    return number
+
+
+def _finish(folder: Path, num_blocks: int, choice: Choice) -> dict[str, Any]:
+    """From the blocks' files to shards without superseded and unsampled records, and the facts of all."""
+    seen = [np.load(folder / f"seen-{number:06d}.npy", allow_pickle=False) for number in range(num_blocks)]
+    offsets = np.cumsum([0, *map(len, seen)])
+    everything = np.concatenate([np.zeros(0, dtype=SEEN), *seen])
+    del seen
+    fate = everything["fate"].copy()
+    _supersede(everything["id"], fate)
+    if choice.sample is not None:
+        kept = np.flatnonzero(fate == FATE["kept"])
+        fate[kept[np.argsort(everything["rank"][kept], kind="stable")[choice.sample :]]] = FATE["not_sampled"]
+    for number in range(num_blocks):
+        rows = slice(offsets[number], offsets[number + 1])
+        was_kept = everything["fate"][rows] == FATE["kept"]
+        _settle(folder, number, fate[rows][was_kept] == FATE["kept"])
+    facts = [json.loads(_facts_path(folder, number).read_bytes()) for number in range(num_blocks)]
+    for pattern in ("facts-*.json", "seen-*.npy", "raw-*.parquet"):  # a block without its facts is read again
+        for path in folder.glob(pattern):
+            path.unlink()
+    missing = everything["missing"][fate == FATE["kept"]]
+    counts = dict(zip(FATES, np.bincount(fate, minlength=len(FATES)).tolist(), strict=True))
+    lacks = {name: int((missing >> bit & 1).sum()) for bit, name in enumerate(MISSING)}
+    return {"counts": counts | _sum_up(facts, len(fate)) | lacks, "broken_lines": _broken_lines(facts)}
+
+
+def _supersede(ids: np.ndarray, fate: np.ndarray) -> None:
+    """Mark every record, kept or not, whose id comes again further down."""
+    rows = np.flatnonzero(fate != FATE["without_id"])
+    ordered = rows[np.argsort(ids[rows], kind="stable")]
+    comes_again = ids[ordered[1:]] == ids[ordered[:-1]]
+    fate[ordered[:-1][comes_again]] = FATE["superseded"]
+
+
+def _settle(folder: Path, number: int, is_kept: np.ndarray) -> None:
+    """Make a block's shard; without its raw file it was made before a kill."""
+    raw, shard = folder / f"raw-{number:06d}.parquet", folder / f"shard-{number:06d}.parquet"
+    if not raw.exists():
+        return
+    if is_kept.all() and len(is_kept):
+        raw.replace(shard)
+        return
+    if is_kept.any():
+        _write_table(shard, parquet.read_table(raw).filter(pyarrow.array(is_kept)))
+    raw.unlink()
+
+
+def _write_table(path: Path, table: pyarrow.Table) -> None:
+    with atomic_file(path) as stream:
+        parquet.write_table(table, stream, compression="zstd", compression_level=1, use_dictionary=False)
+
+
+def _facts_path(folder: Path, number: int) -> Path:
+    return folder / f"facts-{number:06d}.json"
+
+
+def _sum_up(facts: list[dict[str, Any]], num_records: int) -> dict[str, int]:
+    broken = sum(block["num_broken"] for block in facts)
+    recoded = sum(block["other_encoding"] for block in facts)
+    return {"read": num_records + broken, "broken": broken, "other_encoding": recoded}
+
+
+def _broken_lines(facts: list[dict[str, Any]]) -> list[tuple[int, str]]:
+    """The first broken lines, numbered from the start of the file."""
+    first = np.cumsum([0, *(block["lines"] for block in facts)]).tolist()
+    lines = [
+        (first[number] + line, why) for number, block in enumerate(facts) for line, why in block["broken"]
+    ]
+    return lines[:NAMED_LINES]
+
+
+def _check(path: Path, choice: Choice, facts: Mapping[str, Any]) -> None:
+    counts = facts["counts"]
+    if counts["kept"]:
+        return
+    if not counts["read"]:
+        fault = f" and it is {facts['fault']}" if facts["fault"] else ""
+        raise ValueError(f"{path}: there is no record in the file{fault}; check data.path")
+    number, why = facts["broken_lines"][0] if facts["broken_lines"] else (0, "")
+    reasons = {
+        "broken": f"broken, the first in line {number} ({why})",
+        "without_id": "without an id",
+        "without_abstract": "without an abstract",
+        "short": f"with an abstract under {SHORTEST_ABSTRACT} characters",
+        "category": f"outside data.categories={list(choice.categories or ())} (data.match={choice.match})",
+        "years": f"outside data.years={list(choice.years or ())}",
+        "superseded": "superseded by a later version",
+    }
+    told = "; ".join(f"{counts[name]:,} {said}" for name, said in reasons.items() if counts[name])
+    keys = {"category": "data.categories", "years": "data.years"}
+    filters = [key for name, key in keys.items() if counts[name]]
+    way_out = f"widen {' or '.join(filters)}" if filters else "check data.path"
+    raise ValueError(f"data=arxiv: none of {counts['read']:,} records of {path} is left: {told}; {way_out}")
+
+
+def _report(path: Path, facts: Mapping[str, Any]) -> None:
+    counts = facts["counts"]
+    dropped = ", ".join(f"{counts[name]:,} {name}" for name in (*FATES[1:], "broken") if counts[name])
+    log.info(
+        "%s: %s of %s records%s",
+        path.name,
+        f"{counts['kept']:,}",
+        f"{counts['read']:,}",
+        f"; dropped: {dropped}" if dropped else "",
+    )
+    if facts["fault"]:
+        log.warning("%s is %s; what comes before is kept", path, facts["fault"])
+    if counts["broken"]:
+        number, why = facts["broken_lines"][0]
+        log.warning(
+            "%s: %d broken lines left out, the first is line %d (%s)", path, counts["broken"], number, why
+        )

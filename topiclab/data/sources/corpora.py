@@ -1,0 +1,318 @@
+"""Sources: where the named corpora come from, and load_corpus, the one door to them."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib.util import find_spec
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from topiclab.cache import Cache
+from topiclab.data.corpus import Corpus
+from topiclab.data.documents import Document, build_corpus, usable_documents, usable_texts
+from topiclab.data.sources.file import read_documents, read_records
+from topiclab.data.sources.neurips import FILES as NEURIPS
+from topiclab.data.sources.neurips import neurips_documents
+from topiclab.data.sources.synthetic import planted_documents
+
+# What the numbers 1..20 of label_StackOverflow.txt stand for, in the order of its README.
+STACKOVERFLOW_TAGS = (
+    *("wordpress", "oracle", "svn", "apache", "excel", "matlab", "visual-studio", "cocoa", "osx", "bash"),
+    *("spring", "hibernate", "scala", "sharepoint", "ajax", "qt", "drupal", "linq", "haskell", "magento"),
+)
+FILES = {name: f"{name}.parquet" for name in ("20newsgroups", "stackoverflow", "tweet_topic", "prose")}
+ARXIV = ("arxiv-metadata.jsonl.zst", "arxiv-metadata-oai-snapshot.json")
+ORIGINS = {
+    "stackoverflow": "title_StackOverflow.txt with label_StackOverflow.txt beside it from "
+    "https://github.com/jacoxu/StackOverflow (rawText)",
+    "tweet_topic": "tweet_topic.tsv from https://github.com/raymondzmc/DSL-Topic (data/raw_data)",
+}
+
+
+def load_corpus(
+    data: Mapping[str, Any], folder: str | Path | None = None, cache: str | Path | None = None
+) -> Corpus:
+    """The corpus that the configuration group `data` describes.
+
+    folder: where corpus files are (paths.data); None is the folder that data_folder finds.
+    cache: where the shards of data=arxiv stay (paths.cache); None keeps none.
+    Kept in memory by the content of `data` and the size and time of its file, so that the cells of a grid in
+    one process load it once. Raises FileNotFoundError or ValueError with the way out; see the readers.
+    """
+    path = _locate(data, Path(folder) if folder else data_folder())
+    files = sorted(path.rglob("*")) if path and data.get("path") and path.is_dir() else [path] if path else []
+    stamp = tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.is_file())
+    return _load(json.dumps(data, sort_keys=True, default=str), path, stamp, Path(cache) if cache else None)
+
+
+def load_texts(
+    data: Mapping[str, Any], folder: str | Path | None = None, cache: str | Path | None = None
+) -> tuple[list[str], list[str]]:
+    """Ids and texts of the documents that `data` describes, for a model that has its vocabulary already."""
+    path = _locate(data, Path(folder) if folder else data_folder())
+    with _opened(data, path, Path(cache) if cache else None) as (documents, _):
+        kept, info = usable_documents(documents, data)
+    if not kept:
+        raise ValueError(
+            f"corpus {data['name']}: {info['read']} documents read and none with text; check data.path and "
+            "data.text_column"
+        )
+    return [str(document.id) for document in kept], [document.text for document in kept]
+
+
+@dataclass(frozen=True)
+class TextStream:
+    """The texts of `load_corpus(data, folder, cache)` in their order, read anew by every iteration.
+
+    One text is in memory at a time where the source is a file of lines or shards, and data.sample where set.
+    """
+
+    data: Mapping[str, Any]
+    folder: str | Path | None = None
+    cache: str | Path | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        path = _locate(self.data, Path(self.folder) if self.folder else data_folder())
+        with _opened(self.data, path, Path(self.cache) if self.cache else None) as (documents, _):
+            yield from usable_texts(documents, self.data)
+
+
+@lru_cache(maxsize=4)
+def _load(
+    data_json: str, path: Path | None, stamp: tuple[tuple[int, int], ...], cache: Path | None
+) -> Corpus:
+    data = json.loads(data_json)
+    with _opened(data, path, cache) as (documents, facts):
+        corpus = build_corpus(documents, data)
+    return replace(corpus, info={**corpus.info, **facts}) if facts else corpus
+
+
+@contextmanager
+def _opened(
+    data: Mapping[str, Any], path: Path | None, cache: Path | None
+) -> Iterator[tuple[Iterator[Document], dict[str, Any]]]:
+    """The documents of a source, and facts of how they were prepared."""
+    if data["source"] == "text" and not data["path"]:
+        with ExitStack() as stack:
+            yield _of_corpora(data["corpora"], path or data_folder(), cache, stack), {}
+        return
+    if data["source"] != "arxiv":
+        yield _documents(data, path), {}
+        return
+    from topiclab.data.sources.arxiv import arxiv_documents, arxiv_shards
+
+    if path is None or not path.is_file():
+        raise FileNotFoundError(
+            f"data=arxiv: no file {path}; put {' or '.join(ARXIV)} into that folder or the one "
+            "$TOPICLAB_DATA names, or give data.path=<file>: "
+            "https://www.kaggle.com/datasets/Cornell-University/arxiv"
+        )
+    with ExitStack() as stack:
+        root = cache or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        entry = arxiv_shards(path, data, Cache(root))
+        facts = {name: entry.manifest[name] for name in ("counts", "broken_lines", "fault")}
+        yield arxiv_documents(entry, data["label"]), {"snapshot": facts}
+
+
+def _of_corpora(
+    names: Sequence[str], folder: Path, cache: Path | None, stack: ExitStack
+) -> Iterator[Document]:
+    """The documents of several corpora behind one another; stack: what stays open meanwhile."""
+    from topiclab.data.sources.folder import corpus_group, named_after
+
+    if not names:
+        raise ValueError("data=text needs data.path=<folder> or data.corpora=[...]; both are empty")
+    groups = [corpus_group(name) for name in dict.fromkeys(names)]
+    for group in groups:
+        documents, _ = stack.enter_context(_opened(group, _locate(group, folder), cache))
+        yield from named_after(group["name"], documents)
+
+
+def corpus_from_texts(
+    texts: Sequence[str],
+    *,
+    name: str = "texts",
+    labels: Sequence[Any] | None = None,
+    ids: Sequence[str] | None = None,
+    vocabulary: Mapping[str, Any],
+    split: Mapping[str, float],
+    deduplicate: bool = False,
+    sample: int | None = None,
+    sample_seed: int = 0,
+) -> Corpus:
+    """A corpus from strings in memory; labels and ids, when given, are as long as texts.
+
+    The other arguments are the keys of the group `data`. Blank texts are dropped, and their labels.
+    """
+    is_text = isinstance(texts, str)
+    texts = list(texts)
+    if is_text or not all(isinstance(text, str) for text in texts):
+        raise TypeError("texts must be a sequence of strings; replace missing texts by ''")
+    labels, ids = (None if values is None else list(values) for values in (labels, ids))  # not by an index
+    for label, values in (("labels", labels), ("ids", ids)):
+        if values is not None and len(values) != len(texts):
+            raise ValueError(f"{len(texts)} texts but {len(values)} {label}; give one for every text")
+    documents = (
+        Document(text, None if ids is None else str(ids[row]), None if labels is None else labels[row])
+        for row, text in enumerate(texts)
+    )
+    data = {"name": name, "deduplicate": deduplicate, "sample": sample, "sample_seed": sample_seed}
+    return build_corpus(documents, {**data, "vocabulary": vocabulary, "split": split})
+
+
+def data_folder() -> Path:
+    """Where corpus files are: $TOPICLAB_DATA, else ../shared/data beside the checkout, else data/."""
+    if folder := os.environ.get("TOPICLAB_DATA"):
+        return Path(folder)
+    for checkout in (Path.cwd(), Path(__file__).resolve().parents[3]):
+        if (shared := checkout.parent / "shared" / "data").is_dir():
+            return shared
+    return Path("data")
+
+
+def lee_path() -> Path:
+    """gensim.test.utils.datapath("lee_background.cor"), without the second that importing gensim takes."""
+    gensim = find_spec("gensim")
+    if gensim is None or gensim.origin is None:
+        raise ImportError("data=lee is part of the package gensim: pip install gensim")
+    return Path(gensim.origin).parent / "test" / "test_data" / "lee_background.cor"
+
+
+def _locate(data: Mapping[str, Any], folder: Path) -> Path | None:
+    """The file a source reads, None for those without one."""
+    if data.get("path"):
+        path = Path(data["path"]).expanduser()
+        if not (path.exists() if data["source"] == "text" else path.is_file()):
+            raise FileNotFoundError(f"data.path={path}: no such file")
+        return path
+    if data["source"] == "text":
+        return folder
+    if data["source"] == "arxiv":
+        return next((folder / name for name in ARXIV if (folder / name).is_file()), folder / ARXIV[0])
+    if data["source"] == "neurips":
+        return next((folder / name for name in NEURIPS if (folder / name).is_file()), folder / NEURIPS[0])
+    return folder / FILES[data["source"]] if data["source"] in FILES else None
+
+
+def _documents(data: Mapping[str, Any], path: Path | None) -> Iterator[Document]:
+    """The raw documents of one source, as a stream."""
+    source = data["source"]
+    if source == "lee":
+        return read_documents(lee_path(), "text")
+    if source == "synthetic":
+        return planted_documents(**data["planted"])
+    if source == "text" and path is not None:
+        from topiclab.data.sources.folder import folder_documents
+
+        return folder_documents(path, data["text_column"], data["encoding"])
+    if source == "prose":
+        return _prose(path)
+    if source == "neurips":
+        return neurips_documents(path, data["has_keywords"], data["encoding"])
+    if source == "20newsgroups":
+        return _newsgroups(path, data["subset"], data["remove"])
+    if source in ORIGINS:
+        return _published(source, path, data["encoding"])
+    if source == "file":
+        if path is None:
+            raise ValueError("data=file needs data.path=<file>, and data.text_column where it is not `text`")
+        columns = {key: data[key] for key in ("text_column", "label_column", "id_column", "timestamp_column")}
+        columns["title_column"] = data.get("title_column")  # which runs of earlier versions lack
+        return read_documents(path, **columns, encoding=data["encoding"])
+    if data.get("modality") == "images":
+        raise ValueError(
+            f"data={data['name']} holds images, but texts are read here; use data=lee or data=file"
+        )
+    raise ValueError(
+        f"data.source={source} is unknown; use lee, synthetic, 20newsgroups, {', '.join(ORIGINS)}, "
+        "prose, text, arxiv, neurips or file"
+    )
+
+
+def _published(source: str, path: Path | None, encoding: str) -> Iterator[Document]:
+    """StackOverflow titles or TweetTopic, from Parquet (text, label_name) or from the published files."""
+    if path is None or not path.is_file():
+        raise FileNotFoundError(
+            f"data={source}: no file {path}; put {FILES[source]} (columns text, label_name) into that folder "
+            f"or the one $TOPICLAB_DATA names, or give data.path=<file> of the original: {ORIGINS[source]}"
+        )
+    if source == "stackoverflow" and path.suffix == ".txt":
+        return _stackoverflow_titles(path, encoding)
+    return read_documents(path, "text", "label_name", encoding=encoding)
+
+
+def _prose(path: Path | None) -> Iterator[Document]:
+    """Texts by source, which is their label and stands before their ids."""
+    if path is None or not path.is_file():
+        raise FileNotFoundError(
+            f"data=prose: no file {path}; put prose.parquet (columns source, id, text) into that folder or "
+            "the one $TOPICLAB_DATA names, or give data.path=<file>"
+        )
+    for record in read_records(path, ["source", "id", "text"]):
+        yield Document(record["text"], f"{record['source']}/{record['id']}", record["source"])
+
+
+def _stackoverflow_titles(path: Path, encoding: str) -> Iterator[Document]:
+    """Line n of title_*.txt is a title, line n of label_*.txt its tag, 1..20."""
+    labels = path.with_name(path.name.replace("title", "label"))
+    tags = {str(number): tag for number, tag in enumerate(STACKOVERFLOW_TAGS, 1)}
+    pairs = zip_longest(read_documents(path, "text", encoding=encoding), read_documents(labels, "text"))
+    for line, (title, number) in enumerate(pairs, 1):
+        if title is None or number is None or number.text.strip() not in tags:
+            raise ValueError(f"{labels}, line {line}: needs a number 1..20 for each title of {path.name}")
+        yield title._replace(label=tags[number.text.strip()])
+
+
+def _newsgroups(path: Path | None, subset: str, remove: Sequence[str]) -> Iterator[Document]:
+    """20 Newsgroups, sorted by date into train and test by its makers; ids are <group>/<number>.
+
+    remove: any of headers, footers, quotes, cut by scikit-learn's own functions wherever the posts come from.
+    """
+    from sklearn.datasets import _twenty_newsgroups as newsgroups
+
+    strip = {
+        "headers": newsgroups.strip_newsgroup_header,
+        "footers": newsgroups.strip_newsgroup_footer,
+        "quotes": newsgroups.strip_newsgroup_quoting,
+    }
+    if subset not in ("all", "train", "test"):
+        raise ValueError(f"data.subset={subset} is unknown; use all, train or test")
+    if unknown := sorted(set(remove) - set(strip)):
+        raise ValueError(
+            f"data.remove={list(remove)} names {', '.join(unknown)}; use any of {', '.join(strip)}"
+        )
+    for document, part in _newsgroup_posts(path, subset):
+        if subset not in ("all", part):
+            continue
+        text = document.text
+        for name in ("headers", "footers", "quotes"):
+            text = strip[name](text) if name in remove else text
+        yield document._replace(text=text)
+
+
+def _newsgroup_posts(path: Path | None, subset: str) -> Iterator[tuple[Document, str]]:
+    """Raw posts with the subset they belong to."""
+    if path is not None and path.is_file():
+        for record in read_records(path, ["id", "text", "label_name", "split"]):
+            name = record["label_name"]
+            yield Document(record["text"], f"{name}/{record['id']}", name), record["split"]
+        return
+    from sklearn.datasets import fetch_20newsgroups
+
+    try:
+        posts: Any = fetch_20newsgroups(subset=subset, shuffle=False)
+    except OSError as error:
+        raise FileNotFoundError(
+            f"data=20newsgroups: no file {path}, and scikit-learn could not download the posts ({error}); "
+            "give data.path or $TOPICLAB_DATA, or fill scikit-learn's folder with fetch_20newsgroups once"
+        ) from error
+    for text, target, file in zip(posts.data, posts.target, posts.filenames, strict=True):
+        name = posts.target_names[target]
+        yield Document(text, f"{name}/{Path(file).name}", name), subset

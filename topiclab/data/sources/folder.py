@@ -1,0 +1,79 @@
+"""Text to learn language from: several corpora behind one another, or the files of a folder."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from topiclab.config.compose import conf_dir
+from topiclab.data.documents import Document
+from topiclab.data.sources.file import read_documents
+
+log = logging.getLogger(__name__)
+
+CORPORA = ("arxiv", "20newsgroups", "stackoverflow", "tweet_topic", "prose", "lee")
+WHOLE = (".txt", ".md")  # one document each
+LINES = (".jsonl", ".ndjson")
+
+
+def corpus_group(name: str) -> dict[str, Any]:
+    """The group `data` that data=<name> chooses, for one of CORPORA."""
+    if name not in CORPORA:
+        raise ValueError(f"data.corpora: there is no text corpus {name}; use any of {', '.join(CORPORA)}")
+    folder = conf_dir() / "data"
+    parts = [
+        yaml.safe_load((folder / f"{part}.yaml").read_text(encoding="utf-8")) for part in ("_base", name)
+    ]
+    return {key: value for part in parts for key, value in part.items() if key != "defaults"}
+
+
+def named_after(corpus: str, documents: Iterator[Document]) -> Iterator[Document]:
+    """The documents with the corpus as their label and before their ids."""
+    for document in documents:
+        identity = None if document.id is None else f"{corpus}/{document.id}"
+        yield document._replace(id=identity, label=corpus)
+
+
+def folder_documents(path: Path, text_column: str, encoding: str) -> Iterator[Document]:
+    """Documents of a folder and below, sorted by path, or of one file: .txt and .md whole, .jsonl by lines.
+
+    Labels are the folders at the top. Raises ValueError where no such file is, or one is not text.
+    """
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    chosen = [file for file in files if file.suffix.lower() in (*WHOLE, *LINES)]
+    if not chosen:
+        raise ValueError(
+            f"data.path={path}: no file there ends in {', '.join((*WHOLE, *LINES))}; give a folder "
+            "with texts, or data=file for a table"
+        )
+    if left := len(files) - len(chosen):
+        log.info("%s: %d files of other kinds left out", path, left)
+    for file in chosen:
+        parts = file.relative_to(path if path.is_dir() else path.parent).parts
+        label = parts[0] if len(parts) > 1 else None
+        if file.suffix.lower() in WHOLE:
+            yield Document(_text_of(file, encoding), "/".join(parts), label)
+            continue
+        for document in read_documents(file, text_column, encoding=encoding):
+            yield document._replace(label=label)
+
+
+def _text_of(path: Path, encoding: str) -> str:
+    """The text of a file without a byte-order mark; ValueError where it is not `encoding` or has a 0."""
+    content = path.read_bytes()
+    if (zero := content.find(b"\0")) >= 0 and not encoding.lower().startswith(("utf-16", "utf-32")):
+        raise ValueError(
+            f"{path}: byte {zero + 1} is 0, so this is no text file; take it out of data.path, or name its "
+            "data.encoding, such as utf-16"
+        )
+    try:
+        return content.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path}, byte {error.start + 1}: not {encoding} ({error.reason}), so this is no such text file; "
+            "take it out of data.path, or try data.encoding=latin-1"
+        ) from error

@@ -1,0 +1,53 @@
+"""NeurIPS papers: titles, abstracts and keywords, of OpenReview's listing or the Kaggle papers.csv."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from topiclab.data.documents import Document
+from topiclab.data.sources.file import column_names, read_records
+from topiclab.data.sources.latex import MATH, plain_text
+
+FILES = ("neurips2022.parquet", "papers.csv")
+ORIGIN = "https://www.kaggle.com/datasets/benhamner/nips-papers or OpenReview's listing of a year"
+IDS = ("paper_id", "id")
+MISSING = "abstract missing"  # what papers.csv says where there is none
+ADDRESS = re.compile(r"https?://\S+|www\.\S+|\b[\w.-]+\.(?:com|org|io|edu)/\S*")
+DISPLAYED = re.compile(
+    r"\\\(.+?\\\)|\\\[.+?\\\]|\\begin\{(equation|align)\*?\}.+?\\end\{\1\*?\}",
+    re.DOTALL,
+)
+
+
+def neurips_documents(path: Path | None, has_keywords: bool, encoding: str = "utf-8") -> Iterator[Document]:
+    """Papers with an abstract in file order, as "{title}. {abstract}", then keywords where they are wanted.
+
+    A paper without an abstract is a blank text. Columns: title, abstract and paper_id or id; keywords and
+    year where the file has them. Raises as `read_documents` does.
+    """
+    if path is None or not path.is_file():
+        raise FileNotFoundError(
+            f"data=neurips: no file {path}; put {' or '.join(FILES)} into that folder or the one "
+            f"$TOPICLAB_DATA names, or give data.path=<file>: {ORIGIN}"
+        )
+    present = column_names(path, encoding)
+    identity = next((name for name in IDS if name in present), IDS[0])
+    columns = [identity, "title", "abstract", *(name for name in ("keywords", "year") if name in present)]
+    for record in read_records(path, columns, encoding):
+        title, abstract = (clean_text(record[name] or "") for name in ("title", "abstract"))
+        keywords = clean_text(record.get("keywords") or "") if has_keywords else ""
+        has_abstract = abstract and abstract.lower() != MISSING
+        parts = [title, abstract, keywords] if has_abstract else []
+        yield Document(
+            text=". ".join(part.rstrip(".") for part in parts if part),
+            id=str(record[identity]),
+            timestamp=record.get("year"),
+            title=title,
+        )
+
+
+def clean_text(text: str) -> str:
+    """One line without addresses and maths; other LaTeX as `plain_text` reads it."""
+    return plain_text(MATH.sub(" ", DISPLAYED.sub(" ", ADDRESS.sub(" ", text))))

@@ -1,0 +1,66 @@
+"""WordPlaces: where the words of a vocabulary stand in raw texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from topiclab.data.words.tokenizer import Tokens, tokenize_in_place
+from topiclab.data.words.vocabulary import columns, ngram_lengths
+
+
+@dataclass(frozen=True)
+class WordPlaces:
+    """M occurrences of vocabulary words in D texts, by text and then by place.
+
+    docs: (M,) int64 text.  words: (M,) int32 column of the vocabulary.
+    starts, stops: (M,) int64, the characters text[start:stop] as given; an n-gram reaches from its first word
+    to its last and so holds what stands between them.
+    """
+
+    num_docs: int
+    docs: np.ndarray
+    words: np.ndarray
+    starts: np.ndarray
+    stops: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.docs)
+
+    @property
+    def offsets(self) -> np.ndarray:
+        """(D + 1,) int64, text d owns the occurrences offsets[d]:offsets[d + 1]."""
+        return np.searchsorted(self.docs, np.arange(self.num_docs + 1))
+
+    def of_docs(self, start: int, stop: int) -> WordPlaces:
+        """Those of the texts start:stop, numbered from 0."""
+        rows = slice(*np.searchsorted(self.docs, (start, stop)))
+        docs, words = self.docs[rows] - start, self.words[rows]
+        return WordPlaces(stop - start, docs, words, self.starts[rows], self.stops[rows])
+
+
+def find_words(texts: Iterable[str], vocab: Sequence[str], vocabulary: Mapping[str, Any]) -> WordPlaces:
+    """Every occurrence that `vocabulary.count` counts; vocabulary is the group `data.vocabulary`."""
+    tokens, spans = tokenize_in_place(texts, vocabulary)
+    found = [_runs(tokens, spans, length, vocab) for length in ngram_lengths(vocabulary)]
+    docs, words, starts, stops = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    order = np.lexsort((stops, starts, docs))
+    num_docs = len(tokens.offsets) - 1
+    return WordPlaces(num_docs, docs[order], words[order], starts[order], stops[order])
+
+
+def _runs(
+    tokens: Tokens, spans: np.ndarray, length: int, vocab: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Text, word, start and stop of the runs of so many tokens that the vocabulary knows."""
+    grams = tokens.ngrams(length)
+    num_runs = np.diff(grams.offsets)
+    docs = np.repeat(np.arange(len(num_runs)), num_runs)
+    first = np.arange(len(docs)) + (tokens.offsets[:-1] - grams.offsets[:-1])[docs]
+    words = columns(grams.words, vocab)[grams.ids]
+    known = words >= 0
+    starts, stops = spans[first[known], 0], spans[first[known] + length - 1, 1]
+    return docs[known], words[known], starts, stops

@@ -1,0 +1,180 @@
+"""Tokens: texts to numbered words without stop words, and runs of words.
+
+The default words are found on arrays of bytes (`word_scan`), others by one pass of a compiled pattern per
+document; everything after it works on whole arrays.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from topiclab.data.words.normal_form import read
+from topiclab.data.words.scan import scan_words
+
+# Runs of letters that touch no digit or underscore: on English text the words of \b[a-z]{3,}\b and those with
+# accents. Jieba has found the words already, and two characters are a full Chinese word.
+DEFAULT_PATTERNS = {"regex": r"\b[^\W\d_]{3,}\b", "jieba": r"[^\W\d_]{2,}"}
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The tokens of D documents in text order, as numbers.
+
+    words: W distinct tokens.  ids: (T,) int32 index into words.
+    offsets: (D + 1,) int64, document d owns ids[offsets[d]:offsets[d + 1]].
+    """
+
+    words: list[str]
+    ids: np.ndarray
+    offsets: np.ndarray
+
+    def select(self, is_kept: np.ndarray) -> Tokens:
+        """Drop the tokens whose word is not kept; is_kept: (W,) bool. Word numbers stay as they are."""
+        kept = is_kept[self.ids]
+        offsets = np.concatenate([[0], np.cumsum(kept)])[self.offsets]
+        return Tokens(self.words, self.ids[kept], offsets)
+
+    def counts(self) -> sparse.csr_matrix:
+        """How often each document has each word: CSR (D, W) int32, sorted indices."""
+        ones = np.ones(len(self.ids), dtype=np.int32)
+        shape = (len(self.offsets) - 1, len(self.words))
+        matrix = sparse.csr_matrix((ones, self.ids.copy(), self.offsets.copy()), shape=shape)
+        matrix.sum_duplicates()
+        return matrix
+
+    def ngrams(self, length: int) -> Tokens:
+        """Runs of `length` neighbouring tokens inside a document, joined by spaces."""
+        words, ids, offsets = self.words, self.ids, self.offsets
+        for step in range(1, length):
+            # A run that would leave its document is always the last run of that document.
+            sizes = np.diff(offsets)
+            starts = np.ones(len(ids), dtype=bool)
+            starts[offsets[1:][sizes > 0] - 1] = False
+            offsets = np.concatenate([[0], np.cumsum(np.maximum(sizes - 1, 0))])
+            document = np.repeat(np.arange(len(sizes)), np.maximum(sizes - 1, 0))
+            following = np.arange(len(document)) - offsets[document] + self.offsets[document] + step
+            pairs = ids[starts].astype(np.int64) * len(self.words) + self.ids[following]
+            pairs, ids = np.unique(pairs, return_inverse=True)
+            heads, tails = np.divmod(pairs, max(len(self.words), 1))
+            words = [f"{words[head]} {self.words[tail]}" for head, tail in zip(heads, tails, strict=True)]
+        return Tokens(words, ids.astype(np.int32), offsets)
+
+
+def tokenize(texts: Iterable[str], vocabulary: Mapping[str, Any]) -> Tokens:
+    """Tokens of every text without stop words; vocabulary is the group `data.vocabulary`.
+
+    domain_words, where the group has it, are further stop words of that corpus, lower case.
+    Texts are put into Unicode form NFC first, so that both spellings of an accent are one word.
+    """
+    if vocabulary["tokenizer"] == "regex" and vocabulary["token_pattern"] is None:
+        pattern = re.compile(DEFAULT_PATTERNS["regex"])
+        tokens = Tokens(*scan_words(texts, pattern, vocabulary["lowercase"]))
+        return tokens.select(_is_kept(tokens.words, bool, vocabulary))
+    find, _, is_word = _finder(vocabulary["tokenizer"], vocabulary["token_pattern"])
+    index: defaultdict[str, int] = defaultdict()
+    index.default_factory = index.__len__
+    ids, ends = array("i"), array("q", [0])
+    for text in texts:
+        text = unicodedata.normalize("NFC", text)
+        ids.extend(map(index.__getitem__, find(text.lower() if vocabulary["lowercase"] else text)))
+        ends.append(len(ids))
+    tokens = Tokens(list(index), np.array(ids, dtype=np.int32), np.array(ends, dtype=np.int64))
+    return tokens.select(_is_kept(tokens.words, is_word, vocabulary))
+
+
+def tokenize_in_place(texts: Iterable[str], vocabulary: Mapping[str, Any]) -> tuple[Tokens, np.ndarray]:
+    """The tokens of `tokenize`, and where each stands in the text as given: (T, 2) int64 from, to.
+
+    A character that NFC or lower-casing makes of several, or several of one, belongs to a token whole.
+    """
+    _, find_spans, is_word = _finder(vocabulary["tokenizer"], vocabulary["token_pattern"])
+    index: defaultdict[str, int] = defaultdict()
+    index.default_factory = index.__len__
+    ids, ends, spans = array("i"), array("q", [0]), array("q")
+    for text in texts:
+        reading = read(text, vocabulary["lowercase"])
+        for start, stop in find_spans(reading.text):
+            ids.append(index[reading.text[start:stop]])
+            spans.extend(reading.source(start, stop))
+        ends.append(len(ids))
+    tokens = Tokens(list(index), np.array(ids, dtype=np.int32), np.array(ends, dtype=np.int64))
+    is_kept = _is_kept(tokens.words, is_word, vocabulary)
+    return tokens.select(is_kept), np.array(spans, dtype=np.int64).reshape(-1, 2)[is_kept[tokens.ids]]
+
+
+def _is_kept(words: list[str], is_word: Callable[[str], bool], vocabulary: Mapping[str, Any]) -> np.ndarray:
+    excluded = stop_words(vocabulary["stop_words"]).union(vocabulary.get("domain_words", ()))
+    return np.array([is_word(word) and word.lower() not in excluded for word in words], dtype=bool)
+
+
+def stop_words(language: str | None) -> frozenset[str]:
+    """The stop words of a language, lower case; `none` is the empty set.
+
+    english is scikit-learn's list; the other languages come from the package stop-words (extra `languages`).
+    """
+    if language in (None, "none"):
+        return frozenset()
+    if language == "english":
+        from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+        return ENGLISH_STOP_WORDS
+    try:
+        from stop_words import AVAILABLE_LANGUAGES, LANGUAGE_MAPPING, get_stop_words
+    except ImportError as error:
+        raise ImportError(
+            f"data.vocabulary.stop_words={language} needs the package stop-words: "
+            "pip install 'topiclab[languages]', or use stop_words=english or stop_words=none"
+        ) from error
+    known = {*AVAILABLE_LANGUAGES, *LANGUAGE_MAPPING}
+    if language not in known:
+        names = sorted({"none", "english", *AVAILABLE_LANGUAGES})
+        raise ValueError(f"data.vocabulary.stop_words={language} is unknown; available: {', '.join(names)}")
+    return frozenset(word.lower() for word in get_stop_words(language))
+
+
+def _finder(
+    tokenizer: str, token_pattern: str | None
+) -> tuple[Callable[[str], list[str]], Callable[[str], Iterable[tuple[int, int]]], Callable[[str], bool]]:
+    """The functions from a text to its tokens and their places, and the test that tells which are words."""
+    if tokenizer not in DEFAULT_PATTERNS:
+        raise ValueError(
+            f"data.vocabulary.tokenizer={tokenizer} is unknown; use {' or '.join(DEFAULT_PATTERNS)}"
+        )
+    try:
+        pattern = re.compile(token_pattern or DEFAULT_PATTERNS[tokenizer])
+    except re.error as error:
+        raise ValueError(
+            f"data.vocabulary.token_pattern={token_pattern} is no regular expression ({error}); "
+            "null is the default"
+        ) from error
+    if pattern.groups > 1:
+        raise ValueError(
+            f"data.vocabulary.token_pattern={token_pattern} has {pattern.groups} groups, at most one can be "
+            "the word; write the others as (?:...)"
+        )
+    if tokenizer == "regex":
+        group = pattern.groups  # 0 is the whole match
+        return pattern.findall, lambda text: (m.span(group) for m in pattern.finditer(text)), bool
+    try:
+        import jieba
+    except ImportError as error:
+        raise ImportError(
+            "data.vocabulary.tokenizer=jieba needs the package jieba: pip install 'topiclab[chinese]'"
+        ) from error
+    jieba.setLogLevel("WARNING")
+
+    def spans(text: str) -> Iterable[tuple[int, int]]:
+        bounds = [0, *accumulate(map(len, jieba.lcut(text)))]
+        return pairwise(bounds)
+
+    return jieba.lcut, spans, lambda word: pattern.fullmatch(word) is not None

@@ -1,0 +1,52 @@
+"""The model that a run of one's own left: which folder it is, and that it is whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from topiclab.minillm.data.tokenizer import Tokenizer
+
+TASKS = ("pretrain", "finetune", "keywords")
+FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+
+
+def export_of(run: str, option: str) -> Path:
+    """<run>/export of a finished run of a language model, in transformers' form.
+
+    option: what the run is called in the configuration.
+    Raises FileNotFoundError for a folder without such an export, ValueError for a run of another task, for
+    one that did not finish, and for a tokenizer that is not the model's.
+    """
+    folder = Path(run).expanduser()
+    way_out = f"give the folder of a finished task={' or '.join(TASKS)}"
+    if not (folder / "result.json").is_file():
+        fault = "nothing is there" if not folder.exists() else "no result.json is there, so no finished run"
+        raise FileNotFoundError(f"{option}={run}: {fault}; {way_out}")
+    try:
+        result = json.loads((folder / "result.json").read_bytes())
+        task, status = result["config"]["task"]["name"], result["status"]
+    except (ValueError, KeyError, TypeError) as fault:
+        raise ValueError(f"{option}={run}: its result.json is damaged ({fault!r}); {way_out}") from fault
+    if task not in TASKS:
+        raise ValueError(f"{option}={run} holds a run of task={task}, which has no language model; {way_out}")
+    if status != "done":
+        raise ValueError(f"{option}={run} did not finish: {result.get('reason')}; run it again, or {way_out}")
+    export = folder / "export"
+    if missing := [name for name in FILES if not (export / name).is_file()]:
+        raise FileNotFoundError(
+            f"{option}={run}: no export/{missing[0]} is there; run it again, or {way_out}"
+        )
+    try:
+        trained_with = json.loads((export / "config.json").read_bytes())["tokenizer_fingerprint"]
+    except (ValueError, KeyError, TypeError) as fault:
+        raise ValueError(
+            f"{option}={run}: its export/config.json is damaged ({fault!r}); {way_out}"
+        ) from fault
+    found = Tokenizer.load(export).fingerprint
+    if trained_with != found:
+        raise ValueError(
+            f"{option}={run}: the model was trained with the tokenizer {str(trained_with)[:12]}, but beside "
+            f"it lies {found[:12]}; its ids would mean other tokens: restore export/tokenizer.json"
+        )
+    return export

@@ -1,0 +1,178 @@
+"""Teaching a MiniLLM which words a text is about: distributions of the token that follows it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import pickle
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from topiclab.cache import atomic_file
+from topiclab.minillm.network import IGNORED, MiniLLM
+from topiclab.minillm.optimizer import PEAK, make_optimizer
+from topiclab.minillm.schedule import share_of_peak
+
+log = logging.getLogger(__name__)
+
+SMOOTHING = 0.05  # of a hard keyword: the share of its document's whole distribution
+
+
+@dataclass(frozen=True)
+class Examples:
+    """N prompts that end where the keyword follows.
+
+    tokens: ids of each.  words: (N,) tokens of the keyword drawn for each, IGNORED where all of the
+    distribution is taught.  targets: CSR (N, tokens of the vocabulary) of sum 1.  end: behind a keyword.
+    """
+
+    tokens: Sequence[np.ndarray]
+    words: np.ndarray
+    targets: sparse.csr_matrix
+    end: int
+
+
+class KeywordTraining:
+    """A training in passes over examples, of which checkpoints/last.ckpt remembers the last step saved.
+
+    model: trained in place; without dropout, so that it goes on to the same bits on a CPU.
+    options: optimizer, schedule, passes, gradient_clip, rows_per_step.  seconds: at least between two saves.
+    inputs: hash of all that the examples depend on; checkpoints of others are dropped.
+    losses: mean nats of the keywords of each pass that is done.
+    """
+
+    def __init__(
+        self, model: MiniLLM, options: Mapping[str, Any], folder: Path, *, seconds: float, inputs: str
+    ) -> None:
+        self.model, self.options, self.seconds, self.inputs = model, options, seconds, inputs
+        self.optimizer = make_optimizer(model, options["optimizer"])
+        self.path = folder / "checkpoints" / "last.ckpt"
+        self.epoch = self.step = 0
+        self.nats = 0.0  # of the pass so far, over its examples
+        self.losses: list[float] = []
+        if (stored := self._stored()) is not None:
+            model.load_state_dict(stored["weights"])
+            self.optimizer.load_state_dict(stored["optimizer"])
+            self.epoch, self.step, self.nats, self.losses = stored["progress"]
+            log.info("resuming from %s: step %d of pass %d", self.path, self.step + 1, self.epoch + 1)
+        self.saved = time.monotonic()
+
+    def _stored(self) -> dict[str, Any] | None:
+        """What last.ckpt holds, where it is whole and of these inputs; what is not is dropped, and said."""
+        if not self.path.exists():
+            return None
+        try:
+            device = self.model.embed_tokens.weight.device
+            stored = torch.load(self.path, map_location=device, weights_only=True)
+            if stored.get("inputs") == self.inputs:
+                return stored
+            fault = "it is of other examples or another model"
+        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+            fault = f"it is damaged ({type(error).__name__} {str(error).partition(chr(10))[0]})"
+        log.warning("starting over: %s is dropped, because %s", self.path, fault)
+        self.path.unlink()
+        return None
+
+    def save(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        stored = {
+            "weights": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "progress": [self.epoch, self.step, self.nats, self.losses],
+            "inputs": self.inputs,
+        }
+        with atomic_file(self.path) as stream:
+            torch.save(stored, stream)
+        self.saved = time.monotonic()
+
+    def train_pass(self, examples: Examples, replay: Callable[[int], Tensor], seed: int) -> None:
+        """What is left of a pass in a seeded order.
+
+        replay: of a step, (rows, T + 1) ids of plain text.
+        Raises FloatingPointError for a loss that is not finite.
+        """
+        order = np.random.default_rng(seed).permutation(len(examples.tokens))
+        size = self.options["rows_per_step"]
+        num_steps = -(-len(order) // size)
+        self.model.train()
+        while self.step < num_steps:
+            rows = order[self.step * size : (self.step + 1) * size]
+            self.nats += self._update(examples, rows, replay(self.step), num_steps) * len(rows)
+            self.step += 1
+            if self.step < num_steps and time.monotonic() - self.saved >= self.seconds:
+                self.save()
+        self.model.eval()
+        self.losses.append(self.nats / len(order))
+        self.epoch, self.step, self.nats = self.epoch + 1, 0, 0.0
+        self.save()
+
+    def _update(self, examples: Examples, rows: np.ndarray, text: Tensor, num_steps: int) -> float:
+        """One step; mean nats of its keywords before it."""
+        done, all_steps = self.epoch * num_steps + self.step, self.options["passes"] * num_steps
+        share = share_of_peak(done, all_steps, **self.options["schedule"])
+        for group in self.optimizer.param_groups:
+            group["lr"] = share * group[PEAK]
+        loss = keyword_loss(self.model, examples, rows)
+        nats = float(loss.detach())
+        if len(text):
+            text = text.to(self.model.embed_tokens.weight.device)
+            plain = self.model.nll(self.model(text[:, :-1]), text[:, 1:])
+            loss = loss + plain.mean() * len(text) / len(rows)
+        if not math.isfinite(float(loss.detach())):
+            raise FloatingPointError(
+                f"the loss of step {done + 1} is {float(loss.detach())} nats; lower keywords.optimizer.lr"
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options["gradient_clip"])
+        self.optimizer.step()
+        return nats
+
+
+def keyword_loss(model: MiniLLM, examples: Examples, rows: np.ndarray) -> Tensor:
+    """Mean cross-entropy at the end of the prompts, and of the end behind hard keywords."""
+    device = model.embed_tokens.weight.device
+    words = torch.from_numpy(examples.words[rows]).to(device)
+    is_hard = words != IGNORED
+    lengths = torch.tensor([len(examples.tokens[row]) for row in rows], device=device)
+    ids = torch.zeros(len(rows), int(lengths.max()) + 1, dtype=torch.long)
+    for place, row in enumerate(rows):
+        ids[place, : len(examples.tokens[row])] = torch.from_numpy(examples.tokens[row].astype(np.int64))
+    ids, at = ids.to(device), torch.arange(len(rows), device=device)
+    ids[at[is_hard], lengths[is_hard]] = words[is_hard]
+    hidden = model(ids)
+    logs = model.logits(hidden[at, lengths - 1]).float().log_softmax(dim=-1)
+    soft = torch.from_numpy(examples.targets[rows].toarray().astype(np.float32)).to(device)
+    nats = -(soft * logs).sum(dim=1)
+    if is_hard.any():
+        chosen = -logs[at[is_hard], words[is_hard]]
+        ends = torch.full((int(is_hard.sum()), 1), examples.end, device=device)
+        closing = model.nll(hidden[at[is_hard], lengths[is_hard]][:, None], ends)[:, 0]
+        mixed = (1 - SMOOTHING) * chosen + SMOOTHING * nats[is_hard] + closing
+        nats = nats.masked_scatter(is_hard, mixed)
+    return nats.mean()
+
+
+@torch.inference_mode()
+def word_logits(model: MiniLLM, tokens: Sequence[np.ndarray], words: np.ndarray, rows: int) -> np.ndarray:
+    """(N, V) float32 logits of these tokens behind each prompt."""
+    device = model.embed_tokens.weight.device
+    order = np.argsort([len(ids) for ids in tokens], kind="stable")
+    found = np.empty((len(tokens), len(words)), np.float32)
+    for start in range(0, len(order), rows):
+        batch = order[start : start + rows]
+        lengths = [len(tokens[row]) for row in batch]
+        ids = torch.zeros(len(batch), max(lengths), dtype=torch.long)
+        for place, row in enumerate(batch):
+            ids[place, : lengths[place]] = torch.from_numpy(tokens[row].astype(np.int64))
+        last = model(ids.to(device))[torch.arange(len(batch)), torch.tensor(lengths) - 1]
+        found[batch] = model.logits(last).float()[:, torch.from_numpy(words)].cpu().numpy()
+    return found

@@ -1,0 +1,303 @@
+"""Training a MiniLLM with Lightning: each step's loss exact to the token, each round resumable to the bit."""
+
+from __future__ import annotations
+
+import logging
+import math
+import pickle
+import shutil
+import sys
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+from torch.optim import Optimizer
+
+from topiclab.device import resolve_device, resolve_precision
+from topiclab.minillm.network import IGNORED, MiniLLM
+from topiclab.minillm.optimizer import PEAK, make_optimizer
+from topiclab.minillm.schedule import share_of_peak
+from topiclab.models.base.training import LastCheckpoint, save_checkpoint
+
+log = logging.getLogger(__name__)
+
+SEED_STRIDE = 1_000_003  # between the seeds of rounds
+LARGEST_EXPONENT = math.log(sys.float_info.max)
+
+
+class Pretraining(L.LightningModule):
+    """Next-token training. A Lightning batch is one step of the optimizer, an epoch a round of such steps.
+
+    model: trained in place.  num_steps: of the whole training.  micro_rows: rows of a step that are in memory
+    at once; gradients add up over them, and the loss is the sum of nats over all the step's tokens by their
+    number, on all devices, so that neither cut changes it.
+    optimizer, schedule: options of `make_optimizer` and `share_of_peak`.  gradient_clip: largest norm.
+    z_loss: weight of the squared log-normaliser (Chowdhery et al. 2022).
+    token_bytes: (V,) UTF-8 bytes of each token, 0 for special ones: bits per byte come from them.
+    tells_few: most labels are IGNORED, and logits are made for the others alone.
+    is_compiled: through torch.compile, in each process for itself.
+    on_round: called after each validation with the module, for `samples`, one text a round.
+    Raises FloatingPointError when a loss is not finite, before it reaches the weights or a checkpoint.
+    """
+
+    def __init__(
+        self,
+        model: MiniLLM,
+        *,
+        num_steps: int,
+        micro_rows: int,
+        optimizer: Mapping[str, Any],
+        schedule: Mapping[str, Any],
+        gradient_clip: float,
+        token_bytes: Tensor,
+        seed: int,
+        z_loss: float = 0.0,
+        tells_few: bool = False,
+        is_compiled: bool = False,
+        on_round: Callable[[Pretraining], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.model = model
+        self.num_steps, self.micro_rows, self.gradient_clip = num_steps, micro_rows, gradient_clip
+        self.optimizer_options, self.schedule, self.z_loss = optimizer, schedule, z_loss
+        self.seed, self.is_compiled, self.on_round = seed, is_compiled, on_round
+        self.tells_few = tells_few
+        self.register_buffer("token_bytes", token_bytes.double(), persistent=False)
+        self.steps_done = self.tokens_done = 0
+        self.best, self.inputs = math.inf, ""
+        self.history: list[dict[str, float]] = []
+        self.samples: list[str] = []
+        self._sums: dict[str, Tensor] = {}
+        self._round: list[tuple[float, float, int]] = []
+        self._started = time.perf_counter()
+
+    token_bytes: Tensor
+
+    def setup(self, stage: str) -> None:
+        if self.is_compiled:  # here, since a compiled module arrives in another process as it was before
+            self.model.compile(dynamic=False)
+
+    def configure_optimizers(self) -> Optimizer:
+        return make_optimizer(self.model, self.optimizer_options)
+
+    def on_train_epoch_start(self) -> None:
+        torch.manual_seed(self.seed + SEED_STRIDE * (self.current_epoch + 1) + self.global_rank)
+        self._round, self._started = [], time.perf_counter()
+
+    def training_step(self, batch: dict[str, Tensor], _index: int) -> None:
+        wrapped: Any = self.optimizers()
+        optimizer: Optimizer = wrapped.optimizer
+        share = share_of_peak(self.steps_done, self.num_steps, **self.schedule)
+        for group in optimizer.param_groups:
+            group["lr"] = share * group[PEAK]
+        optimizer.zero_grad(set_to_none=True)
+        num_tokens = self._over_devices((batch["labels"] != IGNORED).sum())
+        loss = self._backward(batch, num_tokens.clamp(min=1))  # 0 where replies are cut off
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.gradient_clip)
+        nats, size = float(self._over_devices(loss)), float(norm)
+        if not math.isfinite(nats + size):
+            raise FloatingPointError(
+                f"the loss of step {self.steps_done + 1} is {nats} nats a token, the norm of its gradient "
+                f"{size}; {self._kept()}: lower the learning rate, or look at the rows of that step"
+            )
+        wrapped.step()
+        self.steps_done += 1
+        self.tokens_done += int(num_tokens)
+        self._round.append((nats, size, int(num_tokens)))
+
+    def _backward(self, batch: dict[str, Tensor], num_tokens: Tensor) -> Tensor:
+        """Add up the gradients of a step; its mean nats a token on this device's share of them."""
+        ids, labels, documents = batch["ids"], batch["labels"], batch.get("documents")
+        loss = torch.zeros((), device=self.device)
+        parts = range(0, len(ids), self.micro_rows)
+        for start in parts:
+            rows = slice(start, start + self.micro_rows)
+            hidden = self.model(ids[rows], documents=None if documents is None else documents[rows])
+            hidden, told = self._told(hidden, labels[rows])
+            nats = self.model.nll(hidden, told).sum() / num_tokens
+            penalty = self._penalty(hidden, told) / num_tokens if self.z_loss else 0.0
+            with nullcontext() if start == parts[-1] else self._unsynced():
+                # devices average their gradients, but this loss is a sum over all of them
+                self.manual_backward((nats + penalty) * self.trainer.world_size)
+            loss += nats.detach()
+        return loss
+
+    def _told(self, hidden: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """One row of the places that carry loss, where few do: the other logits cost a fifth of a step."""
+        if not self.tells_few:
+            return hidden, labels
+        is_told = labels != IGNORED
+        return hidden[is_told].unsqueeze(0), labels[is_told].unsqueeze(0)
+
+    def _kept(self) -> str:
+        """What a training that stops leaves behind."""
+        if not self.history:
+            return "no checkpoint is there yet"
+        best = min(self.history, key=lambda entry: entry["val/ce"])
+        return f"{self.trainer.default_root_dir}/checkpoints/best.ckpt of step {best['step']:.0f} stays"
+
+    def _penalty(self, hidden: Tensor, labels: Tensor) -> Tensor:
+        normalisers = self.model.logits(hidden).float().logsumexp(dim=-1)
+        return self.z_loss * (normalisers.square() * (labels != IGNORED)).sum()
+
+    def _unsynced(self) -> Any:
+        """Gradients of all but the last part of a step stay on their device."""
+        wrapper: Any = self.trainer.strategy.model
+        return wrapper.no_sync() if hasattr(wrapper, "no_sync") else nullcontext()
+
+    def _over_devices(self, value: Tensor) -> Tensor:
+        return self.trainer.strategy.reduce(value, reduce_op="sum") if self.trainer.world_size > 1 else value
+
+    def on_validation_epoch_start(self) -> None:
+        self._sums = {
+            name: torch.zeros((), dtype=torch.double, device=self.device)
+            for name in ("nats", "bytes", "tokens")
+        }
+
+    def validation_step(self, batch: dict[str, Tensor], _index: int) -> None:
+        labels = batch["labels"]
+        hidden, labels = self._told(self.model(batch["ids"], documents=batch.get("documents")), labels)
+        nats = self.model.nll(hidden, labels)
+        is_scored = labels != IGNORED
+        self._sums["nats"] += nats.double().sum()
+        self._sums["tokens"] += is_scored.sum()
+        self._sums["bytes"] += self.token_bytes[labels[is_scored]].sum()
+
+    def on_validation_epoch_end(self) -> None:
+        sums = {name: float(self._over_devices(value)) for name, value in self._sums.items()}
+        if not sums["tokens"]:
+            raise ValueError(
+                "held-out rows have no token to be told: conversations are cut before their replies; raise "
+                "finetune.length"
+            )
+        entry = {"step": self.steps_done, "tokens": self.tokens_done, **held_out(**sums)}
+        if not math.isfinite(entry["val/perplexity"]):
+            raise FloatingPointError(
+                f"held-out text costs {entry['val/ce']} nats a token after step {self.steps_done}; "
+                f"{self._kept()}: lower the learning rate"
+            )
+        if self._round:
+            nats, norms, tokens = zip(*self._round, strict=True)
+            seconds = time.perf_counter() - self._started
+            entry |= {
+                "train/ce": math.fsum(n * t for n, t in zip(nats, tokens, strict=True)) / max(1, sum(tokens)),
+                "gradient_norm": max(norms),
+                "tokens_per_second": sum(tokens) / seconds,
+                "lr_share": share_of_peak(self.steps_done - 1, self.num_steps, **self.schedule),
+            }
+        self.history.append(entry)
+        if self.on_round is not None and self.global_rank == 0:
+            self.on_round(self)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["inputs"] = self.inputs
+        checkpoint["progress"] = {
+            "steps": self.steps_done,
+            "tokens": self.tokens_done,
+            "best": self.best,
+            "history": self.history,
+            "samples": self.samples,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        progress = checkpoint["progress"]
+        self.steps_done, self.tokens_done = progress["steps"], progress["tokens"]
+        self.best, self.history, self.samples = progress["best"], progress["history"], progress["samples"]
+
+
+def held_out(nats: float, tokens: float, bytes: float) -> dict[str, float]:
+    """Cross-entropy in nats a token, its exponent, and bits per byte, which alone compares tokenizers.
+
+    The nats of special tokens count, which have no bytes: to end a document costs, too.
+    """
+    ce = nats / tokens
+    return {
+        "val/ce": ce,
+        "val/perplexity": math.exp(ce) if ce < LARGEST_EXPONENT else math.inf,
+        "val/bits_per_byte": nats / math.log(2) / bytes if bytes else math.nan,
+    }
+
+
+class BestCheckpoint(Callback):
+    """Keeps best.ckpt of the round with the lowest cross-entropy on held-out text."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "checkpoints" / "best.ckpt"
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, Pretraining)
+        ce = pl_module.history[-1]["val/ce"]
+        if ce < pl_module.best:
+            pl_module.best = ce
+            save_checkpoint(trainer, self.path)
+
+
+def train_rounds(
+    module: Pretraining,
+    datamodule: L.LightningDataModule,
+    folder: Path,
+    trainer: Mapping[str, Any],
+    *,
+    num_rounds: int,
+    inputs: str,
+) -> None:
+    """Train in place, from folder/checkpoints/last.ckpt where that is of the same inputs, and save there.
+
+    trainer: device, devices, precision, checkpoint_seconds.  inputs: hash of all that the rows depend on.
+    With several devices, a process for each (gloo or NCCL).
+    """
+    device = torch.device(resolve_device(trainer["device"]))
+    precision = resolve_precision(trainer["precision"], device.type)
+    module.inputs = inputs
+    resumed = resumable(folder / "checkpoints", inputs)
+    if resumed is not None:
+        log.info("resuming from %s", resumed)
+    fitter = L.Trainer(
+        max_epochs=num_rounds,
+        accelerator={"cuda": "gpu"}.get(device.type, device.type),
+        devices=[device.index] if device.index is not None else trainer["devices"],
+        strategy="ddp_spawn" if trainer["devices"] != 1 else "auto",
+        precision="bf16-mixed" if precision == "bf16" else "32-true",
+        logger=False,
+        callbacks=[BestCheckpoint(folder), LastCheckpoint(folder, trainer["checkpoint_seconds"])],
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        fitter.fit(module, datamodule=datamodule, ckpt_path=resumed, weights_only=True)
+    if trainer["devices"] != 1:  # the module that was trained ended with its process
+        last = folder / "checkpoints" / "last.ckpt"
+        module.on_load_checkpoint(torch.load(last, map_location="cpu", weights_only=True))
+
+
+def resumable(checkpoints: Path, inputs: str) -> Path | None:
+    """last.ckpt where it and best.ckpt are whole and of these inputs, else None; what is not is dropped."""
+    last = path = checkpoints / "last.ckpt"
+    if not last.exists():
+        return None
+    try:
+        for path in (checkpoints / "best.ckpt", last):
+            if torch.load(path, map_location="cpu", weights_only=True).get("inputs") != inputs:
+                fault = "they are of another text, tokenizer or shape"
+                break
+        else:
+            return last
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        fault = f"{path.name} is damaged ({type(error).__name__} {str(error).partition(chr(10))[0]})"
+    log.warning("starting over: the checkpoints in %s are dropped, because %s", checkpoints, fault)
+    shutil.rmtree(checkpoints)
+    return None

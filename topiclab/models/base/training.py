@@ -1,0 +1,212 @@
+"""Training a TopicModel with Lightning: checkpoints, early stopping, loggers and exact resume."""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+import shutil
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import Logger
+
+from topiclab.data.datamodule import TopicDataModule
+from topiclab.device import resolve_device
+from topiclab.models.base.topic_model import TopicModel
+
+log = logging.getLogger(__name__)
+# Which accelerators were found, advertisements, why fit stopped: result.json says what matters.
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+
+
+class EarlyStoppingAfterWarmup(EarlyStopping):
+    """Looks at the validation loss only once the KL weight has reached 1; that loss itself is never
+    annealed."""
+
+    def __init__(self, first_epoch: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.first_epoch = first_epoch
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """A fit that is resumed after it stopped early stays stopped."""
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.current_epoch >= self.first_epoch:
+            super().on_validation_end(trainer, pl_module)
+
+
+class BestAfterWarmup(ModelCheckpoint):
+    """Keeps the best checkpoint among the epochs whose KL weight was 1."""
+
+    def __init__(self, first_epoch: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.first_epoch = first_epoch
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.current_epoch >= self.first_epoch:
+            super().on_validation_end(trainer, pl_module)
+
+
+class LastCheckpoint(Callback):
+    """Saves where to resume, and training_history.json: after the last epoch, and after any epoch that ends
+    `seconds` or more since the last save, because a save costs as much as an epoch of a small corpus.
+    """
+
+    def __init__(self, folder: Path, seconds: float) -> None:
+        self.folder, self.seconds = folder, seconds
+        self.saved = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        is_due = time.monotonic() - self.saved >= self.seconds
+        if trainer.strategy.broadcast(is_due):  # clocks differ, and all processes take part in a save
+            self._save(trainer, pl_module)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._save(trainer, pl_module)
+
+    def _save(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        save_checkpoint(trainer, self.folder / "checkpoints" / "last.ckpt")
+        self.saved = time.monotonic()
+        if not trainer.is_global_zero:
+            return
+        history = self.folder / "training_history.json"
+        partial = history.with_suffix(".partial")
+        partial.write_text(json.dumps(pl_module.history, indent=1))  # type: ignore[arg-type]
+        partial.replace(history)
+
+
+def save_checkpoint(trainer: L.Trainer, path: Path) -> None:
+    """The whole file or, where a kill comes first, the one that stood there.
+
+    Lightning moves it from the folder for temporary files, which between file systems is a copy.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    trainer.save_checkpoint(partial)
+    if trainer.is_global_zero:
+        partial.replace(path)
+
+
+def train(
+    model: TopicModel,
+    datamodule: TopicDataModule,
+    folder: Path,
+    trainer: Mapping[str, Any],
+    loggers: Sequence[Logger] = (),
+) -> None:
+    """Fit model in place and leave it at its best epoch; resumes from folder/checkpoints/last.ckpt if there
+    is one.
+
+    trainer: device, devices, precision, patience (epochs without a better validation loss, None for all
+    epochs), deterministic.  Raises FloatingPointError when a loss stops being finite, ValueError for batches
+    of one document where the model takes batch statistics.
+    """
+    if trainer["devices"] != 1:
+        raise ValueError(
+            f"trainer.devices={trainer['devices']}: these models fit on one device; run cells side by side "
+            "with grid.jobs instead"
+        )
+    _check_batches(model, len(datamodule.train_rows))
+    if trainer["patience"] is not None and not len(datamodule.val_rows):
+        log.warning(
+            "trainer.patience=%s watches validation documents, but %s has none: every epoch is run; "
+            "raise data.split.val to stop early",
+            *(trainer["patience"], datamodule.corpus.name),
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    epochs = model.epochs_for(len(datamodule.train_rows))
+    resumed = _resumable(folder / "checkpoints", datamodule)
+    if resumed is None:
+        torch.manual_seed(model.seed)
+        model.initialize(datamodule)
+    else:
+        log.info("resuming from %s", resumed)
+    callbacks = _callbacks(model, datamodule, folder, trainer, epochs)
+    device = torch.device(resolve_device(trainer["device"]))
+    fitter = L.Trainer(
+        max_epochs=epochs,
+        accelerator={"cuda": "gpu"}.get(device.type, device.type),
+        devices=[device.index] if device.index is not None else 1,
+        precision="bf16-mixed" if _wants_bf16(trainer["precision"], device) else "32-true",
+        logger=list(loggers),
+        callbacks=callbacks,
+        num_sanity_val_steps=0,
+        limit_val_batches=1 if len(datamodule.val_rows) else 0,
+        log_every_n_steps=1,
+        enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        deterministic="warn" if trainer["deterministic"] and device.type != "cpu" else None,
+        default_root_dir=folder,
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+        fitter.fit(model, datamodule=datamodule, ckpt_path=resumed, weights_only=True)
+    best = folder / "checkpoints" / "best.ckpt"
+    if best.exists():
+        model.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
+    model.epochs_trained = fitter.current_epoch
+
+
+def _check_batches(model: TopicModel, num_docs: int) -> None:
+    """ValueError where a batch would hold one document and a layer takes its statistics."""
+    if num_docs // -(-num_docs // model.batch_size) > 1:
+        return
+    if any(isinstance(getattr(layer, "running_var", None), torch.Tensor) for layer in model.modules()):
+        raise ValueError(
+            f"batch_size={model.batch_size} cuts {num_docs} training documents into batches of one, whose "
+            "variance batch normalisation cannot take; raise trainer.batch_size or give more documents"
+        )
+
+
+def _resumable(checkpoints: Path, datamodule: TopicDataModule) -> Path | None:
+    """last.ckpt when it can be gone on from, else None; what is damaged or of other documents is dropped."""
+    last = checkpoints / "last.ckpt"
+    if not last.exists():
+        return None
+    fault, path, checkpoint = "they are of other documents, embeddings or soft labels", last, {}
+    try:
+        for path in sorted(checkpoints.glob("*.ckpt")):  # best.ckpt before last.ckpt
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        if checkpoint.get("inputs") == datamodule.fingerprint and _has_labels(checkpoint, datamodule):
+            return last
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        fault = f"{path.name} is damaged ({type(error).__name__} {str(error).partition(chr(10))[0]})"
+    log.warning("starting over: the checkpoints in %s are dropped, because %s", checkpoints, fault)
+    shutil.rmtree(checkpoints)
+    return None
+
+
+def _has_labels(checkpoint: Mapping[str, Any], datamodule: TopicDataModule) -> bool:
+    """Whether the soft labels that the checkpoint was trained on, if any, are those of the data module."""
+    key = checkpoint.get("soft_labels")
+    return key is None or (datamodule.teach is not None and datamodule.soft_labels.key == key)
+
+
+def _callbacks(
+    model: TopicModel, datamodule: TopicDataModule, folder: Path, trainer: Mapping[str, Any], epochs: int
+) -> list[Callback]:
+    checkpoints = {"dirpath": folder / "checkpoints", "enable_version_counter": False}
+    callbacks: list[Callback] = [LastCheckpoint(folder, trainer["checkpoint_seconds"])]
+    if len(datamodule.val_rows) and trainer["patience"] is not None:
+        first_epoch = max(0, round(model.kl_warmup * epochs) - 1)
+        watched = {"first_epoch": first_epoch, "monitor": "val/loss"}
+        callbacks += [
+            EarlyStoppingAfterWarmup(**watched, patience=trainer["patience"], check_on_train_epoch_end=False),
+            BestAfterWarmup(**watched, filename="best", save_on_train_epoch_end=False, **checkpoints),
+        ]
+    return callbacks
+
+
+def _wants_bf16(precision: str, device: torch.device) -> bool:
+    return precision == "bf16" or (
+        precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
+    )

@@ -1,0 +1,84 @@
+"""ImageTopicModel: autoencoder and topic model as one, from pixels to topics and from topics to pixels."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from topiclab.data.corpus import Corpus
+from topiclab.data.images.image_set import ImageSet, code_corpus
+from topiclab.models.tvqvae_image import TVQVAEImage
+from topiclab.nn.conv_autoencoder import ImageAutoencoder
+from topiclab.pipeline.saved_model import FACTS, MODEL, save_arrays
+
+AUTOENCODER = "autoencoder.safetensors"
+BATCH = 512
+
+
+@dataclass(frozen=True, eq=False)
+class ImageTopicModel:
+    """A fitted topic model of code grids, with the autoencoder that the grids are of.
+
+    image_shape: (C, H, W).
+    """
+
+    model: TVQVAEImage
+    autoencoder: ImageAutoencoder
+    image_shape: tuple[int, int, int]
+
+    def grids(self, images: np.ndarray) -> np.ndarray:
+        """Code grids (B, h, w) int64 of images (B, C, H, W) uint8."""
+        return np.concatenate([self.autoencoder.encode(part) for part in _parts(images)])
+
+    def restore(self, images: np.ndarray) -> np.ndarray:
+        """Images (B, C, H, W) uint8 as their codes give them back."""
+        return self.decode(self.grids(images))
+
+    def decode(self, grids: np.ndarray) -> np.ndarray:
+        """Images (B, C, H, W) uint8 of code grids (B, h, w)."""
+        return np.concatenate([self.autoencoder.decode(part) for part in _parts(grids)])
+
+    def theta(self, grids: np.ndarray) -> np.ndarray:
+        """Topic proportions (B, K) of code grids (B, h, w)."""
+        corpus = self._corpus(grids)
+        return self.model.transform(corpus.bow, grids.reshape(len(grids), -1).astype(np.float32))
+
+    def draw(
+        self, theta: np.ndarray | None, num: int, seed: int = 0, temperature: float | None = None
+    ) -> np.ndarray:
+        """num code grids (num, h, w), one for each row of theta (num, K), or without topics."""
+        return self.model.draw(theta, num, seed, temperature)
+
+    def draw_topics(self, num: int, seed: int = 0, temperature: float | None = None) -> np.ndarray:
+        """num code grids of every topic (K * num, h, w), topic by topic."""
+        theta = np.repeat(np.eye(self.model.num_topics, dtype=np.float32), num, axis=0)
+        return self.draw(theta, len(theta), seed, temperature)
+
+    def _corpus(self, grids: np.ndarray) -> Corpus:
+        names = tuple(map(str, range(len(grids))))
+        empty = np.zeros((len(grids), 1, 1, 1), np.uint8)
+        images = ImageSet("images", names, empty, np.zeros(len(grids), np.int8))
+        return code_corpus(images, grids, self.model.num_codes, self.model.region_kind)  # type: ignore[arg-type]
+
+
+def save_images_bundle(folder: Path, fitted: ImageTopicModel, corpus: Corpus) -> None:
+    """Write the arrays of both models, and what `load_image_model` needs beside the configuration."""
+    save_arrays(folder / MODEL, fitted.model.state())
+    save_arrays(folder / AUTOENCODER, fitted.autoencoder.state())
+    facts = {
+        "vocab": list(corpus.vocab),
+        "label_names": list(corpus.label_names),
+        "embedding_dim": fitted.model.embedding_dim,
+        "image_shape": list(fitted.image_shape),
+        "grid_shape": list(fitted.model.grid_shape),
+        "autoencoder": fitted.autoencoder.sizes,
+    }
+    (folder / FACTS).write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
+
+
+def _parts(rows: np.ndarray) -> list[np.ndarray]:
+    """In parts that fit the memory; at least one, so that no rows come back as no rows."""
+    return [rows[start : start + BATCH] for start in range(0, max(1, len(rows)), BATCH)]

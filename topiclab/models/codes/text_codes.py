@@ -1,0 +1,115 @@
+"""Stage 1 of TVQ-VAE on a corpus: the codes of its words, or of every single occurrence of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from topiclab.cache import key_hash
+from topiclab.data.datamodule import TopicDataModule
+from topiclab.models.codes.codebook import Codebook
+from topiclab.models.codes.occurrence_codes import code_bags, occurrence_codes, usual_codes
+from topiclab.models.codes.word_codes import word_codes
+
+
+@dataclass(frozen=True)
+class TextCodes:
+    """What stage 2 reads of stage 1.
+
+    codes, weights: (V, K) of the words, those that each has most often where occurrences have their own; of
+    weight 0 for a word that the language model reaches nowhere.
+    bags: CSR (D, N) float32, codes of the documents' own occurrences; coder: the arrays that give codes to
+    later ones, see `codes_of`. None and empty where every word has its codes.
+    facts: of the codebook, and how many occurrences the language model reaches.
+    """
+
+    codebook: Codebook
+    codes: np.ndarray
+    weights: np.ndarray
+    facts: dict[str, Any]
+    bags: sparse.csr_matrix | None = None
+    coder: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def text_codes(
+    datamodule: TopicDataModule,
+    options: Mapping[str, Any],
+    *,
+    words: str,
+    subtokens: str | None,
+    max_occurrences: int,
+    num_codes: int,
+    expansion: int,
+    seed: int,
+    device: str,
+) -> TextCodes:
+    """Train stage 1 on the training documents, or take it from the cache.
+
+    options: of `word_codes`.  words, subtokens, max_occurrences: see TVQVAE.  Raises ValueError where the
+    input has no vectors of words, or none of occurrences.
+    """
+    arguments: dict[str, Any] = {
+        "expansion": expansion,
+        "num_codes": num_codes,
+        "seed": seed,
+        "cache_root": datamodule.cache_root if datamodule.embedding_key else None,
+        "device": device,
+    }
+    if words == "token":
+        return _of_occurrences(datamodule, options, subtokens, max_occurrences, arguments)
+    is_contextual = words == "contextual_type"
+    return _of_words(datamodule, options, is_contextual, subtokens, arguments)
+
+
+def _of_words(
+    datamodule: TopicDataModule,
+    options: Mapping[str, Any],
+    is_contextual: bool,
+    subtokens: str | None,
+    arguments: Mapping[str, Any],
+) -> TextCodes:
+    reach: dict[str, int] = {}
+    if is_contextual:
+        occurrences = datamodule.word_occurrences(subtokens)
+        reach, key = occurrences.reach(), key_hash({"means": occurrences.key})
+        vectors, found = occurrences.word_means()
+        is_reached = found > 0
+    elif datamodule.word_vectors is None:
+        raise ValueError(
+            "model=tvqvae quantises vectors of words, and this input gives none; use input=embedder with "
+            "an embedder that reads words, e.g. embedder=lsa"
+        )
+    else:
+        vectors, key = datamodule.embedded_words(), datamodule.fingerprint
+        is_reached = np.ones(len(vectors), bool)
+    counts = np.asarray(datamodule.train_bow.sum(axis=0)).ravel()
+    key = key if datamodule.embedding_key else None
+    found = word_codes(vectors, counts, options, **arguments, key=key)
+    weights = found.weights * is_reached[:, None].astype(np.float32)
+    return TextCodes(found.codebook, found.codes, weights, {**reach, **_facts(found.codebook)})
+
+
+def _of_occurrences(
+    datamodule: TopicDataModule,
+    options: Mapping[str, Any],
+    subtokens: str | None,
+    max_occurrences: int,
+    arguments: Mapping[str, Any],
+) -> TextCodes:
+    occurrences = datamodule.word_occurrences(subtokens)
+    rows = datamodule.train_rows
+    found = occurrence_codes(occurrences, rows, options, max_occurrences=max_occurrences, **arguments)
+    said, num_codes = (found.codes, found.weights), arguments["num_codes"]
+    bags = code_bags(*said, occurrences.docs, occurrences.num_docs, num_codes)
+    of_words = code_bags(*said, occurrences.words, occurrences.num_words, num_codes)
+    table = usual_codes(of_words, arguments["expansion"])
+    facts = {**occurrences.reach(), **_facts(found.codebook)}
+    return TextCodes(found.codebook, *table, facts, bags, found.coder)
+
+
+def _facts(codebook: Codebook) -> dict[str, Any]:
+    return {name: value for name, value in codebook.facts.items() if name != "history"}

@@ -1,0 +1,63 @@
+"""The fitted model in a run folder: weights as safetensors, facts as JSON; enough to answer for unseen
+texts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from topiclab.data.corpus import Corpus
+from topiclab.embed.embedder import Embeddings, is_fitted
+from topiclab.models.base.estimator import Estimator
+
+MODEL, EMBEDDER, FACTS, ADAPTER = "model.safetensors", "embedder.safetensors", "model.json", "adapter"
+
+
+def save_bundle(folder: Path, model: Estimator, embeddings: Embeddings, corpus: Corpus) -> None:
+    """Write the model's arrays, those of an embedder that was fitted or tuned, and the
+    vocabulary."""
+    save_arrays(folder / MODEL, model.state())
+    if is_fitted(embeddings.embedder):
+        save_arrays(folder / EMBEDDER, embeddings.embedder.state())
+    if adapter := getattr(embeddings.embedder, "adapter", None):
+        shutil.copytree(adapter, folder / ADAPTER, dirs_exist_ok=True)
+    facts = {
+        "vocab": list(corpus.vocab),
+        "label_names": list(corpus.label_names),
+        "embedding_dim": int(embeddings.vectors.shape[1]),
+        "embedding_fingerprint": embeddings.embedder.fingerprint(),
+    }
+    (folder / FACTS).write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
+
+
+def load_facts(folder: Path) -> dict[str, Any]:
+    """What save_bundle wrote beside the weights; ValueError names a file that is missing or damaged."""
+    try:
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        if missing := {"vocab", "label_names", "embedding_dim"} - facts.keys():
+            raise ValueError(f"without {', '.join(sorted(missing))}")
+        return facts
+    except (OSError, ValueError, AttributeError) as error:
+        raise ValueError(
+            f"{folder / FACTS} cannot be read ({error}); remove {folder} and fit again"
+        ) from error
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a safetensors file; ValueError names a file that is missing or damaged."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path} cannot be read ({error}); remove {path.parent} and fit again") from error
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """A safetensors file of the arrays by name."""
+    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)

@@ -1,0 +1,88 @@
+"""Dendrogram: the tree of topics of a description folder as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from topiclab.report.figures.base import new_axes, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from topiclab.report.description import Description
+
+INCHES_A_TOPIC = 0.19
+LONGEST_LABEL = 70
+BRANCHES = 12  # parts of the tree in colours of their own
+HUES = [f"C{number}" for number in range(10) if number != 7]  # without gray
+
+
+def draw_tree(described: Description, folder: Path) -> Path | None:
+    """Write tree.png: a leaf a topic with its number, label and share; None where there is no tree."""
+    if described.tree is None:
+        return None
+    order = np.array(described.tree["order"])
+    merges = np.array(described.tree["merges"], dtype=float).reshape(-1, 4)
+    figure, axes = new_axes((11, 1.2 + INCHES_A_TOPIC * len(order)))
+    axes.set_facecolor("white")
+    draw_branches(axes, merges, order)
+    labels = [leaf_label(described.topics[topic]) for topic in order]
+    axes.set_yticks(np.arange(len(order)), labels, fontsize=8)
+    axes.yaxis.tick_right()
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(order) - 0.5, -0.5)
+    axes.set_xlim(max(merges[:, 2].max(initial=0.0), 1e-9) * 1.02, 0)
+    axes.spines[["top", "left", "right"]].set_visible(False)
+    axes.set_xlabel("distance at which two groups of topics join", fontsize=8)
+    return save_figure(figure, folder / "tree.png")
+
+
+def draw_branches(axes: Axes, merges: np.ndarray, order: np.ndarray) -> None:
+    """The brackets of every merge, leaves at heights 0..K-1 in this order; parts of the tree in colours."""
+    from matplotlib.collections import LineCollection
+
+    num_topics = len(order)
+    place = np.zeros(2 * num_topics - 1)
+    place[order] = np.arange(num_topics)
+    height = np.concatenate([np.zeros(num_topics), merges[:, 2]])
+    brackets = []
+    for row, (left, right) in enumerate(merges[:, :2].astype(int)):
+        node = num_topics + row
+        place[node] = (place[left] + place[right]) / 2
+        corners = [(left, height[left]), (left, height[node]), (right, height[node]), (right, height[right])]
+        brackets.append([(at, place[child]) for child, at in corners])
+    axes.add_collection(
+        LineCollection(brackets, colors=branch_colours(merges, order), linewidths=1.2, capstyle="round")
+    )
+
+
+def branch_colours(merges: np.ndarray, order: np.ndarray) -> list[str]:
+    """A colour for every merge: that of its branch where BRANCHES are left, gray above."""
+    num_topics = len(order)
+    below = max(num_topics - BRANCHES, 0)
+    leaves = [[topic] for topic in range(num_topics)]
+    branch = np.arange(num_topics)
+    for left, right in merges[:below, :2].astype(int):
+        leaves.append(leaves[left] + leaves[right])
+        branch[leaves[-1]] = leaves[-1][0]
+    turn = {number: turn for turn, number in enumerate(dict.fromkeys(branch[order].tolist()))}
+    inside = [HUES[turn[branch[node[0]]] % len(HUES)] for node in leaves[num_topics:]]
+    return [*inside, *["0.6"] * (num_topics - 1 - below)]
+
+
+def leaf_label(topic: Mapping[str, Any]) -> str:
+    """Such as `12  graph neural networks  2.3%`."""
+    return f"{topic['topic']}  {short_label(topic['label'])}  {topic['share']:.1%}"
+
+
+def short_label(label: str) -> str:
+    """The label on one line of at most LONGEST_LABEL characters, its dollars no mathematics to matplotlib."""
+    label = " ".join(label.split())
+    if len(label) > LONGEST_LABEL:
+        cut = label.rfind(" ", LONGEST_LABEL // 2, LONGEST_LABEL)
+        label = label[: cut if cut > 0 else LONGEST_LABEL - 1].rstrip(" …") + "…"
+    return label.replace("$", r"\$")

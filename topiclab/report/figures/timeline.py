@@ -1,0 +1,94 @@
+"""Timeline: the topics of a description folder that rise and fall, with their bands, as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from topiclab.report.figures.base import save_figure
+from topiclab.report.figures.dendrogram import short_label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from topiclab.report.description import Description
+
+ROWS = 6  # topics of each kind
+MOST_TICKS = 8
+TINY = 0.1  # of the median period; one with fewer documents is not drawn
+COLOURS = {"emerging": "#1a7f37", "fading": "#b35900", "steady": "0.4"}
+
+
+def draw_time(described: Description, folder: Path) -> Path | None:
+    """Write time.png: a panel a topic, the most emerging on the left, the most fading on the right.
+
+    Where fewer than ROWS are of a kind, steady ones with the largest share fill the panels. None where the
+    documents have no dates.
+    """
+    if described.time is None:
+        return None
+    time = described.time
+    left, right = shown_topics(time, described.topics)
+    from matplotlib.figure import Figure
+
+    rows = max(len(left), len(right))
+    figure = Figure(figsize=(11, 1.5 * rows + 0.8), layout="constrained")
+    panels = figure.subplots(rows, 2, sharex=True, squeeze=False)
+    for column, topics in enumerate((left, right)):
+        for row in range(rows):
+            if row < len(topics):
+                draw_share(panels[row, column], time, described.topics[topics[row]])
+            else:
+                panels[row, column].set_visible(False)
+    ticks = range(0, len(time["periods"]), -(-len(time["periods"]) // MOST_TICKS))
+    for axes in panels[-1]:
+        axes.set_xticks(ticks, [time["periods"][tick] for tick in ticks], fontsize=8)
+    figure.suptitle(
+        f"share of the documents by {time['unit']} with {time['level']:.0%} bands; "
+        "dashed: trends whose interval excludes 0",
+        fontsize=9,
+    )
+    return save_figure(figure, folder / "time.png")
+
+
+def shown_topics(time: Mapping[str, Any], topics: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[int]]:
+    """At most ROWS topics for either side: the steepest rise and fall, then the largest steady ones."""
+    trends = {trend["topic"]: trend for trend in time["trends"]}
+    rising = [topic for topic, trend in trends.items() if trend["kind"] == "emerging"]
+    falling = [topic for topic, trend in trends.items() if trend["kind"] == "fading"]
+    rising = sorted(rising, key=lambda topic: -trends[topic]["slope"])[:ROWS]
+    falling = sorted(falling, key=lambda topic: trends[topic]["slope"])[:ROWS]
+    steady = [topic["topic"] for topic in topics if trends[topic["topic"]]["kind"] == "steady"]
+    steady.sort(key=lambda topic: -topics[topic]["share"])
+    for side in (rising, falling):
+        missing = ROWS - len(side)
+        side += steady[:missing]
+        del steady[:missing]
+    return rising, falling
+
+
+def draw_share(axes: Axes, time: Mapping[str, Any], topic: Mapping[str, Any]) -> None:
+    """The share of one topic by period in percent, its band, and the line of its trend."""
+    number = topic["topic"]
+    totals = np.array(time["totals"])
+    held = np.flatnonzero(totals)
+    drawn = np.flatnonzero(totals >= TINY * np.median(totals[held]))
+    share, low, high = (100 * np.array(time[name][number], dtype=float) for name in ("shares", "low", "high"))
+    trend = time["trends"][number]
+    colour, told = COLOURS[trend["kind"]], trend["kind"]
+    axes.fill_between(drawn, low[drawn], high[drawn], color=colour, alpha=0.2, linewidth=0)
+    axes.plot(drawn, share[drawn], color=colour, marker="o", markersize=2.5, linewidth=1)
+    if trend["kind"] != "steady":
+        middle, level = (np.average(values, weights=totals[held]) for values in (held, share[held]))
+        line = level + 100 * trend["slope"] * (drawn - middle)
+        axes.plot(drawn, line, "--", color=colour, linewidth=0.8)
+        told += f" {100 * trend['slope']:+.2g} points a {time['unit']}"
+    axes.set_title(f"{number}  {short_label(topic['label'])}", fontsize=8, loc="left", pad=3)
+    axes.text(0.99, 0.97, told, transform=axes.transAxes, ha="right", va="top", fontsize=7, color=colour)
+    axes.set_ylim(0, max(high[drawn].max() * 1.15, 1e-3))
+    axes.tick_params(labelsize=7)
+    axes.yaxis.set_major_formatter("{x:g}%")
+    axes.spines[["top", "right"]].set_visible(False)

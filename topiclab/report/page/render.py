@@ -1,0 +1,187 @@
+"""The page: one HTML file with the map, the topics and the documents of a description, for use offline.
+
+The page takes nothing from a network, and its policy forbids it to: styles and script are allowed by their
+hashes alone. What comes from documents lies in base64 and reaches the page as text nodes, never as markup.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import os
+import re
+import zlib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from topiclab.report.description import Description, read_description
+from topiclab.report.figures.colours import distinct_colours
+
+SCRIPTS = ("data", "elements", "view", "scatter", "names", "search", "charts", "panel", "controls", "main")
+MOST_DOCUMENTS = 60_000  # that a page holds
+COLOURED_LABELS = 45
+SPAN = NO_LABEL = 65_535
+CORE = (1, 99)  # percentiles of the documents that the whole view frames: outliers must not shrink it
+TOPIC_CORE = 70  # percent of a topic's documents, those nearest its anchor, that its own view shows
+
+
+def write_page(folder: Path, title: str, most_documents: int = MOST_DOCUMENTS) -> Path:
+    """Write page.html into a description folder.
+
+    most_documents: of more, a seeded sample is drawn; the examples of each topic are always among them, and
+    sizes, shares and time lines are still those of all. ValueError names a file that cannot be shown.
+    """
+    text = render_page(read_description(folder), title, most_documents)
+    path = folder / "page.html"
+    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    partial.write_text(text, encoding="utf-8")
+    return partial.replace(path)
+
+
+def render_page(description: Description, title: str, most_documents: int = MOST_DOCUMENTS) -> str:
+    """The HTML of the page."""
+    if description.num_topics >= SPAN:
+        raise ValueError(f"{description.num_topics} topics are more than a page shows; merge them to fewer")
+    rows = shown_rows(description, most_documents)
+    texts = {
+        "titles": [description.titles[row] for row in rows],
+        "ids": [description.ids[row] for row in rows],
+        "snippets": [description.snippets[row] for row in rows],
+    }
+    blocks = {"facts": _json(_facts(description, rows)), "points": _points(description, rows)}
+    blocks |= {name: _json(lines) for name, lines in texts.items()}
+    style = _asset("page.css")
+    script = "".join(["'use strict';(() => {\n", *(_asset(f"{name}.js") for name in SCRIPTS), "})();\n"])
+    policy = (
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    parts = {
+        "title": html.escape(title),
+        "policy": policy,
+        "style": style,
+        "script": script,
+        "data": "\n".join(
+            f'<script type="text/plain" id="data-{name}">{_packed(block)}</script>'
+            for name, block in blocks.items()
+        ),
+    }
+    return re.sub(r"%(title|policy|style|script|data)%", lambda found: parts[found[1]], _asset("page.html"))
+
+
+def shown_rows(description: Description, most: int) -> np.ndarray:
+    """Rows of the documents that a page draws, ascending: all, or a sample with every topic's examples."""
+    num_docs = len(description.titles)
+    if num_docs <= most:
+        return np.arange(num_docs)
+    examples = {
+        example["row"]
+        for topic in description.topics
+        for kind in ("representatives", "diverse")
+        for example in topic[kind]
+    }
+    order = np.random.default_rng(0).permutation(num_docs)
+    is_example = np.isin(order, list(examples))
+    return np.sort(np.concatenate([order[is_example], order[~is_example]])[:most])
+
+
+def scaled(coordinates: np.ndarray, description: Description) -> np.ndarray:
+    """Coordinates on the square from 0 to 1 that holds all documents, in the middle of its shorter side."""
+    if not len(description.coordinates):
+        return np.zeros((len(coordinates), 2))
+    low = description.coordinates.min(axis=0).astype(np.float64)
+    width = description.coordinates.max(axis=0) - low
+    span = float(width.max()) or 1.0
+    return np.clip((coordinates - low) / span + (1 - width / span) / 2, 0, 1)
+
+
+def _facts(description: Description, rows: np.ndarray) -> dict[str, Any]:
+    """What the page reads beside the documents."""
+    places = scaled(description.coordinates, description)
+    anchors = scaled(description.anchors, description)
+    topic = description.topic
+    counts = np.bincount(topic, minlength=description.num_topics)
+    colours = distinct_colours(anchors, np.argsort(-counts, kind="stable"))
+    place_of = {int(row): place for place, row in enumerate(rows)}
+    leaf = description.tree["order"] if description.tree else list(range(description.num_topics))
+    topics = []
+    for number, told in enumerate(description.topics):
+        mine = places[topic == number]
+        facts = {
+            key: told[key]
+            for key in ("topic", "label", "keyword", "size", "share", "words", "terms", "trend")
+        }
+        for kind in ("representatives", "diverse"):
+            facts[kind] = [example | {"shown": place_of.get(example["row"], -1)} for example in told[kind]]
+        facts |= {
+            "colour": colours[number],
+            "anchor": _rounded(anchors[number]),
+            "box": _rounded(_box_around(anchors[number], mine)) if len(mine) else None,
+            "shown": int((topic[rows] == number).sum()),
+            "leaf": leaf.index(number),
+        }
+        topics.append(facts)
+    return {
+        "num_docs": description.num_docs,
+        "num_shown": len(rows),
+        "topics": topics,
+        "tree": description.tree,
+        "time": description.time,
+        "label_names": description.label_names[:NO_LABEL],
+        "label_colours": _label_colours(description),
+        "home": _rounded(np.percentile(places, CORE, axis=0).ravel()) if len(places) else [0, 0, 1, 1],
+    }
+
+
+def _label_colours(description: Description) -> list[str]:
+    """Colours of the most frequent labels; the page shows the others grey."""
+    num = min(len(description.label_names), COLOURED_LABELS)
+    medians = [np.median(description.coordinates[description.label == label], axis=0) for label in range(num)]
+    return distinct_colours(np.array(medians).reshape(-1, 2), np.arange(num))
+
+
+def _points(description: Description, rows: np.ndarray) -> bytes:
+    """Little-endian days (int32), places (x, y uint16), topic, label (uint16) and strength (uint8)."""
+    label = description.label[rows]
+    label = np.where((label < 0) | (label >= NO_LABEL), NO_LABEL, label)
+    columns = (
+        description.days[rows].astype("<i4"),
+        np.round(scaled(description.coordinates[rows], description) * SPAN).astype("<u2"),
+        description.topic[rows].astype("<u2"),
+        label.astype("<u2"),
+        np.round(np.clip(description.strength[rows], 0, 1) * 255).astype(np.uint8),
+    )
+    return b"".join(column.tobytes() for column in columns)
+
+
+def _box_around(anchor: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Left, low, right, high of the places nearest an anchor."""
+    distances = np.hypot(*(places - anchor).T)
+    near = places[distances <= np.percentile(distances, TOPIC_CORE)]
+    return np.concatenate([near.min(axis=0), near.max(axis=0)])
+
+
+def _rounded(numbers: np.ndarray) -> list[float]:
+    return [round(float(number), 5) for number in numbers]
+
+
+def _asset(name: str) -> str:
+    return (files("topiclab.report.page") / "assets" / name).read_text(encoding="utf-8")
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def _packed(block: bytes) -> str:
+    return base64.b64encode(zlib.compress(block, 9)).decode("ascii")
+
+
+def _hash(text: str) -> str:
+    """As a content security policy names a script or style."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")

@@ -1,0 +1,138 @@
+"""Plans: what a table is made of and which cells a grid shall have, read from experiments/ alone."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+from topiclab.config.compose import conf_dir
+
+GROUPS = ("data", "model", "embedder", "mode", "objective", "teacher")
+AUTO = "auto"
+AXES = ("experiment", *GROUPS, "num_topics", "variant")
+
+
+@dataclass(frozen=True)
+class Controls:
+    """Rows that stand beside every row of `target` in the layout of `controls.py`.
+
+    target: an objective.  objectives: others under the same model and start.
+    models: such as kmeans, of any grid.  starts: what to call the start of each grid.
+    """
+
+    target: str
+    objectives: tuple[str, ...]
+    models: tuple[str, ...]
+    starts: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """What the report NAME shows: experiments/tables/NAME.yaml, or one grid in the usual way.
+
+    grids: experiments whose cells it takes.  metrics: columns; none for the usual ones.
+    over: what a number is averaged over, beside the seed that its standard deviation is of.
+    reference: file under experiments/reference/ whose numbers stand beside ours.
+    check: a claim that is put to the test over the cells, see checks.py; then it says what was found.
+    parts: tables that make up this one; then it has no columns of its own.
+    """
+
+    name: str
+    title: str = ""
+    grids: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    over: tuple[str, ...] = ("seed",)
+    reference: str | None = None
+    controls: Controls | None = None
+    check: str | None = None
+    notes: tuple[str, ...] = ()
+    parts: tuple[Table, ...] = ()
+
+
+def read_table(experiments: Path, name: str) -> Table:
+    """ValueError where experiments/tables/<name>.yaml has a key that is none."""
+    path = experiments / "tables" / f"{name}.yaml"
+    if not path.exists():
+        return Table(name, grids=(name,))
+    found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    known = {entry.name for entry in fields(Table)} - {"name"}
+    if unknown := sorted(found.keys() - known):
+        raise ValueError(f"{path}: no such key: {', '.join(unknown)}; there are: {' '.join(sorted(known))}")
+    parts = [read_table(experiments, part) for part in found.pop("parts", ())]
+    if parts:
+        found["grids"] = list(dict.fromkeys(grid for part in parts for grid in part.grids))
+    controls = found.pop("controls", None)
+    return Table(
+        name,
+        parts=tuple(parts),
+        controls=Controls(**_with_tuples(controls)) if controls else None,
+        **_with_tuples(found),
+    )
+
+
+def _with_tuples(node: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in node.items()}
+
+
+def planned_cells(experiment: Path) -> list[dict[str, str]]:
+    """Every combination of an experiment's sweep parameters, as Hydra reads them (lists, range(0,5), ...)."""
+    params = OmegaConf.select(OmegaConf.load(experiment), "hydra.sweeper.params", default={})
+    parsed = OverridesParser.create().parse_overrides([f"{key}={values}" for key, values in params.items()])
+    choices = [
+        [(override.get_key_element(), value) for value in override.sweep_string_iterator()]
+        if override.is_sweep_override()
+        else [(override.get_key_element(), override.get_value_element_as_str())]
+        for override in parsed
+    ]
+    return [dict(combination) for combination in itertools.product(*choices)]
+
+
+def planned_axes(experiment: Path, planned: Mapping[str, str]) -> dict[str, Any]:
+    """The values of AXES of a planned cell: what conf/ says, then the experiment's head, then its sweep."""
+    choices = {**_defaults(conf_dir() / "config.yaml"), **_defaults(experiment), **planned}
+    options = sorted(
+        f"{key}={value}" for key, value in planned.items() if key not in _unnamed_keys() and key not in AXES
+    )
+    axes = {group: name_of(choices.get(group, "")) for group in GROUPS}
+    num_topics = topics_of(choices["num_topics"])
+    return {"experiment": experiment.stem, **axes, "num_topics": num_topics, "variant": ",".join(options)}
+
+
+def topics_of(text: str | int) -> int | str:
+    """The value of num_topics that a line or a folder says: a number, or auto."""
+    return AUTO if text == AUTO else int(text)
+
+
+def topics_order(num_topics: int | str) -> tuple[bool, int | str]:
+    """Sorts numbers, then auto."""
+    return isinstance(num_topics, str), num_topics
+
+
+def name_of(option: str) -> str:
+    """published/prodlda is a prodlda: a choice of a group is called by the last part of its path."""
+    return option.rpartition("/")[2]
+
+
+@cache
+def _defaults(path: Path) -> dict[str, Any]:
+    """Groups as the defaults list of a primary config chooses them, and its num_topics."""
+    config = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    assert isinstance(config, dict)
+    entries = [entry for entry in config.get("defaults", ()) if isinstance(entry, dict)]
+    chosen = {str(key).split()[-1]: value for entry in entries for key, value in entry.items()}
+    return chosen | {key: config[key] for key in ("num_topics",) if key in config}
+
+
+@cache
+def _unnamed_keys() -> frozenset[str]:
+    """Keys that leave no trace in a run folder's name."""
+    keys = "hydra.job.config.override_dirname.exclude_keys"
+    return frozenset(OmegaConf.select(OmegaConf.load(conf_dir() / "config.yaml"), keys))

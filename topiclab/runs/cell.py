@@ -1,0 +1,60 @@
+"""Cell: one configuration of a sweep, and what of it others may share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from topiclab.config.compose import to_plain
+
+
+@dataclass(frozen=True)
+class Cell:
+    """cfg: plain and resolved.  folder: where it runs.  is_reused: it stood finished before the sweep."""
+
+    overrides: tuple[str, ...]
+    cfg: dict[str, Any]
+    folder: Path
+    is_reused: bool = False
+
+    @property
+    def group(self) -> tuple[str, str, str]:
+        """What a process keeps for the next cell that has the same: corpus, vectors, soft labels."""
+        parts = (("data",), ("embedder", "mode", "embed_text", "input"), ("teacher",))
+        data, vectors, labels = (_text([self.cfg.get(key) for key in part]) for part in parts)
+        return data, vectors, labels
+
+    @property
+    def kind(self) -> tuple[str, ...]:
+        """Cells that take about the same time."""
+        return tuple(_name(self.cfg.get(group)) for group in ("task", "data", "model", "objective"))
+
+
+def folder_of(composed: DictConfig) -> Path:
+    """Where Hydra will run this job of a sweep."""
+    sweep = composed.hydra.sweep
+    return Path(sweep.dir, sweep.subdir)
+
+
+def cell_of(overrides: Sequence[str], composed: DictConfig) -> Cell:
+    """The cell of a configuration as Hydra composed it; ConfigError when values are missing."""
+    return Cell(tuple(overrides), to_plain(composed), folder_of(composed))
+
+
+def labels_of(cells: Sequence[Sequence[str]]) -> list[str]:
+    """What tells each cell's overrides from the others'."""
+    shared = set.intersection(*(set(overrides) for overrides in cells)) if len(cells) > 1 else set()
+    return [" ".join(part for part in overrides if part not in shared) or "-" for overrides in cells]
+
+
+def _text(node: Any) -> str:
+    return json.dumps(node, sort_keys=True, default=str)
+
+
+def _name(node: Mapping[str, Any] | None) -> str:
+    return str((node or {}).get("name"))

@@ -1,0 +1,219 @@
+"""One cell: the folder of a run, its reuse, and result.json around the task's work."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import math
+import os
+import shutil
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_method
+from omegaconf import DictConfig
+
+from topiclab.config.checks import validate
+from topiclab.config.compose import ConfigError, changed_keys, config_hash, to_plain
+from topiclab.runs.provenance import facts_of, reset_peak_rss
+
+log = logging.getLogger("topiclab")
+
+
+class CellFailed(RuntimeError):
+    """A task raised; result.json and run.log of the folder hold the reason."""
+
+
+def run_from_hydra(composed: DictConfig) -> dict[str, Any]:
+    """What Hydra calls for every cell."""
+    cfg = to_plain(composed)
+    if faults := validate(cfg):
+        raise ConfigError(faults)
+    return run_cell(cfg, Path(HydraConfig.get().runtime.output_dir))
+
+
+Task = Callable[[Mapping[str, Any], Path], dict[str, Any]]
+
+
+def run_cell(cfg: dict[str, Any], folder: Path, task: Task | None = None) -> dict[str, Any]:
+    """Do the task of cfg in folder and return what result.json says; a finished cell is read back.
+
+    task: done instead of the function that cfg.task names.
+    Raises ConfigError when the folder holds another configuration, CellFailed when the task raised.
+    An interrupt writes no result: the same line resumes.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _hold(folder):
+        standing = finished_result(cfg, folder)
+        if standing is not None:
+            log.info("reused %s", folder)
+            return standing
+        (folder / "result.json").unlink(missing_ok=True)  # why an earlier attempt failed
+        _drop_foreign_checkpoints(cfg, folder)
+        return _do_task(cfg, folder, task)
+
+
+def finished_result(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
+    """The result that stands in folder, or None when there is none yet or the last attempt failed.
+
+    Raises ConfigError when it is of another configuration or cannot be read.
+    """
+    path = folder / "result.json"
+    if not path.is_file():
+        return None
+    result = read_result(path)
+    if result["status"] != "done":
+        return None
+    if changed := changed_keys(result["config"], cfg):
+        raise ConfigError(
+            [
+                f"{folder} holds a finished run of another configuration: {', '.join(changed)}; "
+                "give this one a name of its own (name=...) or remove that folder"
+            ]
+        )
+    return result
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """A result.json; ConfigError when it is not one."""
+    try:
+        result = json.loads(path.read_text())
+        if {"status", "config", "config_hash"} <= result.keys():
+            return result
+        fault = "keys are missing"
+    except (OSError, ValueError, AttributeError) as error:
+        fault = str(error)
+    raise ConfigError([f"{path} is no readable result ({fault}); remove it to run the cell again"])
+
+
+def finished_fit(folder: Path) -> dict[str, Any]:
+    """What result.json of a finished task=fit says; ValueError when folder holds none."""
+    return finished_run(folder, "fit")
+
+
+def finished_run(folder: Path, *tasks: str) -> dict[str, Any]:
+    """What result.json of a finished run of one of these tasks says; ValueError when folder holds none."""
+    if not (folder / "result.json").is_file():
+        raise ValueError(
+            f"{folder} holds no result.json, so no finished run; fit the cell, or give its folder"
+        )
+    result = read_result(folder / "result.json")
+    if result["status"] != "done":
+        raise ValueError(f"{folder} holds no finished run: {result['reason']}")
+    if (task := result["config"]["task"]["name"]) not in tasks:
+        raise ValueError(
+            f"{folder} holds a run of task={task}; give the folder of a task={' or '.join(tasks)}"
+        )
+    return result
+
+
+@contextmanager
+def _hold(folder: Path) -> Iterator[None]:
+    """The folder's lock: of two processes with one cell the second waits and reuses."""
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.info("another process runs this cell; waiting for it: %s", folder)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _drop_foreign_checkpoints(cfg: Mapping[str, Any], folder: Path) -> None:
+    """Mark the folder as this configuration's; what an unfinished run of another left is not resumed from."""
+    mark, checkpoints = folder / ".config_hash", folder / "checkpoints"
+    if checkpoints.is_dir() and (not mark.is_file() or mark.read_text() != config_hash(cfg)):
+        log.warning("starting over: the checkpoints in %s are of another configuration", folder)
+        shutil.rmtree(checkpoints)
+    mark.write_text(config_hash(cfg))
+
+
+def _do_task(cfg: dict[str, Any], folder: Path, task: Task | None) -> dict[str, Any]:
+    start = time.perf_counter()
+    reset_peak_rss()
+    try:
+        task = task or get_method(cfg["task"]["_target_"])  # imports torch
+        outcome = task(cfg, folder)
+        result = {"status": "done", "reason": None} | _plain_json(outcome)
+        result |= facts_of(cfg, time.perf_counter() - start)
+        _write_json(folder / "result.json", result)
+    except (Exception, SystemExit) as error:  # told in result.json, then raised
+        if isinstance(error.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into exit(1)
+            raise KeyboardInterrupt from error
+        reason = f"{type(error).__name__}: {error}{_way_out(error, cfg, folder)}"
+        try:
+            with (folder / "run.log").open("a") as stream:
+                traceback.print_exc(file=stream)
+            write_failure(cfg, folder, reason, time.perf_counter() - start)
+        except OSError as fault:  # a full disk holds no account of itself
+            raise CellFailed(f"{reason}\nnot told in {folder}: {fault}") from error
+        raise CellFailed(f"{reason}\ntraceback: {folder / 'run.log'}") from error
+    log.info("done in %.1f s: %s", result["seconds_total"], folder)
+    return result
+
+
+def _way_out(error: BaseException, cfg: Mapping[str, Any], folder: Path) -> str:
+    """What to do about a full disk, whichever library met it; nothing for other errors."""
+    if not any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT)):
+        return ""
+    cache = cfg["paths"].get("cache")
+    return f"; free space for {folder}{f' and {cache}' if cache else ''}, then start the same line again"
+
+
+def write_failure(cfg: Mapping[str, Any], folder: Path, reason: str, seconds: float) -> None:
+    """Leave result.json with status failed, but for a finished run that stands there."""
+    path = folder / "result.json"
+    if path.is_file() and read_result(path)["status"] == "done":
+        return
+    _write_json(path, {"status": "failed", "reason": reason} | facts_of(cfg, seconds))
+
+
+def _plain_json(outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """A task's outcome as JSON takes it; a metric that is no number becomes null and gets a reason."""
+    plain = _plain(outcome)
+    reasons = {
+        name: f"the value is {value}"
+        for name, value in outcome["metrics"].items()
+        if value is None or not math.isfinite(value)
+    }
+    return plain | {"reasons": reasons | plain["reasons"]}
+
+
+def _plain(value: Any) -> Any:
+    """Dicts, lists and scalars: numpy's become Python's, NaN and infinities null, a path its text."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{value!r} of the task's outcome is no JSON; return plain numbers, texts, lists, dicts")
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Atomic and durable; ValueError where a value is not plain JSON."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with partial.open("w") as stream:
+            json.dump(content, stream, indent=1, allow_nan=False)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

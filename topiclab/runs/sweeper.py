@@ -1,0 +1,138 @@
+"""A sweep: every cell checked before the first starts, and a table of what became of them."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.errors import CompactHydraException
+from hydra.experimental.callback import Callback
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from topiclab.config.checks import validate
+from topiclab.config.compose import ConfigError, explain, to_plain
+from topiclab.runs.cell import Cell, cell_of, labels_of
+from topiclab.runs.composer import SweepComposer
+from topiclab.runs.launcher import GridLauncher
+from topiclab.runs.run import finished_result, read_result
+
+
+class CheckRun(Callback):
+    """Hydra's hook of a single run before anything is written."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        try:
+            check(to_plain(config), Path(config.hydra.run.dir))
+        except ConfigError as error:  # Hydra swallows what a callback raises, but for an exit
+            print(error, file=sys.stderr)
+            sys.exit(2)
+
+
+class GridSweeper(Sweeper):
+    """All combinations of a sweep: none starts while one is at fault, and one that fails stops no other.
+
+    Raises ConfigError with every fault of every cell; exit code 1 when a cell failed.
+    """
+
+    def __init__(self, params: Mapping[str, str] | None) -> None:
+        self.params = [f"{key}={values}" for key, values in (params or {}).items()]
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self._context, self._task, self._config = hydra_context, task_function, config
+        self._composer = SweepComposer(hydra_context.config_loader, config)
+
+    def sweep(self, arguments: list[str]) -> None:
+        cells = self._compose_cells(arguments)
+        due = [cell for cell in cells if not cell.is_reused]
+        try:
+            if due:
+                self._launch(due)
+        finally:
+            outcomes = [outcome_of(cell) for cell in cells]
+            print(format_table(cells, outcomes))
+        if any(status not in ("done", "reused") for status, _ in outcomes):
+            sys.exit(1)
+
+    def _launch(self, cells: Sequence[Cell]) -> None:
+        launcher = Plugins.instance().instantiate_launcher(self._context, self._task, self._config)
+        if isinstance(launcher, GridLauncher):
+            launcher.cells, launcher.composer = {cell.overrides: cell for cell in cells}, self._composer
+        launcher.launch([cell.overrides for cell in cells], initial_job_idx=0)
+
+    def _compose_cells(self, arguments: list[str]) -> list[Cell]:
+        # imported here: Hydra's search for plugins executes its own modules anew
+        from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+        parser = OverridesParser.create(config_loader=self._context.config_loader)
+        parsed = parser.parse_overrides([*self.params, *arguments])
+        (combinations,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
+        cells: list[Cell] = []
+        faults: dict[str, None] = {}  # an ordered set: many cells share one fault
+        for number, overrides in enumerate(combinations):
+            try:
+                cell = self._compose_cell(overrides, number)
+            except CompactHydraException as error:
+                faults |= dict.fromkeys(explain(error, overrides))
+            except ConfigError as error:
+                faults |= dict.fromkeys(error.faults)
+            else:
+                cells.append(cell)
+        folders = Counter(cell.folder for cell in cells)
+        faults |= {
+            f"{count} cells of this sweep would share {folder}; "
+            "sweep over keys that are part of the folder, or give each sweep a name=...": None
+            for folder, count in folders.items()
+            if count > 1
+        }
+        if faults:
+            raise ConfigError(list(faults))
+        return cells
+
+    def _compose_cell(self, overrides: Sequence[str], number: int) -> Cell:
+        cell = cell_of(overrides, self._composer.compose(overrides, number))
+        devices = cell.cfg["trainer"]["devices"]
+        if devices != 1:
+            fault = f"trainer.devices={devices} in a sweep: each process would begin it anew"
+            raise ConfigError([f"{fault}; run such cells one by one without -m"])
+        return replace(cell, is_reused=check(cell.cfg, cell.folder))
+
+
+def check(cfg: Mapping[str, Any], folder: Path) -> bool:
+    """Whether the cell stands finished in folder; ConfigError where its values or that folder forbid it."""
+    if faults := validate(cfg):
+        raise ConfigError(faults)
+    return finished_result(cfg, folder) is not None
+
+
+def outcome_of(cell: Cell) -> tuple[str, str]:
+    """(status, detail) after the sweep: done, reused, failed or 'not run'; where it lies or why it failed."""
+    path = cell.folder / "result.json"
+    if not path.is_file():
+        return "not run", "the same line runs it"
+    try:
+        result = read_result(path)
+    except ConfigError as error:
+        return "failed", str(error)
+    if result["status"] != "done":
+        return "failed", result["reason"].splitlines()[0]
+    return ("reused" if cell.is_reused else "done"), f"{result['seconds_total']:.1f} s  {cell.folder}"
+
+
+def format_table(cells: Sequence[Cell], outcomes: Sequence[tuple[str, str]]) -> str:
+    """One line a cell, labelled by what differs between them, and a line of totals."""
+    labels = labels_of([cell.overrides for cell in cells])
+    width = max(map(len, labels))
+    lines = [
+        f"{label:{width}}  {status:7}  {detail}"
+        for label, (status, detail) in zip(labels, outcomes, strict=True)
+    ]
+    totals = Counter(status for status, _ in outcomes)
+    return "\n".join([*lines, ", ".join(f"{count} {status}" for status, count in totals.items())])

@@ -1,0 +1,194 @@
+"""Worker: a process that does the cells of a sweep one after another, and the parent's end of it."""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import itertools
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, SpawnContext
+from pathlib import Path
+
+from hydra import version
+from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+from topiclab.machine import own_bytes
+from topiclab.runs.cell import folder_of
+from topiclab.runs.run import CellFailed
+
+SECONDS_TO_STOP = 10  # for a cell to close its files after Ctrl-C
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+MOST_CELLS = 200  # of one process, whatever a library may let grow in it
+# How a cell ended; TOLD: result.json says why it failed. None is 1, with which Python leaves by itself.
+DONE, TOLD, RAISED, STOPPED = 0, 70, 71, 130
+
+
+class Worker:
+    """The parent's end. slot: its place among those at work.  number: of the cell it does, None when free."""
+
+    number: int | None
+    start: float  # of that cell
+
+    def __init__(
+        self,
+        starter: SpawnContext | ForkServerContext,
+        slot: int,
+        job: tuple[HydraContext, TaskFunction],
+        gpu: str | None,
+        most_bytes: int,
+    ) -> None:
+        self.slot, self.number = slot, None
+        self.connection, theirs = starter.Pipe()
+        self.process = starter.Process(target=_work, args=(theirs, *job, gpu, most_bytes))
+        self.process.start()
+        theirs.close()  # the end of file then tells that the process died
+
+    def begin(self, number: int, config: DictConfig) -> None:
+        self.number, self.start = number, time.monotonic()
+        with suppress(BrokenPipeError, ConnectionResetError):  # it died; `end` tells how
+            self.connection.send(config)
+
+    def end(self) -> tuple[int, bool]:
+        """How its cell ended (a code above, or the exit code of a process that died with it), and whether it
+        goes on; waits for both."""
+        try:
+            return self.connection.recv()
+        except (EOFError, ConnectionResetError):
+            self.process.join()
+            return self.process.exitcode or RAISED, False
+
+    def dismiss(self) -> None:
+        """Let a free worker end."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self.connection.send(None)
+
+
+def start_method(task_module: str, threads: int) -> SpawnContext | ForkServerContext:
+    """Processes forked from a server that has imported the task once, where the system can."""
+    for variable in THREAD_VARIABLES:  # before the server imports torch
+        os.environ.setdefault(variable, str(threads))
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(["topiclab.__main__", task_module])
+    return server
+
+
+def first_ended(workers: Sequence[Worker]) -> list[Worker]:
+    """Those of the workers with a cell that have something to tell; waits for one."""
+    ended = wait([worker.connection for worker in workers])
+    return [worker for worker in workers if worker.connection in ended]
+
+
+def stop(workers: Sequence[Worker]) -> None:
+    """Interrupt the cells that still run, and kill what has not ended some seconds later."""
+    for worker in workers:
+        if worker.number is None:
+            worker.dismiss()
+        elif worker.process.pid is not None and worker.process.is_alive():
+            os.kill(worker.process.pid, signal.SIGINT)
+    deadline = time.monotonic() + SECONDS_TO_STOP
+    for worker in workers:
+        worker.process.join(max(0.0, deadline - time.monotonic()))
+        if worker.process.is_alive():
+            worker.process.kill()
+
+
+def run_here(context: HydraContext, task_function: TaskFunction, config: DictConfig) -> JobReturn:
+    """One cell in this process, as Hydra's own launcher runs it."""
+    return run_job(task_function, config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
+
+
+def _work(
+    connection: Connection,
+    context: HydraContext,
+    task_function: TaskFunction,
+    gpu: str | None,
+    most_bytes: int,
+) -> None:
+    """In the worker's process: cells until there are no more, one fails, or it has grown or done enough.
+
+    A failed cell may leave anything behind (a CUDA context that is lost, memory), so no other follows it.
+    """
+    os.setsid()  # Ctrl-C reaches the parent only, which then interrupts its workers one by one
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    version.setbase("1.3")  # before it Hydra worked in the run folder, where relative paths mean others
+    setup_globals()
+    faulthandler.enable()
+    gc.freeze()  # what is imported stays: a collection need not look at it
+    try:
+        for count in itertools.count(1):
+            config = connection.recv()
+            if config is None:
+                return
+            code = do_cell(context, task_function, config)
+            let_go()
+            goes_on = code == DONE and count < MOST_CELLS and own_bytes() < most_bytes
+            connection.send((code, goes_on))
+            if not goes_on:
+                return
+    except KeyboardInterrupt:
+        sys.exit(STOPPED)
+
+
+def do_cell(context: HydraContext, task_function: TaskFunction, config: DictConfig) -> int:
+    """A cell in a process that has no other; how it ended, by the codes above."""
+    with open_dict(config):
+        config.hydra.job_logging.root.handlers = ["file"]
+    folder = folder_of(config)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _output_to(folder / "run.log"):
+        job = run_here(context, task_function, config)
+        if job.status == JobStatus.COMPLETED:
+            return DONE
+        if isinstance(job._return_value, CellFailed):  # told in result.json and run.log already
+            return TOLD
+        traceback.print_exception(job._return_value)
+        return RAISED
+
+
+@contextmanager
+def _output_to(path: Path) -> Iterator[None]:
+    """What this process and its libraries print is added to the file meanwhile."""
+    kept = os.dup(1), os.dup(2)
+    output = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for descriptor, place in zip(kept, (1, 2), strict=True):
+            os.dup2(descriptor, place)
+            os.close(descriptor)
+        os.close(output)
+
+
+def let_go() -> None:
+    """Give back what the cell held: cycles of objects (Lightning's trainer and its model), GPU memory."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(STOPPED)
