@@ -36,7 +36,7 @@ from topiclab.data.sources.corpora import load_corpus
 from topiclab.metrics.clustering import purity
 from topiclab.metrics.coherence import npmi
 from topiclab.metrics.cooccurrence import cooccurrence
-from topiclab.tasks.fit import document_vectors, make_datamodule
+from topiclab.pipeline.inputs import document_vectors, make_datamodule
 
 NUM_TOPICS, EPOCHS, BATCH_SIZE, WEIGHT, TEMPERATURE, SEED = 50, 100, 64, 1000, 3, 0
 MIN_SPEEDUP, MAX_LOSS_DIFFERENCE, MAX_SHARE = 1.5, 0.02, 0.1

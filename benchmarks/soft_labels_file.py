@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from topiclab.teach.soft_labels import SoftLabels
+from topiclab.data.soft_labels import SoftLabels
 
 ARRAYS = ("logits", "words", "peaks", "residual")
 

@@ -22,7 +22,7 @@ from topiclab.config.compose import compose
 from topiclab.data.corpus import Corpus
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.models import training  # noqa: F401  what `fit` imports late is not part of the fit
-from topiclab.tasks.fit import make_model
+from topiclab.pipeline.build import make_model
 
 NUM_TOP_WORDS = 10
 

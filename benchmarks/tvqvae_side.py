@@ -20,7 +20,7 @@ from topiclab.config.compose import compose
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.models import training  # noqa: F401  what `fit` imports late is not part of the fit
 from topiclab.models.tvqvae import TVQVAE
-from topiclab.tasks.fit import make_model
+from topiclab.pipeline.build import make_model
 
 
 def main(out: str, bag: str, vectors: str, words: str, cache: str, codes: str, *overrides: str) -> None:

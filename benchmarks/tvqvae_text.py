@@ -31,7 +31,7 @@ from topiclab.config.compose import compose
 from topiclab.data.corpus import Corpus
 from topiclab.data.sources.corpora import load_corpus
 from topiclab.metrics.clustering import purity
-from topiclab.tasks.fit import document_vectors, make_datamodule
+from topiclab.pipeline.inputs import document_vectors, make_datamodule
 
 NUM_TOPICS, BATCH_SIZE, SEED = 50, 256, 0
 MIN_SPEEDUP, MAX_MEMORY, MAX_LOSS_DIFFERENCE, MAX_SECONDS = 1.5, 0.5, 0.02, 60

@@ -10,9 +10,9 @@ from small_cells import CORPUS, MODELS, NO_SPLIT, cell, check_failure, configura
 import topiclab
 from topiclab.config.compose import compose
 from topiclab.models.kmeans import KMeans
+from topiclab.pipeline import inputs
 from topiclab.result import TopicResult
 from topiclab.runs.run import CellFailed, run_cell
-from topiclab.tasks import fit as fit_task
 
 
 @pytest.fixture(autouse=True)
@@ -94,9 +94,9 @@ def test_one_topic_is_the_corpus(model, tmp_path):
 
 def test_training_rows_must_be_two_and_hold_words():
     with pytest.raises(ValueError, match=r"1 training document of 2.*data\.split\.val=0"):
-        fit_task.check_sizes({"num_topics": 1}, embedding_corpus(["one", "two"], num_train=1))
+        inputs.check_sizes({"num_topics": 1}, embedding_corpus(["one", "two"], num_train=1))
     with pytest.raises(ValueError, match="no training document of test holds a word"):
-        fit_task.check_sizes({"num_topics": 2}, embedding_corpus(["one", "two"]))
+        inputs.check_sizes({"num_topics": 2}, embedding_corpus(["one", "two"]))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from hydra.utils import get_class, get_method
 from omegaconf import OmegaConf
 
 from topiclab.config.checks import validate
-from topiclab.config.compose import ConfigError, changed_keys, compose, conf_dir, config_hash
+from topiclab.config.compose import ConfigError, compose, conf_dir
+from topiclab.config.identity import changed_keys, config_hash
 from topiclab.config.rules import RULES, flatten, rule_of
 
 FILES = sorted(

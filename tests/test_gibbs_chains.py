@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from topiclab.models.gibbs import LDAGibbs
 from topiclab.models.sampling.convergence import ranked_r_hat, split_r_hat
-from topiclab.tasks.fit import make_model
+from topiclab.pipeline.build import make_model
 
 TOY = [np.array([0, 0, 1]), np.array([2, 3, 2]), np.array([0, 3])]  # four words, three documents
 RNG = np.random.default_rng(0)

@@ -14,7 +14,7 @@ from small_cells import MODELS
 from topiclab.data.batch import tensors_of
 from topiclab.models.base.topic_model import TopicModel
 from topiclab.models.base.training import train
-from topiclab.tasks.fit import make_model
+from topiclab.pipeline.build import make_model
 from topiclab.teach.soft_labels import soft_labels
 
 GRADIENT_MODELS = ["theta", "prodlda", "fastopic", "ecrtm", "nstm", "tvqvae"]

@@ -11,7 +11,7 @@ from sklearn.metrics import normalized_mutual_info_score
 from topiclab.models.agglomerative import merged
 from topiclab.models.base.warmstart import smooth
 from topiclab.nn.lloyd import Clusters, lloyd
-from topiclab.tasks.fit import make_model
+from topiclab.pipeline.build import make_model
 
 
 def clusters_of(centroids, labels):

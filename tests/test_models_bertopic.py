@@ -81,7 +81,7 @@ def test_documents_without_vectors_are_refused(fitted):
 
 
 def test_fewer_clusters_than_topics_are_fewer_topics(tmp_path):
-    from topiclab.tasks.fit import make_model
+    from topiclab.pipeline.build import make_model
 
     cfg = planted.configuration("model=bertopic", "num_topics=40")
     result = make_model(cfg, planted.datamodule()).fit(planted.datamodule(), tmp_path, cfg["trainer"])

@@ -8,7 +8,7 @@ from scipy import sparse
 from topiclab.config import checks
 from topiclab.models.gibbs import _token_lists
 from topiclab.models.sampling.fold_in import fold_in
-from topiclab.tasks.fit import make_model
+from topiclab.pipeline.build import make_model
 
 RNG = np.random.default_rng(0)
 

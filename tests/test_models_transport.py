@@ -11,7 +11,7 @@ from topiclab.data.batch import tensors_of
 from topiclab.models.base.topic_model import EVAL_BATCH
 from topiclab.nn.bag_transport import bag_transport
 from topiclab.nn.mixture import Mixture
-from topiclab.tasks.fit import make_model
+from topiclab.pipeline.build import make_model
 from topiclab.teach.soft_labels import soft_labels
 
 PUBLISHED = ["model.init=random", "objective.weight=1", "objective.length_power=1"]

@@ -18,9 +18,9 @@ from topiclab.models.codes.code_encoder import CodeEncoder
 from topiclab.models.codes.codes_file import codes_file
 from topiclab.nn.code_bag import CodeBag
 from topiclab.nn.codebook_experts import CodebookExperts, standardize_columns
+from topiclab.pipeline.build import make_model
 from topiclab.pipeline.saved_model import MODEL, load_arrays
 from topiclab.runs.run import run_cell
-from topiclab.tasks.fit import make_model
 
 V, N, K, D, E, B = 30, 8, 4, 5, 3, 12
 FAST = ("model=tvqvae", "model.codebook.max_epochs=3", "model.codebook.warmup=0.34")

@@ -12,7 +12,7 @@ from topiclab.config.compose import ConfigError, compose
 from topiclab.data.words.occurrences import Occurrences
 from topiclab.embed.occurrences import text_occurrences
 from topiclab.models.codes.occurrence_codes import code_bags, occurrence_codes, usual_codes
-from topiclab.tasks.fit import make_model
+from topiclab.pipeline.build import make_model
 
 RIVER = ["fish swim near the bank of the river", "the river bank was muddy after the flood"]
 MONEY = ["the bank gave them a cheap loan", "her bank account holds money from the loan"]

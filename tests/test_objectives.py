@@ -8,11 +8,12 @@ from scipy import sparse
 
 from topiclab.config.compose import ConfigError, compose
 from topiclab.data.batch import Batch, SparseCounts
+from topiclab.data.soft_labels import SoftLabels
 from topiclab.data.targets import distributions, raw_logits, softmax_of_counts, with_bow
 from topiclab.nn.likelihood import softmax_nll, tempered_nll
 from topiclab.objectives import BowNLL, SoftLabelDivergence, dense
-from topiclab.tasks.fit import build_model, make_model
-from topiclab.teach.soft_labels import SoftLabels, pack
+from topiclab.pipeline.build import build_model, make_model
+from topiclab.teach.soft_labels import pack
 
 NUM_DOCS, NUM_WORDS = 6, 12
 

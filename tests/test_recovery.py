@@ -27,9 +27,9 @@ from topiclab.cache import save_array
 from topiclab.config.compose import compose
 from topiclab.embed.lsa import LsaEmbedder
 from topiclab.models.base.topic_model import TopicModel
+from topiclab.pipeline import fit_texts
 from topiclab.result import TopicResult
 from topiclab.runs.run import CellFailed, run_cell
-from topiclab.tasks import fit as fit_task
 
 
 @pytest.fixture(autouse=True)
@@ -86,9 +86,9 @@ def epochs_seen(monkeypatch):
         ("theta", TopicModel, "total_loss", range(5, 8)),
         ("prodlda", TopicModel, "total_loss", range(5, 8)),
         ("theta", TopicModel, "infer", []),
-        ("theta", fit_task, "evaluate", []),
-        ("theta", fit_task, "write_topics", []),
-        ("theta", fit_task, "save_bundle", []),
+        ("theta", fit_texts, "evaluate", []),
+        ("theta", fit_texts, "write_topics", []),
+        ("theta", fit_texts, "save_bundle", []),
         ("theta", TopicResult, "save", []),
     ],
 )
@@ -120,7 +120,7 @@ def test_cell_interrupted_after_it_stopped_early_trains_no_further(tmp_path, mon
     overrides = ["trainer.max_epochs=8", *STOPS_EARLY]
     uninterrupted = whole(*overrides, model="theta")
     assert len(json.loads((uninterrupted / "training_history.json").read_text())) == 3
-    interrupt_once(monkeypatch, fit_task, "evaluate")
+    interrupt_once(monkeypatch, fit_texts, "evaluate")
     with pytest.raises(KeyboardInterrupt):
         cell(tmp_path / "run", *overrides, model="theta")
     epochs_seen.clear()
@@ -134,7 +134,7 @@ def test_truncated_checkpoint_starts_over_with_a_warning(
     name, share, tmp_path, monkeypatch, epochs_seen, whole, caplog
 ):
     overrides = ["trainer.patience=9", "model.kl_warmup=0"]
-    interrupt_once(monkeypatch, fit_task, "evaluate")
+    interrupt_once(monkeypatch, fit_texts, "evaluate")
     with pytest.raises(KeyboardInterrupt):
         cell(tmp_path / "run", *overrides, model="theta")
     path = tmp_path / "run" / "checkpoints" / f"{name}.ckpt"
@@ -153,7 +153,7 @@ def test_checkpoint_of_other_documents_is_not_gone_on_from(tmp_path, monkeypatch
     texts = ["red fox runs", "blue hen sits", "red hen runs", "blue fox sits"] * 3
     file = ["data=file", "data.path=posts.txt", *CORPUS[2:], *SMALL, "num_topics=2", "paths.cache=cache"]
     (tmp_path / "posts.txt").write_text("\n".join(texts))
-    interrupt_once(monkeypatch, fit_task, "evaluate")
+    interrupt_once(monkeypatch, fit_texts, "evaluate")
     with pytest.raises(KeyboardInterrupt):
         run_cell(compose(file), tmp_path / "run")
     (tmp_path / "posts.txt").write_text("\n".join([*texts, "red fox sits", "green hen runs"]))
@@ -257,9 +257,9 @@ def test_two_cells_of_one_cache_entry_compute_it_once(tmp_path, fits_seen):
 
 def test_two_lines_of_one_cell_fit_it_once(tmp_path, fits_seen, monkeypatch):
     cfg = configuration()
-    evaluated, evaluate = [], fit_task.evaluate
+    evaluated, evaluate = [], fit_texts.evaluate
     monkeypatch.setattr(
-        fit_task, "evaluate", lambda *args, **options: evaluated.append(1) or evaluate(*args, **options)
+        fit_texts, "evaluate", lambda *args, **options: evaluated.append(1) or evaluate(*args, **options)
     )
     first, second = race(*[lambda: run_cell(cfg, tmp_path / "run")] * 2)
     assert first == second

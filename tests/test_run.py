@@ -6,7 +6,8 @@ from pathlib import Path
 import cells
 import pytest
 
-from topiclab.config.compose import ConfigError, config_hash
+from topiclab.config.compose import ConfigError
+from topiclab.config.identity import config_hash
 from topiclab.runs.provenance import git_revision
 from topiclab.runs.run import CellFailed, run_cell, write_failure
 

@@ -9,16 +9,17 @@ import pytest
 from tests.small_cells import check_failure, check_same_topics
 from topiclab.api.topics import fit as fit_texts
 from topiclab.api.topics import load
-from topiclab.config.compose import compose, config_hash
+from topiclab.config.compose import compose
+from topiclab.config.identity import config_hash
 from topiclab.data.sources.corpora import load_corpus
 from topiclab.metrics.num_topics import CRITERIA, Candidates, bends, recommend
 from topiclab.pipeline import num_topics as num_topics_module
+from topiclab.pipeline.inputs import document_vectors
 from topiclab.pipeline.num_topics import check_candidates, choose_num_topics, sampled_rows
 from topiclab.report.tables.collect import collect_cells
 from topiclab.report.tables.markdown import render
 from topiclab.report.tables.scores import summarise
 from topiclab.runs.run import run_cell
-from topiclab.tasks.fit import document_vectors
 
 GRID = "select_k.candidates=[3,5,8,12]"
 

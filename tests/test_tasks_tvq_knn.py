@@ -5,7 +5,8 @@ import pytest
 
 from topiclab.config.compose import compose
 from topiclab.data.sources.corpora import load_corpus
-from topiclab.tasks.fit import document_vectors, make_datamodule, make_model
+from topiclab.pipeline.build import make_model
+from topiclab.pipeline.inputs import document_vectors, make_datamodule
 from topiclab.tasks.tvq_knn import control_codes, learned_codes, tvq_knn
 
 SMALL = [

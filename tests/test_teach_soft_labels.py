@@ -8,6 +8,7 @@ import planted
 import pytest
 
 from topiclab.cache import Cache
+from topiclab.config import instantiate
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.targets import distributions
 from topiclab.teach import soft_labels as driver
@@ -49,7 +50,10 @@ def scripted(monkeypatch):
     Scripted.logits = np.random.default_rng(0).normal(size=size).astype(np.float32)
     Scripted.labelled, Scripted.dies_after = [], None
     monkeypatch.setattr(driver, "SHARD_DOCS", 100)
-    monkeypatch.setattr(driver, "get_class", lambda _: Scripted)
+    found = instantiate.get_object
+    monkeypatch.setattr(
+        instantiate, "get_object", lambda path: Scripted if path == "scripted" else found(path)
+    )
     return {"name": "scripted", "_target_": "scripted", "temperature": 3.0, "top_k": None}
 
 

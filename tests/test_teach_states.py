@@ -7,8 +7,8 @@ from tiny_lm import save_lm
 from topiclab.api.topics import load
 from topiclab.config.compose import compose
 from topiclab.data.sources.corpora import load_corpus
+from topiclab.pipeline.inputs import document_vectors
 from topiclab.runs.run import CellFailed, run_cell
-from topiclab.tasks.fit import document_vectors
 
 TINY = ["data=synthetic", "num_topics=5", "model=prodlda", "objective=dsl", "trainer.max_epochs=1"]
 

@@ -39,6 +39,12 @@ def resolve_precision(precision: str, device: str) -> str:
     return "bf16" if has_bf16 else "fp32"
 
 
+def trains_in_bf16(precision: str, device: torch.device) -> bool:
+    """Whether a model trains in mixed bf16: `auto` on CUDA alone, since small nets gain nothing on a CPU."""
+    is_able = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return precision == "bf16" or (precision == "auto" and is_able)
+
+
 def device_name(device: str) -> str:
     """The product's name, as people compare seconds by."""
     if device.startswith("cuda"):

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from topiclab.device import resolve_device
-from topiclab.models.codes.image_topics import AUTOENCODER, ImageTopicModel
+from topiclab.models.codes.image_topics import ImageTopicModel
 from topiclab.models.tvqvae_image import TVQVAEImage
 from topiclab.nn.conv_autoencoder import ImageAutoencoder
-from topiclab.pipeline.saved_model import MODEL, load_arrays, load_facts
+from topiclab.pipeline.build import build_model
+from topiclab.pipeline.saved_model import AUTOENCODER, MODEL, load_arrays, load_facts
 from topiclab.result import TopicResult
-from topiclab.tasks.fit import build_model
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from topiclab.config.compose import compose, compose_unchecked, to_plain
+from topiclab.config.instantiate import build
 from topiclab.data.sources.corpora import corpus_from_texts
 from topiclab.data.words.occurrences import Occurrences
 from topiclab.data.words.vocabulary import count, texts_of_known_words
-from topiclab.embed.embedder import Embedder, is_fitted, make_embedder
+from topiclab.embed.embedder import Embedder, is_fitted
 from topiclab.embed.occurrences import text_occurrences
 from topiclab.models.base.estimator import Estimator
 from topiclab.models.base.topic_model import TopicModel
+from topiclab.pipeline.build import build_model, with_num_topics
+from topiclab.pipeline.fit_texts import fit_corpus
 from topiclab.pipeline.saved_model import ADAPTER, EMBEDDER, MODEL, load_arrays, load_facts
 from topiclab.result import TopicResult
 from topiclab.runs.run import finished_run, run_cell
-from topiclab.tasks.fit import build_model, fit_corpus, with_num_topics
 from topiclab.teach.states import TeacherStates
 
 if TYPE_CHECKING:
@@ -143,7 +145,7 @@ def load(folder: str | Path, device: str = "auto") -> FittedTopics | ImageTopics
     result = finished_run(folder, "fit", "pretrain", "finetune")
     cfg = result["config"]
     if cfg["task"]["name"] != "fit":
-        from topiclab.tasks.chat import chat_model
+        from topiclab.minillm.finished import chat_model
 
         options = to_plain(compose_unchecked(["task=chat"]))["chat"]
         return chat_model(folder, options, {"device": device, "precision": "auto"})
@@ -172,7 +174,7 @@ def load_embedder(
     if cfg.get("input", "embedder") == "teacher":  # older runs have no such key
         return TeacherStates(cfg["teacher"], trainer, vocab)
     adapter = {"adapter": str(folder / ADAPTER)} if (folder / ADAPTER).is_dir() else {}
-    embedder = make_embedder(cfg["embedder"] | adapter, trainer)
+    embedder = build(cfg["embedder"] | adapter, trainer)
     if is_fitted(embedder):
         embedder.load_state(load_arrays(folder / EMBEDDER))
     return embedder

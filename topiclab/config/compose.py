@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -16,15 +14,6 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from topiclab.config.checks import validate
-from topiclab.config.rules import flatten
-
-# Keys that cannot change a number: where files lie, who watches, what the work is called, what runs it.
-UNHASHED_KEYS = (
-    *("paths", "logger", "grid", "name", "task", "trainer.device", "trainer.num_threads"),
-    *("trainer.checkpoint_seconds", "embedder.devices", "embedder.batch_tokens", "rating.key_variable"),
-    *("teacher.batch_tokens", "data.title_column"),
-)
-UNHASHED_PREFIXES = tuple(f"{key}." for key in UNHASHED_KEYS)
 
 
 class ConfigError(ValueError):
@@ -110,41 +99,6 @@ def _containers(composed: DictConfig) -> dict[str, Any]:
     except MissingMandatoryValue as error:
         missing = sorted(OmegaConf.missing_keys(OmegaConf.masked_copy(composed, keys)))
         raise ConfigError([f"{key} has no value here; add {key}=<value>" for key in missing]) from error
-
-
-def scientific(cfg: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted keys and values that the outcome of the cell depends on.
-
-    A group that has a name is identified by it and by its options, never by the path of its class: a class
-    may move to another file without a change of any result.
-    """
-    wanted = (cfg.get("task") or {}).get("keys")
-    unread = ("select_k.",) if wanted is None and cfg.get("num_topics") != "auto" else ()
-    named = {
-        f"{group}._target_" for group, node in cfg.items() if isinstance(node, Mapping) and "name" in node
-    }
-    return {
-        key: value
-        for key, value in flatten(cfg)
-        if not f"{key}.".startswith(UNHASHED_PREFIXES + unread)
-        and key not in named
-        and (wanted is None or key.split(".")[0] in wanted)
-    }
-
-
-def config_hash(cfg: Mapping[str, Any]) -> str:
-    """sha256 over the scientific keys."""
-    return hashlib.sha256(json.dumps(scientific(cfg), sort_keys=True).encode()).hexdigest()
-
-
-def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """'key (old -> new)' for every scientific key that differs; empty for the same cell."""
-    before, after = scientific(old), scientific(new)
-    return [
-        f"{key} ({before.get(key, 'absent')} -> {after.get(key, 'absent')})"
-        for key in sorted(before.keys() | after.keys())
-        if before.get(key, "absent") != after.get(key, "absent")
-    ]
 
 
 def explain(error: CompactHydraException, overrides: Sequence[str]) -> list[str]:

@@ -18,7 +18,7 @@ from topiclab.data.neighbours import nearest_neighbours
 from topiclab.data.words.occurrences import Occurrences
 
 if TYPE_CHECKING:
-    from topiclab.teach.soft_labels import SoftLabels
+    from topiclab.data.soft_labels import SoftLabels
 
 SEARCHED_NEIGHBOURS = 32  # found in one search, from which smaller numbers are taken
 

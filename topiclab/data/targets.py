@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from topiclab.teach.soft_labels import SoftLabels
+from topiclab.data.soft_labels import SoftLabels
 
 BLOCK_DOCS = 2048
 

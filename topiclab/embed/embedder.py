@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast
 
 import numpy as np
-from hydra.utils import get_class
 
 from topiclab.cache import Cache, key_hash
+from topiclab.config.instantiate import build
 from topiclab.data.corpus import Corpus, text_fingerprint
 from topiclab.embed.entries import KIND, VECTORS, load_vectors
 
@@ -87,15 +86,6 @@ class Embeddings:
     seconds: float
 
 
-def make_embedder(embedder: Mapping[str, Any], trainer: Mapping[str, Any]) -> Embedder:
-    """The object of a `conf/embedder` group; `trainer` gives device and precision where they matter."""
-    options = {name: value for name, value in embedder.items() if name not in ("_target_", "name")}
-    target: Any = get_class(embedder["_target_"])
-    if "device" in inspect.signature(target).parameters:
-        options |= {"device": trainer.get("device", "auto"), "precision": trainer.get("precision", "auto")}
-    return target(**options)
-
-
 def corpus_as_read(corpus: Corpus, embed_text: str) -> Corpus:
     """The corpus whose texts the embedder reads: the raw ones, or with `bow` their known words alone.
 
@@ -134,7 +124,7 @@ def embed_texts(
 ) -> Embeddings:
     """`embed_corpus` of a corpus of these texts, for an embedder that learns nothing from them."""
     started = time.perf_counter()
-    embedder = make_embedder(embedder_cfg, trainer)
+    embedder = build(embedder_cfg, trainer)
     key = {"texts": text_fingerprint(texts), "embedder": embedder.fingerprint()}
     vectors, manifest, is_cached = _encode(embedder, texts, cache_root, key)
     return Embeddings(vectors, key_hash(key), manifest, embedder, is_cached, time.perf_counter() - started)
@@ -165,7 +155,7 @@ def prepared_embedder(
     adapt: Mapping[str, Any] | None,
 ) -> Embedder:
     """The embedder of `embed_corpus`, tuned where `adapt` asks for it; LSA is not yet fitted."""
-    embedder = make_embedder(embedder_cfg, trainer)
+    embedder = build(embedder_cfg, trainer)
     if adapt is None or adapt["adapt"] is None:
         return embedder
     if not is_model(embedder):

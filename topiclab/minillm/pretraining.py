@@ -20,11 +20,11 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from torch.optim import Optimizer
 
+from topiclab.checkpoint import LastCheckpoint, save_checkpoint
 from topiclab.device import resolve_device, resolve_precision
 from topiclab.minillm.network import IGNORED, MiniLLM
 from topiclab.minillm.optimizer import PEAK, make_optimizer
 from topiclab.minillm.schedule import share_of_peak
-from topiclab.models.base.training import LastCheckpoint, save_checkpoint
 
 log = logging.getLogger(__name__)
 

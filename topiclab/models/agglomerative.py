@@ -10,9 +10,9 @@ from scipy.cluster.hierarchy import linkage
 
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.unit_rows import unit_rows
+from topiclab.models.base.classical_model import ClassicalModel
 from topiclab.models.base.nearest_vote import joined_topics, one_hot
 from topiclab.models.base.warmstart import smooth
-from topiclab.models.classical import ClassicalModel
 from topiclab.models.kmeans import cluster_words, silhouettes
 from topiclab.nn.lloyd import Clusters, lloyd
 

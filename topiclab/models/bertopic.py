@@ -10,8 +10,8 @@ from scipy import sparse
 
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.unit_rows import unit_rows
+from topiclab.models.base.classical_model import ClassicalModel
 from topiclab.models.base.nearest_vote import neighbour_vote
-from topiclab.models.classical import ClassicalModel
 from topiclab.result import to_distributions
 
 

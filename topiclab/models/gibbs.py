@@ -11,7 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from topiclab.data.datamodule import TopicDataModule
-from topiclab.models.classical import ClassicalModel, words_nll
+from topiclab.models.base.classical_model import ClassicalModel, words_nll
 from topiclab.models.sampling.chains import Chain, Chains
 
 GAP = 10  # sweeps between two updates of a learned prior, and between two samples if not told

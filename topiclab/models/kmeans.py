@@ -15,9 +15,9 @@ from topiclab.data.class_tfidf import class_tfidf
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.neighbours import cosines, nearest_neighbours
 from topiclab.data.unit_rows import unit_rows
+from topiclab.models.base.classical_model import ClassicalModel
 from topiclab.models.base.nearest_vote import joined_topics, one_hot
 from topiclab.models.base.warmstart import smooth, start_clusters
-from topiclab.models.classical import ClassicalModel
 from topiclab.nn.lloyd import Clusters, assign, lloyd
 from topiclab.nn.silhouette import silhouette
 

@@ -20,20 +20,15 @@ from topiclab.device import resolve_device
 from topiclab.metrics.evaluate import evaluate
 from topiclab.metrics.images import ImageEvidence, another_row, evaluate_images, labels_of_nearest
 from topiclab.models.codes.image_codes import ImageCodes, image_codes
-from topiclab.models.codes.image_topics import ImageTopicModel, save_images_bundle
+from topiclab.models.codes.image_topics import ImageTopicModel
 from topiclab.models.tvqvae_image import TVQVAEImage
+from topiclab.pipeline.build import build_model
 from topiclab.pipeline.image_samples import Gallery, draw_gallery, draw_pictures, label_captions
+from topiclab.pipeline.outputs import predict_labels, show, write_history, write_predictions
+from topiclab.pipeline.saved_model import save_images_bundle
+from topiclab.pipeline.stages import Stages, limited_threads
 from topiclab.pipeline.wandb_log import log_pictures, log_results, wandb_logger
 from topiclab.result import TopicResult
-from topiclab.tasks.fit import (
-    Stages,
-    build_model,
-    limited_threads,
-    predict_labels,
-    show,
-    write_history,
-    write_predictions,
-)
 
 log = logging.getLogger(__name__)
 

@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 from topiclab.data.corpus import Corpus
 from topiclab.embed.embedder import Embeddings, is_fitted
 from topiclab.models.base.estimator import Estimator
+from topiclab.models.codes.image_topics import ImageTopicModel
 
 MODEL, EMBEDDER, FACTS, ADAPTER = "model.safetensors", "embedder.safetensors", "model.json", "adapter"
 
@@ -61,3 +62,21 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """A safetensors file of the arrays by name."""
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
+
+
+AUTOENCODER = "autoencoder.safetensors"
+
+
+def save_images_bundle(folder: Path, fitted: ImageTopicModel, corpus: Corpus) -> None:
+    """Write the arrays of both models, and what `load_image_model` needs beside the configuration."""
+    save_arrays(folder / MODEL, fitted.model.state())
+    save_arrays(folder / AUTOENCODER, fitted.autoencoder.state())
+    facts = {
+        "vocab": list(corpus.vocab),
+        "label_names": list(corpus.label_names),
+        "embedding_dim": fitted.model.embedding_dim,
+        "image_shape": list(fitted.image_shape),
+        "grid_shape": list(fitted.model.grid_shape),
+        "autoencoder": fitted.autoencoder.sizes,
+    }
+    (folder / FACTS).write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")

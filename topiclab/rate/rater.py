@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from hydra.utils import get_class
-
+from topiclab.config.instantiate import build
 from topiclab.metrics.rating import Rater
 
 
@@ -18,8 +16,4 @@ def make_rater(rating: Mapping[str, Any], trainer: Mapping[str, Any]) -> Rater |
     """
     if rating["name"] == "none":
         return None
-    options = {name: value for name, value in rating.items() if name not in ("_target_", "name")}
-    target: Any = get_class(rating["_target_"])
-    if "device" in inspect.signature(target).parameters:
-        options |= {"device": trainer["device"], "precision": trainer["precision"]}
-    return target(**options)
+    return build(rating, trainer)

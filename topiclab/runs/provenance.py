@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from topiclab.config.compose import config_hash
+from topiclab.config.identity import config_hash
 
 LIBRARIES = (
     "topiclab",

@@ -17,11 +17,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import get_method
 from omegaconf import DictConfig
 
 from topiclab.config.checks import validate
-from topiclab.config.compose import ConfigError, changed_keys, config_hash, to_plain
+from topiclab.config.compose import ConfigError, to_plain
+from topiclab.config.identity import changed_keys, config_hash
+from topiclab.config.instantiate import target_of
 from topiclab.runs.provenance import facts_of, reset_peak_rss
 
 log = logging.getLogger("topiclab")
@@ -142,7 +143,7 @@ def _do_task(cfg: dict[str, Any], folder: Path, task: Task | None) -> dict[str, 
     start = time.perf_counter()
     reset_peak_rss()
     try:
-        task = task or get_method(cfg["task"]["_target_"])  # imports torch
+        task = task or target_of(cfg["task"])  # imports torch
         outcome = task(cfg, folder)
         result = {"status": "done", "reason": None} | _plain_json(outcome)
         result |= facts_of(cfg, time.perf_counter() - start)

@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from topiclab.cache import atomic_file
-from topiclab.device import resolve_device, resolve_precision
 from topiclab.minillm.chat import ChatModel
-from topiclab.minillm.finished import export_of
-from topiclab.minillm.sampler import Sampler
+from topiclab.minillm.finished import chat_model
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +21,6 @@ COMMANDS = """\
 /system <text>  begin anew under this instruction; without text, under none
 /save [path]    write the conversation as JSON Lines
 /quit           end"""
-OF_SAMPLER = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
 CONVERSATION = "conversation.jsonl"
 
 
@@ -45,23 +42,6 @@ def chat(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "seconds": {"generate": round(talk.seconds, 3)},
         "manifest": {"run": str(cfg["run"]), "replies": talk.num_replies},
     }
-
-
-def chat_model(run: Path, options: Mapping[str, Any], trainer: Mapping[str, Any]) -> ChatModel:
-    """The model of a run, see `export_of`, or of an export by itself, under the options of task=chat."""
-    if (run / "result.json").is_file():
-        run = export_of(str(run), "run")
-    device = resolve_device(trainer["device"])
-    # a step reads every weight once: bf16 halves that on a GPU, but takes longer on a CPU
-    precision = "fp32" if (device, trainer["precision"]) == ("cpu", "auto") else trainer["precision"]
-    others = {name: value for name, value in options.items() if name not in OF_SAMPLER}
-    return ChatModel.load(
-        run,
-        device=device,
-        dtype=resolve_precision(precision, device),
-        sampler=Sampler(**{name: options[name] for name in OF_SAMPLER}),
-        **others,
-    )
 
 
 class Talk:

@@ -27,6 +27,8 @@ from topiclab.describe.time import TopicTimes, topics_over_time
 from topiclab.describe.titles import titles_of
 from topiclab.describe.tree import Tree, merge_topics, topic_centroids, topic_tree
 from topiclab.embed.embedder import Embeddings
+from topiclab.pipeline.inputs import document_vectors
+from topiclab.pipeline.stages import Stages, limited_threads
 from topiclab.rate.writer import Writer, make_writer
 from topiclab.report.description import read_description
 from topiclab.report.figures.dendrogram import draw_tree
@@ -35,7 +37,6 @@ from topiclab.report.figures.timeline import draw_time
 from topiclab.report.page.render import write_page
 from topiclab.result import TopicResult
 from topiclab.runs.run import finished_fit
-from topiclab.tasks.fit import Stages, document_vectors, limited_threads
 
 log = logging.getLogger(__name__)
 

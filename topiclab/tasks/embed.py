@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from topiclab.cache import Cache
+from topiclab.config.instantiate import build
 from topiclab.data.corpus import Corpus
 from topiclab.data.sources.corpora import TextStream, load_corpus, load_texts
 from topiclab.embed.embedder import (
@@ -15,7 +16,6 @@ from topiclab.embed.embedder import (
     embed_corpus,
     embed_texts,
     is_model,
-    make_embedder,
     prepared_embedder,
 )
 from topiclab.embed.huggingface import HuggingFaceEmbedder
@@ -54,7 +54,7 @@ def _embed_part(cfg: Mapping[str, Any]) -> dict[str, Any]:
     texts: Iterable[str]
     if _needs_only_texts(cfg):
         texts = TextStream(cfg["data"], cfg["paths"]["data"], cache)
-        embedder = make_embedder(cfg["embedder"], cfg["trainer"])
+        embedder = build(cfg["embedder"], cfg["trainer"])
     else:
         corpus = _corpus(cfg)
         embedder = prepared_embedder(cfg["embedder"], corpus, cache, cfg["trainer"], cfg["mode"])
@@ -86,7 +86,7 @@ def _counts(num_docs: int, num_encoded: int, seconds: float, **others: int) -> d
 def _needs_only_texts(cfg: Mapping[str, Any]) -> bool:
     """Whether no vocabulary and no split enter, which take longer than reading."""
     is_plain = cfg["embed_text"] == "raw" and cfg["mode"]["adapt"] is None
-    return is_plain and is_model(make_embedder(cfg["embedder"], cfg["trainer"]))
+    return is_plain and is_model(build(cfg["embedder"], cfg["trainer"]))
 
 
 def _corpus(cfg: Mapping[str, Any]) -> Corpus:

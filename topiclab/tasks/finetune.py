@@ -33,8 +33,8 @@ from topiclab.minillm.export import WEIGHTS, export_folder, load_folder
 from topiclab.minillm.finished import export_of
 from topiclab.minillm.network import MiniLLM
 from topiclab.minillm.pretraining import Pretraining
+from topiclab.pipeline.stages import Stages, limited_threads
 from topiclab.runs.run import finished_run
-from topiclab.tasks.fit import Stages, limited_threads
 from topiclab.tasks.pretrain import (
     add_sample,
     log_round,

@@ -24,7 +24,7 @@ from topiclab.minillm.export import WEIGHTS, export_folder, load_folder
 from topiclab.minillm.finished import export_of
 from topiclab.minillm.keyword_training import Examples, KeywordTraining, word_logits
 from topiclab.minillm.network import IGNORED, MiniLLM
-from topiclab.tasks.fit import Stages, limited_threads
+from topiclab.pipeline.stages import Stages, limited_threads
 from topiclab.teach.neighbours import tfidf_bags
 from topiclab.teach.prompt import PromptTokens, as_chat, read_prompt
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from topiclab.api.images import ImageTopics
 from topiclab.api.topics import FittedTopics, load
+from topiclab.data.images.files import SUFFIXES
+from topiclab.data.images.image_set import read_image
 from topiclab.data.sources.corpora import load_texts
 from topiclab.minillm.chat import ChatModel
+from topiclab.pipeline.image_samples import draw_like
+from topiclab.report.figures.pictures import draw_references
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +32,6 @@ def predict(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     if isinstance(fitted, ChatModel):
         raise ValueError(f"run={cfg['run']} is a language model, which has no topics; use task=chat")
     if not isinstance(fitted, FittedTopics):
-        from topiclab.tasks.predict_images import predict_images
-
         return predict_images(cfg, folder, fitted)
     if cfg["reference"]:
         raise ValueError(
@@ -55,3 +58,65 @@ def predict(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "seconds": {},
         "manifest": {"run": str(cfg["run"])},
     }
+
+
+def predict_images(cfg: Mapping[str, Any], folder: Path, fitted: ImageTopics) -> dict[str, Any]:
+    """Write theta.npy (r, K), sample_theta.npy (r, num_samples, K), topics.csv and references.png.
+
+    Raises ValueError without reference images, or where one cannot be read.
+    """
+    paths = reference_paths(cfg)
+    crop = fitted.config["data"].get("crop")
+    images = np.stack([read_image(path, fitted.model.image_shape, crop) for path in paths])
+    theta = fitted.transform(images)
+    drawn = draw_like(fitted.model, theta, cfg["num_samples"], cfg["seed"])
+    drawn_theta = fitted.transform(drawn.reshape(-1, *images.shape[1:]))
+    drawn_theta = drawn_theta.reshape(len(paths), -1, theta.shape[1])
+    np.save(folder / "theta.npy", theta, allow_pickle=False)
+    np.save(folder / "sample_theta.npy", drawn_theta, allow_pickle=False)
+    main, of_run = theta.argmax(axis=1), fitted.result.theta.argmax(axis=1)
+    kept = (drawn_theta.argmax(axis=2) == main[:, None]).mean(axis=1)
+    chance = (of_run == main[:, None]).mean(axis=1)
+    write_references(paths, theta, kept, chance, folder)
+    captions = [f"{path.name}\ntopic {topic}" for path, topic in zip(paths, main, strict=True)]
+    log.info("%d references: %s", len(paths), draw_references(images, drawn, folder, captions))
+    return {
+        "metrics": {"sample_fidelity": kept.mean(), "topics_used": len(np.unique(main))},
+        "reasons": {},
+        "seconds": {},
+        "manifest": {
+            "run": str(cfg["run"]),
+            "references": [str(path) for path in paths],
+            "chance": chance.mean(),
+        },
+    }
+
+
+def write_references(
+    paths: Sequence[Path], theta: np.ndarray, kept: np.ndarray, chance: np.ndarray, folder: Path
+) -> None:
+    """topics.csv, and the same in words on the screen: of each reference its main topic and that topic's
+    share; the share of its samples (r,), and of the run's images (r,), with that main topic."""
+    with (folder / "topics.csv").open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["id", "topic", "share", "samples_with_it", "images_with_it"])
+        for path, row, share, by_chance in zip(paths, theta, kept, chance, strict=True):
+            topic = row.argmax()
+            writer.writerow([path.name, topic, f"{row[topic]:.4f}", f"{share:.4f}", f"{by_chance:.4f}"])
+            print(
+                f"{path.name}: mainly topic {topic} ({row[topic]:.0%}), as are {share:.0%} of its samples "
+                f"and {by_chance:.0%} of the images of the run"
+            )
+
+
+def reference_paths(cfg: Mapping[str, Any]) -> list[Path]:
+    """The image of cfg.reference, or the images of that folder in the order of their names."""
+    if not cfg["reference"]:
+        raise ValueError(f"run={cfg['run']} is of images; add reference=<an image, or a folder of them>")
+    path = Path(cfg["reference"]).expanduser()
+    if not path.is_dir():
+        return [path]
+    paths = sorted(each for each in path.iterdir() if each.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise ValueError(f"reference={path}: no image in that folder; there are read {' '.join(SUFFIXES)}")
+    return paths

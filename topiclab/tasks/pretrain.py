@@ -25,8 +25,9 @@ from topiclab.minillm.generate import generate
 from topiclab.minillm.network import MiniLLM, Shape
 from topiclab.minillm.pretraining import Pretraining, train_rounds
 from topiclab.minillm.sampler import Sampler
+from topiclab.pipeline.outputs import write_history
+from topiclab.pipeline.stages import Stages, limited_threads
 from topiclab.report.figures.curve import draw_curve
-from topiclab.tasks.fit import Stages, limited_threads, write_history
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,10 @@ from typing import Any
 from topiclab.data.sources.corpora import load_corpus
 from topiclab.describe.files import write_json
 from topiclab.metrics.num_topics import CRITERIA
+from topiclab.pipeline.inputs import document_vectors
 from topiclab.pipeline.num_topics import Choice, choose_num_topics
+from topiclab.pipeline.stages import Stages, limited_threads
 from topiclab.report.figures.selection import draw_selection
-from topiclab.tasks.fit import Stages, document_vectors, limited_threads
 
 log = logging.getLogger(__name__)
 

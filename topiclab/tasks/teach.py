@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from topiclab.data.corpus import Corpus
+from topiclab.data.soft_labels import SoftLabels
 from topiclab.data.sources.corpora import load_corpus
 from topiclab.data.targets import distributions
 from topiclab.embed.embedder import corpus_as_read, embed_corpus
-from topiclab.tasks.fit import make_datamodule
-from topiclab.teach.soft_labels import SoftLabels
+from topiclab.pipeline.inputs import make_datamodule
 
 log = logging.getLogger(__name__)
 

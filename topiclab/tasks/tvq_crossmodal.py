@@ -16,8 +16,10 @@ from topiclab.data.images.image_set import ImageSet, code_corpus, load_images
 from topiclab.data.sources.corpora import corpus_from_texts
 from topiclab.metrics.alignment import Alignment, alignment
 from topiclab.metrics.clustering import normalized_mutual_information
+from topiclab.pipeline.build import make_model
 from topiclab.pipeline.fit_images import check_images, grid_datamodule, learned_codes, make_image_model
-from topiclab.tasks.fit import Stages, document_vectors, make_datamodule, make_model
+from topiclab.pipeline.inputs import document_vectors, make_datamodule
+from topiclab.pipeline.stages import Stages
 
 PERMUTATIONS, CONTROL_PERMUTATIONS = 1000, 200
 

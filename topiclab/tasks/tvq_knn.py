@@ -19,7 +19,8 @@ from topiclab.metrics.cooccurrence import cooccurrence
 from topiclab.metrics.neighbourhoods import cosines, hubness, neighbour_ranks, preservation
 from topiclab.models.codes.word_codes import WordCodes, word_codes
 from topiclab.nn.kmeans import kmeans, nearest
-from topiclab.tasks.fit import Stages, check_sizes, document_vectors, make_datamodule
+from topiclab.pipeline.inputs import check_sizes, document_vectors, make_datamodule
+from topiclab.pipeline.stages import Stages
 
 log = logging.getLogger(__name__)
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from hydra.utils import get_class
 from tqdm import tqdm
 
 from topiclab.cache import Cache, atomic_file, key_hash
+from topiclab.config.instantiate import build
+from topiclab.data.soft_labels import SoftLabels
 
 if TYPE_CHECKING:
     from topiclab.data.datamodule import TopicDataModule
@@ -24,7 +23,7 @@ log = logging.getLogger(__name__)
 
 SHARD_DOCS = 1024
 LOWEST = -65504.0  # the least finite float16
-DRIVER_OPTIONS = ("_target_", "name", "temperature", "top_k")
+DRIVER_OPTIONS = ("temperature", "top_k")
 
 
 class Teacher(Protocol):
@@ -43,58 +42,9 @@ class Teacher(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
-class SoftLabels:
-    """Logits of D documents over V words, all of them or each document's top k.
-
-    logits: float16, each row shifted so that its largest is 0; (D, V), or (D, k) at `words`.
-    words: (D, k) int32 by descending logit, or None where all words are stored.
-    peaks: (D,) float32, what was taken off each row.
-    residual: (D,) float32, at temperature 1 the share of the words left out; None where none is.
-    vectors: (D, E) the teacher's state of each document, or None.
-    temperature: at which they become distributions unless told otherwise.
-    key: sha256 of all they depend on.  seconds: of this call, near 0 when is_cached.
-    """
-
-    logits: np.ndarray
-    words: np.ndarray | None
-    peaks: np.ndarray
-    residual: np.ndarray | None
-    vectors: np.ndarray | None
-    num_words: int
-    temperature: float
-    key: str
-    manifest: dict[str, Any]
-    is_cached: bool
-    seconds: float
-
-    @property
-    def num_docs(self) -> int:
-        return len(self.logits)
-
-    def most_likely(self, rows: np.ndarray, num: int) -> np.ndarray:
-        """Ids (n, num) of the words that the teacher finds likeliest, in order."""
-        if self.words is not None:
-            return self.words[rows, :num]
-        return np.argsort(-self.logits[rows].astype(np.float32), axis=1, kind="stable")[:, :num]
-
-    def raw_logits(self, rows: slice) -> np.ndarray:
-        """(n, V) float32 as the teacher gave them, -inf at words that are not stored."""
-        values = self.logits[rows].astype(np.float32) + self.peaks[rows, None]
-        if self.words is None:
-            return values
-        dense = np.full((len(values), self.num_words), -np.inf, np.float32)
-        np.put_along_axis(dense, self.words[rows].astype(np.int64), values, axis=1)
-        return dense
-
-
 def make_teacher(teacher: Mapping[str, Any], trainer: Mapping[str, Any]) -> Teacher:
     """The object of a `conf/teacher` group; `trainer` gives device and precision where they matter."""
-    options = {name: value for name, value in teacher.items() if name not in DRIVER_OPTIONS}
-    target: Any = get_class(teacher["_target_"])
-    if "device" in inspect.signature(target).parameters:
-        options |= {"device": trainer.get("device", "auto"), "precision": trainer.get("precision", "auto")}
-    return target(**options)
+    return build({name: value for name, value in teacher.items() if name not in DRIVER_OPTIONS}, trainer)
 
 
 def soft_labels(

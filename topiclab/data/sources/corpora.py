@@ -10,30 +10,20 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.util import find_spec
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from topiclab.cache import Cache
 from topiclab.data.corpus import Corpus
 from topiclab.data.documents import Document, build_corpus, usable_documents, usable_texts
-from topiclab.data.sources.file import read_documents, read_records
+from topiclab.data.sources.file import read_documents
 from topiclab.data.sources.neurips import FILES as NEURIPS
 from topiclab.data.sources.neurips import neurips_documents
+from topiclab.data.sources.newsgroups import newsgroups
+from topiclab.data.sources.published import FILES, ORIGINS, prose_documents, published_documents
 from topiclab.data.sources.synthetic import planted_documents
 
-# What the numbers 1..20 of label_StackOverflow.txt stand for, in the order of its README.
-STACKOVERFLOW_TAGS = (
-    *("wordpress", "oracle", "svn", "apache", "excel", "matlab", "visual-studio", "cocoa", "osx", "bash"),
-    *("spring", "hibernate", "scala", "sharepoint", "ajax", "qt", "drupal", "linq", "haskell", "magento"),
-)
-FILES = {name: f"{name}.parquet" for name in ("20newsgroups", "stackoverflow", "tweet_topic", "prose")}
 ARXIV = ("arxiv-metadata.jsonl.zst", "arxiv-metadata-oai-snapshot.json")
-ORIGINS = {
-    "stackoverflow": "title_StackOverflow.txt with label_StackOverflow.txt beside it from "
-    "https://github.com/jacoxu/StackOverflow (rawText)",
-    "tweet_topic": "tweet_topic.tsv from https://github.com/raymondzmc/DSL-Topic (data/raw_data)",
-}
 
 
 def load_corpus(
@@ -213,13 +203,13 @@ def _documents(data: Mapping[str, Any], path: Path | None) -> Iterator[Document]
 
         return folder_documents(path, data["text_column"], data["encoding"])
     if source == "prose":
-        return _prose(path)
+        return prose_documents(path)
     if source == "neurips":
         return neurips_documents(path, data["has_keywords"], data["encoding"])
     if source == "20newsgroups":
-        return _newsgroups(path, data["subset"], data["remove"])
+        return newsgroups(path, data["subset"], data["remove"])
     if source in ORIGINS:
-        return _published(source, path, data["encoding"])
+        return published_documents(source, path, data["encoding"])
     if source == "file":
         if path is None:
             raise ValueError("data=file needs data.path=<file>, and data.text_column where it is not `text`")
@@ -234,85 +224,3 @@ def _documents(data: Mapping[str, Any], path: Path | None) -> Iterator[Document]
         f"data.source={source} is unknown; use lee, synthetic, 20newsgroups, {', '.join(ORIGINS)}, "
         "prose, text, arxiv, neurips or file"
     )
-
-
-def _published(source: str, path: Path | None, encoding: str) -> Iterator[Document]:
-    """StackOverflow titles or TweetTopic, from Parquet (text, label_name) or from the published files."""
-    if path is None or not path.is_file():
-        raise FileNotFoundError(
-            f"data={source}: no file {path}; put {FILES[source]} (columns text, label_name) into that folder "
-            f"or the one $TOPICLAB_DATA names, or give data.path=<file> of the original: {ORIGINS[source]}"
-        )
-    if source == "stackoverflow" and path.suffix == ".txt":
-        return _stackoverflow_titles(path, encoding)
-    return read_documents(path, "text", "label_name", encoding=encoding)
-
-
-def _prose(path: Path | None) -> Iterator[Document]:
-    """Texts by source, which is their label and stands before their ids."""
-    if path is None or not path.is_file():
-        raise FileNotFoundError(
-            f"data=prose: no file {path}; put prose.parquet (columns source, id, text) into that folder or "
-            "the one $TOPICLAB_DATA names, or give data.path=<file>"
-        )
-    for record in read_records(path, ["source", "id", "text"]):
-        yield Document(record["text"], f"{record['source']}/{record['id']}", record["source"])
-
-
-def _stackoverflow_titles(path: Path, encoding: str) -> Iterator[Document]:
-    """Line n of title_*.txt is a title, line n of label_*.txt its tag, 1..20."""
-    labels = path.with_name(path.name.replace("title", "label"))
-    tags = {str(number): tag for number, tag in enumerate(STACKOVERFLOW_TAGS, 1)}
-    pairs = zip_longest(read_documents(path, "text", encoding=encoding), read_documents(labels, "text"))
-    for line, (title, number) in enumerate(pairs, 1):
-        if title is None or number is None or number.text.strip() not in tags:
-            raise ValueError(f"{labels}, line {line}: needs a number 1..20 for each title of {path.name}")
-        yield title._replace(label=tags[number.text.strip()])
-
-
-def _newsgroups(path: Path | None, subset: str, remove: Sequence[str]) -> Iterator[Document]:
-    """20 Newsgroups, sorted by date into train and test by its makers; ids are <group>/<number>.
-
-    remove: any of headers, footers, quotes, cut by scikit-learn's own functions wherever the posts come from.
-    """
-    from sklearn.datasets import _twenty_newsgroups as newsgroups
-
-    strip = {
-        "headers": newsgroups.strip_newsgroup_header,
-        "footers": newsgroups.strip_newsgroup_footer,
-        "quotes": newsgroups.strip_newsgroup_quoting,
-    }
-    if subset not in ("all", "train", "test"):
-        raise ValueError(f"data.subset={subset} is unknown; use all, train or test")
-    if unknown := sorted(set(remove) - set(strip)):
-        raise ValueError(
-            f"data.remove={list(remove)} names {', '.join(unknown)}; use any of {', '.join(strip)}"
-        )
-    for document, part in _newsgroup_posts(path, subset):
-        if subset not in ("all", part):
-            continue
-        text = document.text
-        for name in ("headers", "footers", "quotes"):
-            text = strip[name](text) if name in remove else text
-        yield document._replace(text=text)
-
-
-def _newsgroup_posts(path: Path | None, subset: str) -> Iterator[tuple[Document, str]]:
-    """Raw posts with the subset they belong to."""
-    if path is not None and path.is_file():
-        for record in read_records(path, ["id", "text", "label_name", "split"]):
-            name = record["label_name"]
-            yield Document(record["text"], f"{name}/{record['id']}", name), record["split"]
-        return
-    from sklearn.datasets import fetch_20newsgroups
-
-    try:
-        posts: Any = fetch_20newsgroups(subset=subset, shuffle=False)
-    except OSError as error:
-        raise FileNotFoundError(
-            f"data=20newsgroups: no file {path}, and scikit-learn could not download the posts ({error}); "
-            "give data.path or $TOPICLAB_DATA, or fill scikit-learn's folder with fetch_20newsgroups once"
-        ) from error
-    for text, target, file in zip(posts.data, posts.target, posts.filenames, strict=True):
-        name = posts.target_names[target]
-        yield Document(text, f"{name}/{Path(file).name}", name), subset

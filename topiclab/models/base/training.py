@@ -1,12 +1,10 @@
-"""Training a TopicModel with Lightning: checkpoints, early stopping, loggers and exact resume."""
+"""Training a TrainedModule with Lightning: checkpoints, early stopping, loggers and exact resume."""
 
 from __future__ import annotations
 
-import json
 import logging
 import pickle
 import shutil
-import time
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,9 +15,10 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 
+from topiclab.checkpoint import LastCheckpoint
 from topiclab.data.datamodule import TopicDataModule
-from topiclab.device import resolve_device
-from topiclab.models.base.topic_model import TopicModel
+from topiclab.device import resolve_device, trains_in_bf16
+from topiclab.models.base.trained_module import TrainedModule
 
 log = logging.getLogger(__name__)
 # Which accelerators were found, advertisements, why fit stopped: result.json says what matters.
@@ -55,47 +54,8 @@ class BestAfterWarmup(ModelCheckpoint):
             super().on_validation_end(trainer, pl_module)
 
 
-class LastCheckpoint(Callback):
-    """Saves where to resume, and training_history.json: after the last epoch, and after any epoch that ends
-    `seconds` or more since the last save, because a save costs as much as an epoch of a small corpus.
-    """
-
-    def __init__(self, folder: Path, seconds: float) -> None:
-        self.folder, self.seconds = folder, seconds
-        self.saved = time.monotonic()
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        is_due = time.monotonic() - self.saved >= self.seconds
-        if trainer.strategy.broadcast(is_due):  # clocks differ, and all processes take part in a save
-            self._save(trainer, pl_module)
-
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._save(trainer, pl_module)
-
-    def _save(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        save_checkpoint(trainer, self.folder / "checkpoints" / "last.ckpt")
-        self.saved = time.monotonic()
-        if not trainer.is_global_zero:
-            return
-        history = self.folder / "training_history.json"
-        partial = history.with_suffix(".partial")
-        partial.write_text(json.dumps(pl_module.history, indent=1))  # type: ignore[arg-type]
-        partial.replace(history)
-
-
-def save_checkpoint(trainer: L.Trainer, path: Path) -> None:
-    """The whole file or, where a kill comes first, the one that stood there.
-
-    Lightning moves it from the folder for temporary files, which between file systems is a copy.
-    """
-    partial = path.with_name(f"{path.name}.partial")
-    trainer.save_checkpoint(partial)
-    if trainer.is_global_zero:
-        partial.replace(path)
-
-
 def train(
-    model: TopicModel,
+    model: TrainedModule,
     datamodule: TopicDataModule,
     folder: Path,
     trainer: Mapping[str, Any],
@@ -134,7 +94,7 @@ def train(
         max_epochs=epochs,
         accelerator={"cuda": "gpu"}.get(device.type, device.type),
         devices=[device.index] if device.index is not None else 1,
-        precision="bf16-mixed" if _wants_bf16(trainer["precision"], device) else "32-true",
+        precision="bf16-mixed" if trains_in_bf16(trainer["precision"], device) else "32-true",
         logger=list(loggers),
         callbacks=callbacks,
         num_sanity_val_steps=0,
@@ -156,7 +116,7 @@ def train(
     model.epochs_trained = fitter.current_epoch
 
 
-def _check_batches(model: TopicModel, num_docs: int) -> None:
+def _check_batches(model: TrainedModule, num_docs: int) -> None:
     """ValueError where a batch would hold one document and a layer takes its statistics."""
     if num_docs // -(-num_docs // model.batch_size) > 1:
         return
@@ -192,7 +152,7 @@ def _has_labels(checkpoint: Mapping[str, Any], datamodule: TopicDataModule) -> b
 
 
 def _callbacks(
-    model: TopicModel, datamodule: TopicDataModule, folder: Path, trainer: Mapping[str, Any], epochs: int
+    model: TrainedModule, datamodule: TopicDataModule, folder: Path, trainer: Mapping[str, Any], epochs: int
 ) -> list[Callback]:
     checkpoints = {"dirpath": folder / "checkpoints", "enable_version_counter": False}
     callbacks: list[Callback] = [LastCheckpoint(folder, trainer["checkpoint_seconds"])]
@@ -204,9 +164,3 @@ def _callbacks(
             BestAfterWarmup(**watched, filename="best", save_on_train_epoch_end=False, **checkpoints),
         ]
     return callbacks
-
-
-def _wants_bf16(precision: str, device: torch.device) -> bool:
-    return precision == "bf16" or (
-        precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
-    )

@@ -30,7 +30,7 @@ import torch
 
 from topiclab.cache import key_hash
 from topiclab.data.images.image_set import ImageSet
-from topiclab.device import resolve_device
+from topiclab.device import resolve_device, trains_in_bf16
 from topiclab.models.codes.codebook import (
     EVAL_BATCH,
     Codebook,
@@ -71,9 +71,7 @@ def image_codes(
     Raises ValueError for sides that cannot be halved, and for more codes than the training images have cells.
     """
     place = torch.device(resolve_device(device))
-    is_bf16 = precision == "bf16" or (
-        precision == "auto" and place.type == "cuda" and torch.cuda.is_bf16_supported()
-    )
+    is_bf16 = trains_in_bf16(precision, place)
     with own_random_state():
         torch.manual_seed(seed)
         autoencoder = ImageAutoencoder(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -12,9 +10,7 @@ from topiclab.data.corpus import Corpus
 from topiclab.data.images.image_set import ImageSet, code_corpus
 from topiclab.models.tvqvae_image import TVQVAEImage
 from topiclab.nn.conv_autoencoder import ImageAutoencoder
-from topiclab.pipeline.saved_model import FACTS, MODEL, save_arrays
 
-AUTOENCODER = "autoencoder.safetensors"
 BATCH = 512
 
 
@@ -62,21 +58,6 @@ class ImageTopicModel:
         empty = np.zeros((len(grids), 1, 1, 1), np.uint8)
         images = ImageSet("images", names, empty, np.zeros(len(grids), np.int8))
         return code_corpus(images, grids, self.model.num_codes, self.model.region_kind)  # type: ignore[arg-type]
-
-
-def save_images_bundle(folder: Path, fitted: ImageTopicModel, corpus: Corpus) -> None:
-    """Write the arrays of both models, and what `load_image_model` needs beside the configuration."""
-    save_arrays(folder / MODEL, fitted.model.state())
-    save_arrays(folder / AUTOENCODER, fitted.autoencoder.state())
-    facts = {
-        "vocab": list(corpus.vocab),
-        "label_names": list(corpus.label_names),
-        "embedding_dim": fitted.model.embedding_dim,
-        "image_shape": list(fitted.image_shape),
-        "grid_shape": list(fitted.model.grid_shape),
-        "autoencoder": fitted.autoencoder.sizes,
-    }
-    (folder / FACTS).write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
 
 
 def _parts(rows: np.ndarray) -> list[np.ndarray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from topiclab.models.classical import words_nll
+from topiclab.models.base.classical_model import words_nll
 from topiclab.models.sampling.fold_in import fold_in
 
 FLOOR = 1e-8  # of a word's probability, which other read-outs may leave at 0

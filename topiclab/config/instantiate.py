@@ -1,0 +1,34 @@
+"""Objects and functions that a configuration names by their path."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hydra.utils import get_object
+
+# Where classes lie that a finished run names by an earlier path.
+MOVED: dict[str, str] = {
+    "topiclab.models.classical.LDA": "topiclab.models.lda.LDA",
+    "topiclab.models.classical.NMF": "topiclab.models.nmf.NMF",
+}
+NOT_OPTIONS = ("_target_", "_partial_", "_convert_", "name", "modality")
+
+
+def target_of(group: Mapping[str, Any]) -> Callable[..., Any]:
+    """The class or function that the group names, also by a path that it had in an earlier version."""
+    path: str = group["_target_"]
+    return get_object(MOVED.get(path) or path)
+
+
+def build(group: Mapping[str, Any], trainer: Mapping[str, Any] | None = None, **given: Any) -> Any:
+    """The object of a configuration group: its class, called with the group's options and with `given`.
+
+    trainer: its device and precision are passed to a class whose constructor names a device.
+    """
+    target = target_of(group)
+    options = {name: value for name, value in group.items() if name not in NOT_OPTIONS}
+    if trainer is not None and "device" in inspect.signature(target).parameters:
+        options |= {"device": trainer.get("device", "auto"), "precision": trainer.get("precision", "auto")}
+    return target(**options, **given)

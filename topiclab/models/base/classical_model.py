@@ -1,0 +1,86 @@
+"""ClassicalModel: what estimators that are not trained by gradient share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightning.pytorch.loggers import Logger
+from scipy import sparse
+
+from topiclab.data.datamodule import TopicDataModule
+from topiclab.result import TopicResult, rank_words
+
+
+class ClassicalModel:
+    """Fit, state and the result's assembly; a subclass gives `_fit`, `transform` and `_beta`.
+
+    Sizes are passed to every model; these read what they need from the data.
+    """
+
+    arrays: tuple[str, ...]  # names of the attributes that are the fitted state
+
+    def __init__(self, *, num_topics: int, seed: int, **_sizes: Any) -> None:
+        self.num_topics, self.seed = num_topics, seed
+        self.info: dict[str, Any] = {}  # facts of the fit, for the result
+
+    def fit(
+        self,
+        datamodule: TopicDataModule,
+        folder: Path,
+        trainer: Mapping[str, Any],
+        loggers: Sequence[Logger] = (),
+    ) -> TopicResult:
+        corpus = datamodule.corpus
+        self._fit(datamodule)
+        theta = self.transform(corpus.bow, datamodule.embeddings)
+        beta = self._beta().astype(np.float32)
+        scores = self._rank(theta[datamodule.train_rows], datamodule.train_bow)
+        return TopicResult(
+            theta,
+            beta,
+            corpus.vocab,
+            top_words=rank_words(scores),
+            word_nll=self._word_nll(theta, corpus.bow),
+            info=self.info,
+        )
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {name: np.asarray(getattr(self, name)) for name in self.arrays}
+
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
+        if missing := sorted(set(self.arrays) - set(state)):
+            raise ValueError(
+                f"the saved model lacks {', '.join(missing)}; it was fitted by another model, fit it again"
+            )
+        for name in self.arrays:
+            setattr(self, name, np.asarray(state[name]))
+
+    def _fit(self, datamodule: TopicDataModule) -> None:
+        raise NotImplementedError
+
+    def transform(self, bow: sparse.csr_matrix, embeddings: np.ndarray | None) -> np.ndarray:
+        raise NotImplementedError
+
+    def _beta(self) -> np.ndarray:
+        """Word distributions (K, V)."""
+        raise NotImplementedError
+
+    def _rank(self, theta: np.ndarray, bow: sparse.csr_matrix) -> np.ndarray:
+        """Scores by which the words of a topic are ranked; theta and bow of the training documents."""
+        return self._beta()
+
+    def _word_nll(self, theta: np.ndarray, bow: sparse.csr_matrix) -> np.ndarray | None:
+        """Nats of every bag; None where the model defines no likelihood of words."""
+        return None
+
+
+def words_nll(theta: np.ndarray, beta: np.ndarray, bow: sparse.csr_matrix) -> np.ndarray:
+    """Nats of every bag under the mixture theta beta; (D,) float64."""
+    num_docs = bow.get_shape()[0]
+    docs = np.repeat(np.arange(num_docs), np.diff(bow.indptr))
+    probs = np.einsum("nk,nk->n", theta[docs], beta.T[bow.indices])
+    nats: np.ndarray = bow.data * np.log(probs)
+    return -np.bincount(docs, nats, minlength=num_docs)
