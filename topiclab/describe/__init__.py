@@ -1,0 +1,1 @@
+"""Descriptions of fitted topics: labels, tree, time, map."""

@@ -1,0 +1,1 @@
+"""Metrics of topics, documents and images."""

@@ -1,1 +1,1 @@
-"""The mini-LLM: a small decoder-only language model, from its network to a folder that transformers loads."""
+"""A small language model, from its tokenizer to chat and export."""

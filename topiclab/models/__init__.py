@@ -1,0 +1,1 @@
+"""One file for each model of conf/model, and nothing else."""

@@ -1,0 +1,1 @@
+"""Layers, losses and clusterings that know nothing of corpora."""

@@ -1,0 +1,1 @@
+"""Steps that tasks and the Python face share: inputs, models, outputs, saved models."""

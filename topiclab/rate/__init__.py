@@ -1,0 +1,1 @@
+"""Ratings and names of topics by a language model."""

@@ -1,0 +1,1 @@
+"""Images: their files, corpora and captions."""

@@ -1,0 +1,1 @@
+"""Text for the language model: byte-pair encoding, packed rows, conversations."""

@@ -1,0 +1,1 @@
+"""What models share: the training loop, the variational autoencoder, starts and read-outs."""

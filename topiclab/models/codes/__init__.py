@@ -1,0 +1,1 @@
+"""Stage 1 of TVQ-VAE: codebooks of words and of images."""

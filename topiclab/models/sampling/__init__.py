@@ -1,0 +1,1 @@
+"""Gibbs chains: fold-in, completion and convergence."""

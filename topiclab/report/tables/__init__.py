@@ -1,0 +1,1 @@
+"""Tables over the cells of experiments, with published numbers beside ours."""
