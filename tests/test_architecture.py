@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from places import REPO
 
-PACKAGE = Path(__file__).resolve().parents[1] / "topiclab"
+PACKAGE = REPO / "topiclab"
 CONF = PACKAGE.parent / "conf"
 FILES = sorted(PACKAGE.rglob("*.py"))
 MOST_FILE_LINES, MOST_FUNCTION_LINES = 400, 60

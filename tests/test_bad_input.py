@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import embedding_corpus
+from embedding_corpus import embedding_corpus
 from small_cells import CORPUS, MODELS, NO_SPLIT, cell, check_failure, configuration
 
 import topiclab

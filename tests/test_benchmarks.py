@@ -6,12 +6,12 @@ import importlib.util
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
+from places import REPO
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+BENCHMARKS = REPO / "benchmarks"
 SCRIPT = BENCHMARKS / "gpu_dsl.py"
 
 
@@ -67,7 +67,7 @@ def test_the_language_model_is_measured_on_a_cpu():
         "except SystemExit as end: assert not end.code\n"
         "print('loaded', *{name.partition('.')[0] for name in sys.modules})"
     )
-    places = os.pathsep.join([str(BENCHMARKS), str(BENCHMARKS.parent)])
+    places = os.pathsep.join([str(BENCHMARKS), str(REPO)])
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": places}
     ran = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False

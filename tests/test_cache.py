@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from places import REPO
 
 from topiclab import cache
 from topiclab.cache import Cache, cached_arrays, canonical_json, key_hash
 
 KEY = {"texts": "abc", "embedder": {"dim": 3}}
-REPO = Path(__file__).parents[1]
 
 
 def arrays() -> dict[str, np.ndarray]:

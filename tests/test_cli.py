@@ -1,19 +1,18 @@
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from places import PYTHONPATH
 
 from topiclab.__main__ import multirun_first
 
-TESTS = Path(__file__).parent
 HEAVY = ("torch", "lightning", "transformers", "wandb", "scipy", "sklearn", "numba")
 
 
 @pytest.fixture
 def topiclab(tmp_path, monkeypatch):
     """Runs `python -m topiclab` in an empty folder with tasks that need no torch."""
-    monkeypatch.setenv("PYTHONPATH", f"{TESTS}:{TESTS.parent}")
+    monkeypatch.setenv("PYTHONPATH", PYTHONPATH)
 
     def run(*line, options=(), **more):
         command = [sys.executable, *options, "-m", "topiclab", *line]

@@ -8,9 +8,9 @@ import zlib
 import numpy as np
 import pyarrow as pa
 import pytest
+from image_groups import data_group
 from PIL import Image, ImageOps
 from pyarrow import parquet
-from test_data_images import data_group
 
 from topiclab.data.images import files as image_files
 from topiclab.data.images.files import CorruptImageError, Reading, decode

@@ -4,20 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
+from image_groups import data_group
 from sklearn.datasets import load_digits
 
-from topiclab.config.compose import conf_dir
 from topiclab.data.images.image_set import ImageSet, code_corpus, load_images
 from topiclab.data.sources.corpora import load_texts
-
-
-def data_group(name, **changed):
-    """The plain group `data` of conf/data/<name>.yaml with some keys changed."""
-    with initialize_config_dir(str(conf_dir().resolve()), version_base="1.3"):
-        data = OmegaConf.to_container(compose("config", overrides=[f"data={name}"]).data)
-    return {**data, **changed}
 
 
 def few_images(num_docs=5, size=4):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import embedding_corpus
+from embedding_corpus import embedding_corpus
 
 from topiclab.embed.adapt import contrastive_loss, warm_cosine
 from topiclab.embed.embedder import embed_corpus

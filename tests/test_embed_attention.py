@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import CORPUS
+from embedding_corpus import CORPUS
 
 from topiclab.embed import attention
 from topiclab.embed.attention import KernelWatch, packed_attention

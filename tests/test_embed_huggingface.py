@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import CORPUS, embedding_corpus
+from embedding_corpus import CORPUS, embedding_corpus
+from places import PYTHONPATH, REPO
 
 from topiclab.cache import Cache
 from topiclab.config.instantiate import build
@@ -23,7 +24,6 @@ from topiclab.embed.embedder import embed_corpus, embed_words
 from topiclab.embed.huggingface import HuggingFaceEmbedder, pad, truncate
 from topiclab.embed.weights import folder_revision
 
-REPO = Path(__file__).parents[1]
 TRAINER = {"device": "cpu", "precision": "fp32"}
 TEXTS = [f"{start} " + " ".join((CORPUS * 3)[start : start + 1 + start % 3]) for start in range(7)] + [
     "x",
@@ -215,8 +215,7 @@ def test_two_devices_share_a_corpus(tiny_qwen: Path, tmp_path: Path, monkeypatch
 KILLED = """
 import sys, time
 from pathlib import Path
-sys.path.insert(0, "tests")
-from conftest import embedding_corpus
+from embedding_corpus import embedding_corpus
 from topiclab.embed import shards
 from topiclab.embed.embedder import embed_corpus
 from topiclab.embed.huggingface import HuggingFaceEmbedder
@@ -239,7 +238,7 @@ embed_corpus(options, embedding_corpus(texts), Path(sys.argv[2]), {"device": "cp
 
 def test_killed_job_resumes(tiny_qwen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = [sys.executable, "-c", KILLED, str(tiny_qwen), str(tmp_path)]
-    environment = os.environ | {"PYTHONPATH": str(REPO)}
+    environment = os.environ | {"PYTHONPATH": PYTHONPATH}
     with subprocess.Popen(command, cwd=REPO, env=environment, stdout=subprocess.PIPE, text=True) as job:
         assert job.stdout is not None
         assert job.stdout.readline() == "two shards done\n"

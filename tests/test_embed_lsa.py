@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import embedding_corpus
+from embedding_corpus import embedding_corpus
 from sklearn.cluster import KMeans
 from sklearn.metrics import normalized_mutual_info_score
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,7 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import embedding_corpus
+from embedding_corpus import embedding_corpus
+from places import REPO
 
 from topiclab.cache import Cache
 from topiclab.config.compose import ConfigError, compose
@@ -19,7 +21,6 @@ from topiclab.embed.embedder import Embeddings, embed_corpus
 from topiclab.embed.huggingface import HuggingFaceEmbedder
 from topiclab.embed.shards import Distinct, Share, encode_part
 
-REPO = Path(__file__).parents[1]
 TRAINER = {"device": "cpu", "precision": "fp32"}
 TEXTS = [f"document {number} " + "fox " * (number % 4) for number in range(9)]
 
@@ -154,10 +155,8 @@ def test_shards_that_differ_say_so(tiny_qwen, tmp_path, encoded, monkeypatch) ->
 
 
 KILLED = """
-import sys, time
-sys.path.insert(0, "tests")
+import json, sys, time
 from pathlib import Path
-from test_embed_shards import TEXTS, embedder
 from topiclab.cache import Cache
 from topiclab.embed import shards
 from topiclab.embed.huggingface import HuggingFaceEmbedder
@@ -171,12 +170,14 @@ def slow(self, texts, *rest):
         time.sleep(600)
     return encode(self, texts, *rest)
 HuggingFaceEmbedder.encode_full = slow
-shards.encode_part(embedder(Path(sys.argv[1])), TEXTS, Cache(Path(sys.argv[2])), 0, 2)
+texts, options = json.loads(sys.argv[3])
+embedder = HuggingFaceEmbedder(path=sys.argv[1], pooling="lasttoken", **options)
+shards.encode_part(embedder, texts, Cache(Path(sys.argv[2])), 0, 2)
 """
 
 
 def test_a_killed_part_loses_one_shard(tiny_qwen, tmp_path, encoded) -> None:
-    command = [sys.executable, "-c", KILLED, str(tiny_qwen), str(tmp_path)]
+    command = [sys.executable, "-c", KILLED, str(tiny_qwen), str(tmp_path), json.dumps([TEXTS, TRAINER])]
     environment = os.environ | {"PYTHONPATH": str(REPO)}
     with subprocess.Popen(command, cwd=REPO, env=environment, stdout=subprocess.PIPE, text=True) as job:
         assert job.stdout is not None

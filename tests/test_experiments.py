@@ -10,8 +10,9 @@ from typing import Any
 
 import hydra
 import pytest
+from places import REPO
+from tiny_lm import save_lm
 
-from tests.tiny_lm import save_lm
 from topiclab.config.checks import validate
 from topiclab.config.compose import compose, conf_dir, to_plain
 from topiclab.metrics.evaluate import METRICS
@@ -20,7 +21,6 @@ from topiclab.report.tables.plan import AXES, planned_axes, planned_cells, read_
 from topiclab.report.tables.reference import read_reference
 from topiclab.runs.run import run_cell
 
-REPO = Path(__file__).resolve().parents[1]
 EXPERIMENTS = REPO / "experiments"
 GRIDS = sorted(EXPERIMENTS.glob("*.yaml"))
 TABLES = sorted(path.stem for path in EXPERIMENTS.glob("tables/*.yaml"))

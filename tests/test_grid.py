@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
+from places import PYTHONPATH
 
-TESTS = Path(__file__).parent
 BASE = "outputs/default/lee/theta/lsa-zero_shot/bow"
 
 
@@ -20,7 +20,7 @@ def hear_interrupts():
 @pytest.fixture
 def start(tmp_path, monkeypatch):
     """Starts `python -m topiclab -m` in an empty folder with tasks that need no torch."""
-    monkeypatch.setenv("PYTHONPATH", f"{TESTS}:{TESTS.parent}")
+    monkeypatch.setenv("PYTHONPATH", PYTHONPATH)
 
     def begin(*line, python=("-m", "topiclab")):
         command = [sys.executable, *python, "task._target_=cells.fit", "-m", *line]

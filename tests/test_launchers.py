@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from places import PYTHONPATH
 
 from topiclab.config.compose import ConfigError, conf_dir
 from topiclab.data.sources.file import read_documents
@@ -19,7 +20,6 @@ from topiclab.embed.embedder import embed_texts
 from topiclab.embed.huggingface import HuggingFaceEmbedder
 from topiclab.runs.ray_launcher import RayLauncher
 
-TESTS = Path(__file__).parent
 NUM_TEXTS = 4_100  # three shards
 
 
@@ -40,7 +40,7 @@ RAY = pytest.param(["ray"], marks=needs_ray, id="ray")
 def sweep(folder: Path, *line: str) -> tuple[int, str, str]:
     """Exit code, output and errors of `python -m topiclab -m` with a home of its own."""
     environment = os.environ | {
-        "PYTHONPATH": f"{TESTS}:{TESTS.parent}",
+        "PYTHONPATH": PYTHONPATH,
         "HOME": str(folder),
         "OMP_NUM_THREADS": "1",
     }
@@ -141,7 +141,7 @@ def test_ray_that_is_absent_is_told(tmp_path: Path) -> None:
         "import importlib.util as util\nfound = util.find_spec\n"
         "util.find_spec = lambda name, *rest: None if name == 'ray' else found(name, *rest)\n"
     )
-    environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{TESTS}:{TESTS.parent}"}
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{PYTHONPATH}"}
     command = [sys.executable, "-m", "topiclab", "task._target_=cells.fit", "-m", "hydra/launcher=ray"]
     ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 2

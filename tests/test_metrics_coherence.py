@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from brute_force import brute_force
 from gensim.corpora import Dictionary
 from gensim.models.coherencemodel import CoherenceModel
 from gensim.test.utils import datapath
@@ -41,22 +42,6 @@ def make_corpus(documents, vocab=None) -> Corpus:
         token_offsets=np.cumsum([0, *map(len, ids)], dtype=np.int64),
         split=np.zeros(len(documents), dtype=np.int8),
     )
-
-
-def brute_force(documents, vocab, window, variant):
-    """Counts from every window, one after the other."""
-    pairs, num_windows = np.zeros((len(vocab), len(vocab)), dtype=int), 0
-    for words in documents:
-        seen = set(words[:window])
-        for start in range(max(1, len(words) - window + 1)):
-            if variant == "exact":
-                seen = set(words[start : start + window])
-            elif start:
-                seen = (seen - {words[start - 1]}) | {words[start + window - 1]}
-            here = np.array([word in seen for word in vocab])
-            pairs += np.outer(here, here)
-            num_windows += 1
-    return pairs, num_windows
 
 
 def from_gensim(measure, topics, documents, dictionary):

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 import torch
-from test_metrics_evaluate import FixedRater, make_corpus, make_result
+from made_results import FixedRater, make_corpus, make_result
 from tiny_lm import save_lm
 
 from topiclab.config.compose import ConfigError, compose

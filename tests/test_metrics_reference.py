@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zstandard
-from test_metrics_coherence import brute_force
-from test_metrics_evaluate import VOCAB, make_corpus, make_result
+from brute_force import brute_force
+from made_results import VOCAB, make_corpus, make_result
 
 from topiclab.config.compose import ConfigError, compose
 from topiclab.metrics import reference as counting

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from places import REPO
 from tiny_minillm import tiny_model, tiny_tokenizer
 
 import topiclab
@@ -237,7 +238,7 @@ def test_a_question_is_read_as_it_stands(question):
 def test_the_command_line_takes_a_question_as_it_stands(run, tmp_path):
     question = "Which topic, (this) or that's: what?"
     command = [sys.executable, "-m", "topiclab", "task=chat", f"run={run}", f"prompt={question}"]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "HF_HUB_OFFLINE": "1"}
+    environment = os.environ | {"PYTHONPATH": str(REPO), "HF_HUB_OFFLINE": "1"}
     for _ in range(2):  # asked again, it answers again
         ran = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_minillm_network import NANO, made, some_ids
+from nano_minillm import NANO, made, some_ids
 
 from topiclab.minillm import generate as module
 from topiclab.minillm.data.tokenizer import Tokenizer

@@ -5,14 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from places import REPO
 
 from topiclab.config.compose import compose
 from topiclab.runs.run import run_cell
 
-REPO = Path(__file__).parents[1]
 SMALL = [
     *("task=pretrain", "model=minillm/nano", "model.dropout=0.1", "model.shape.num_layers=1"),
     *("model.shape.hidden_size=64", "model.shape.ffn_size=64", "model.shape.vocab_size=400"),

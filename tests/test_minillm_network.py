@@ -5,23 +5,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from nano_minillm import NANO, made, some_ids
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
-from topiclab.minillm.network import IGNORED, Cache, MiniLLM, Shape, rotate
+from topiclab.minillm.network import IGNORED, Cache, MiniLLM, rotate
 
-NANO = Shape(
-    vocab_size=2048,
-    hidden_size=128,
-    num_layers=4,
-    num_heads=4,
-    num_kv_heads=1,
-    head_dim=32,
-    ffn_size=384,
-    context_length=64,
-    rope_theta=1e6,
-    norm_eps=1e-6,
-    qk_norm=True,
-)
 ORIGINAL = replace(
     NANO,
     vocab_size=6400,
@@ -32,15 +20,6 @@ ORIGINAL = replace(
     head_dim=64,
     ffn_size=1408,
 )
-
-
-def made(shape=NANO, seed=0):
-    torch.manual_seed(seed)
-    return MiniLLM(shape).eval()
-
-
-def some_ids(*sizes, seed=0):
-    return torch.randint(0, NANO.vocab_size, sizes, generator=torch.Generator().manual_seed(seed))
 
 
 def twin(model, rope_theta=None):

@@ -5,7 +5,7 @@ import math
 import lightning as L
 import pytest
 import torch
-from test_minillm_network import NANO, made, some_ids
+from nano_minillm import NANO, made, some_ids
 
 from topiclab.minillm.network import IGNORED, MiniLLM
 from topiclab.minillm.optimizer import make_optimizer

@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import embedding_corpus
+from embedding_corpus import embedding_corpus
 from small_cells import SMALL
 from tiny_lm import TRAINER, documents, taught
-from tiny_minillm import TEXTS, tiny_model, tiny_tokenizer
+from tiny_minillm import TEXTS, save_run, tiny_tokenizer
 
 import topiclab
 from topiclab.config.compose import compose
 from topiclab.embed.embedder import embed_corpus, is_fitted
 from topiclab.embed.minillm import MiniLLMEmbedder
 from topiclab.minillm.data.tokenizer import END_OF_TEXT, Tokenizer, forceable_words, train_tokenizer
-from topiclab.minillm.export import export_folder, load_folder
+from topiclab.minillm.export import load_folder
 from topiclab.minillm.finished import export_of
 from topiclab.runs.run import run_cell
 from topiclab.teach.soft_labels import make_teacher
 
 DOCUMENTS = [f"{first} {second}" for first in TEXTS for second in TEXTS if first != second]
-
-
-def save_run(folder: Path, task: str = "pretrain", status: str = "done", **changes) -> Path:
-    export_folder(tiny_model(**changes), tiny_tokenizer(), folder / "export")
-    result = {"status": status, "reason": "killed", "config": {"task": {"name": task}}, "config_hash": ""}
-    (folder / "result.json").write_text(json.dumps(result))
-    return folder
 
 
 @pytest.fixture(scope="module")

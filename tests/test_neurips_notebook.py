@@ -2,11 +2,11 @@
 
 import csv
 import runpy
-from pathlib import Path
 
 import numpy as np
 import planted
 import pytest
+from places import REPO
 from scipy import sparse
 
 from topiclab.config.compose import compose
@@ -15,7 +15,6 @@ from topiclab.models.sampling.completion import completion_perplexity, halves
 from topiclab.report.figures.word_clouds import word_clouds
 from topiclab.runs.run import run_cell
 
-REPO = Path(__file__).resolve().parents[1]
 RNG = np.random.default_rng(0)
 GIBBS = ("model=lda_gibbs", "model.num_sweeps=60", "model.num_samples=8", "model.thinning=5")
 CELLS = {

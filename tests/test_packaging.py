@@ -10,8 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from places import REPO
 
-REPO = Path(__file__).resolve().parents[1]
 LOCK = (REPO / "requirements.lock").read_text(encoding="utf-8").splitlines()
 
 

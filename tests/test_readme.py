@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from places import REPO
 
 from topiclab.config.compose import compose
 from topiclab.metrics.evaluate import IMAGE_METRICS, METRICS
 from topiclab.report.__main__ import parser_of_arguments
 from topiclab.report.tables.plan import planned_cells, read_table
 
-REPO = Path(__file__).resolve().parents[1]
 README = (REPO / "README.md").read_text(encoding="utf-8")
 SHELL = [
     line.split("#")[0].strip()

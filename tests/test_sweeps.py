@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 import yaml
+from places import REPO
 from wandb import wandb_agent
 
 from topiclab.config.compose import compose
 
-REPO = Path(__file__).resolve().parents[1]
 SWEEPS = sorted((REPO / "experiments" / "sweeps").glob("*.yaml"))
 TINY = ["data=synthetic", "embedder=lsa", "num_topics=5", "trainer.max_epochs=2", "logger.mode=offline"]
 

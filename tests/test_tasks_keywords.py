@@ -10,8 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from scipy import sparse
-from test_minillm_teacher import save_run
-from tiny_minillm import tiny_model
+from tiny_minillm import save_run, tiny_model
 
 from topiclab.config.compose import ConfigError, compose
 from topiclab.minillm import keyword_training

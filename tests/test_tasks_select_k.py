@@ -5,8 +5,8 @@ import json
 
 import numpy as np
 import pytest
+from small_cells import check_failure, check_same_topics
 
-from tests.small_cells import check_failure, check_same_topics
 from topiclab.api.topics import fit as fit_texts
 from topiclab.api.topics import load
 from topiclab.config.compose import compose

@@ -6,6 +6,7 @@ import time
 import numpy as np
 import planted
 import pytest
+from embedding_corpus import embedding_corpus
 
 from topiclab.cache import Cache
 from topiclab.config import instantiate
@@ -191,8 +192,6 @@ def test_precomputed_labels_are_read_and_those_of_other_documents_refused(tmp_pa
     cfg = {"name": "precomputed", "temperature": 1.0, "top_k": None, **precomputed}
     read = soft_labels(cfg, datamodule(tmp_path / "other"), {})
     np.testing.assert_array_equal(read.logits, made.logits)
-    from conftest import embedding_corpus
-
     other = TopicDataModule(embedding_corpus(["fox and hound"], vocab=planted.corpus().vocab), None)
     with pytest.raises(ValueError, match="soft labels of other texts than those of test"):
         soft_labels(cfg, other, {})

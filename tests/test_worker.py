@@ -4,14 +4,13 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from places import REPO
 from small_cells import CORPUS, check_same_topics
 
 from topiclab.runs.run import run_cell
 
-REPO = Path(__file__).resolve().parents[1]
 MODELS = ("theta", "prodlda", "lda", "nmf", "kmeans")
 FIXED = [*CORPUS, "num_topics=2", "trainer.max_epochs=2", "trainer.device=cpu"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from conftest import embedding_corpus
+from embedding_corpus import embedding_corpus
 
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.teach.causal_lm import CausalLMTeacher

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
 from topiclab.minillm.data.tokenizer import Tokenizer, train_tokenizer
+from topiclab.minillm.export import export_folder
 from topiclab.minillm.network import MiniLLM, Shape
 
 TEXTS = [
@@ -46,3 +49,11 @@ def tiny_model(shape: Shape = SHAPE, seed: int = 0, **changes: object) -> MiniLL
             elif "norm" in name:
                 weight.add_(0.3 * torch.randn_like(weight))
     return model
+
+
+def save_run(folder: Path, task: str = "pretrain", status: str = "done", **changes) -> Path:
+    """A folder that looks like a run of a language model, with its export; `changes` are of its shape."""
+    export_folder(tiny_model(**changes), tiny_tokenizer(), folder / "export")
+    result = {"status": status, "reason": "killed", "config": {"task": {"name": task}}, "config_hash": ""}
+    (folder / "result.json").write_text(json.dumps(result))
+    return folder
