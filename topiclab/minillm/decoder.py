@@ -15,7 +15,7 @@ class Decoder:
     A step reads every weight once for a handful of numbers, so what it costs beside that are its calls. Here
     none goes through modules, products add into the stream or land in memory of the step before, and
     queries that share keys meet them as rows of one product, not as copies of the keys.
-    Pinned by tests/test_minillm_generate.py against `MiniLLM.forward`.
+    Pinned by tests/minillm/test_generate.py against `MiniLLM.forward`.
 
     num_padding: (B,) tokens at the left of each row of the cache that are none.
     To be made and called in inference mode; weights are read where they lie, but for norms of heads.

@@ -42,7 +42,8 @@ class FASTopic(TopicModel):
     classifier_lr: of the head of mode=supervised, whose steps are as few as the epochs.
     init: see `start_clusters`; `random` as published.
     Differs from the authors' code: plans start from the last step's potentials and are differentiated at
-    their fixed point, and the likelihood reads nonzeros only. test_models_transport.py pins a step to theirs.
+    their fixed point, and the likelihood reads nonzeros only. tests/models/test_transport.py pins a step to
+    theirs.
     """
 
     topic_potential: Tensor

@@ -20,7 +20,8 @@ class GatedPixelCNN(CodePrior):
     masked again after a step of the optimizer. The first layer has no residual, and nor has the vertical
     stack, as in the paper. A condition is added before the gates of both stacks, by a matrix of its own in
     each layer (Linear(condition_dim, 2 * width), kept as one) and without a shift, so that no condition is
-    the same as zeros. Causality and the parity of both ways to compute are pinned in test_code_priors.py.
+    the same as zeros. Causality and the parity of both ways to compute are pinned in
+    tests/nn/test_code_priors.py.
 
     num_codes: N.  width: channels of each stack.  first_kernel, kernel: odd sides of the squares.
     head_width: hidden channels before the logits; null is the published 512 at width 64, in proportion.

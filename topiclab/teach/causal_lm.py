@@ -36,7 +36,7 @@ class CausalLMTeacher:
     there, after the final norm, is the student's input. Of the head only the words' rows are multiplied, in
     float32, with one state per document. The authors' code computes the logits of every position and token in
     the model's precision, lets the end of a long prompt be cut off, and gives words with a first token in
-    common one logit. Pinned by tests/test_teach_causal_lm.py against the model's own forward.
+    common one logit. Pinned by tests/teach/test_causal_lm.py against the model's own forward.
 
     path, model_id, revision: see `weights.model_folder`.
     run: folder of a run whose export/ is the model, see `export_of`.

@@ -1,4 +1,4 @@
-"""A picture of a page: `python tests/screenshot_page.py PAGE.html OUT.png [--search TEXT] [--topic 3]`."""
+"""A picture of a page: `python tests/support/screenshot_page.py PAGE.html OUT.png [--search TEXT]`."""
 
 from __future__ import annotations
 
