@@ -214,3 +214,10 @@ def test_every_room_says_what_it_is_for() -> None:
         if path.name == "__init__.py" and not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     ]
     assert not silent
+
+
+def test_tests_mirror_the_package() -> None:
+    tests = REPO / "tests"
+    folders = {path.parent.relative_to(tests) for path in tests.rglob("*.py")} - {Path("support")}
+    assert len(folders) > 1
+    assert not [str(folder) for folder in sorted(folders) if not (PACKAGE / folder).is_dir()]
