@@ -34,4 +34,4 @@ def setting(cell: Cell, key: str) -> Any:
 def _module(name: str) -> Any:
     if name not in CHECKS:
         raise ValueError(f"check: {name} is none; there are: {' '.join(CHECKS)}")
-    return import_module(f"topiclab.report.{name}")  # needs numpy, which other tables do not
+    return import_module(f"topiclab.report.checks.{name}")  # needs numpy, which other tables do not
