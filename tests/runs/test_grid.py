@@ -101,7 +101,8 @@ def test_workers_take_cell_after_cell_and_write_to_the_run_log_of_each(sweep, tm
 
 def test_worker_that_outgrew_its_share_is_replaced(sweep, tmp_path):
     program = (
-        "from topiclab import pool; pool.SHARE_FOR_CELLS = 0; from topiclab.__main__ import main; main()"
+        "from topiclab.runs import launcher; launcher.SHARE_FOR_CELLS = 0;"
+        "from topiclab.__main__ import main; main()"
     )
     code, _out, err = sweep("num_topics=5,6,7", "grid.jobs=2", python=("-c", program))
     assert (code, err) == (0, "")
