@@ -31,7 +31,10 @@ REPO = BENCHMARKS.parent
 PAPER_FITS = 4075
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER, prctl(2)
 LINE = ["-cd", str(REPO / "experiments"), "-cn", "dsl_offline_main"]
-FORKED = "from topiclab import pool; pool.SHARE_FOR_CELLS = 0; from topiclab.__main__ import main; main()"
+FORKED = (
+    "from topiclab.runs import launcher; launcher.SHARE_FOR_CELLS = 0;"
+    "from topiclab.__main__ import main; main()"
+)
 COMPOSED = """
 import time
 from topiclab.__main__ import main
