@@ -13,15 +13,19 @@ from topiclab.teach.word_tokens import WordTokens
 
 
 class WordHead:
-    """Logits of V words, each one token or, untaught, none."""
+    """Logits of V words, each one token or, untaught, none.
+
+    Every distinct token is multiplied once and gathered for its words, so that words of one token have one
+    logit to the bit: a matrix product may sum equal columns in different orders.
+    """
 
     def __init__(self, words: WordTokens, model: LanguageModel) -> None:
         self.model, self.num_words = model, len(words.ids)
-        taught = [word for word, ids in enumerate(words.ids) if ids]
-        self.columns = torch.tensor(taught, device=model.device)
-        self.weights, self.biases = model.head_rows(
-            torch.tensor([words.ids[word][0] for word in taught], device=model.device)
-        )
+        token_of = {word: ids[0] for word, ids in enumerate(words.ids) if ids}
+        row_of = {token: row for row, token in enumerate(dict.fromkeys(token_of.values()))}
+        self.columns = torch.tensor(list(token_of), device=model.device)
+        self.rows = torch.tensor([row_of[token] for token in token_of.values()], device=model.device)
+        self.weights, self.biases = model.head_rows(torch.tensor(list(row_of), device=model.device))
 
     def batch_size(self, lengths: np.ndarray, batch_tokens: int) -> int:
         """How many of the first texts, lengths descending, go together; not across LongRoPE's switch."""
@@ -36,7 +40,6 @@ class WordHead:
         """Logits (B, V), -inf at untaught words, and states (B, E) at the end of B texts, float32."""
         states = self.model.last_states(tokens)
         logits = states.new_full((len(tokens), self.num_words), -torch.inf)
-        logits[:, self.columns] = self.model.scale(
-            torch.nn.functional.linear(states, self.weights, self.biases)
-        )
+        products = torch.nn.functional.linear(states, self.weights, self.biases)
+        logits[:, self.columns] = self.model.scale(products)[:, self.rows]
         return logits, states
