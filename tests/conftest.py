@@ -1,4 +1,8 @@
-"""What every test shares: one thread, no network, and two tiny sentence encoders."""
+"""What every test shares: one thread, no network, and two tiny sentence encoders.
+
+OMP_NUM_THREADS=2 runs the suite with two threads, ATEN_CPU_CAPABILITY=default or avx2 with the kernels of
+other processors. No test may need equal bits across these or across shapes: each sums in an order of its own.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ import pytest
 import torch
 from embedding_corpus import CORPUS
 
-torch.set_num_threads(1)
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
 
 
 @pytest.fixture(scope="session")

@@ -130,7 +130,7 @@ def test_words_beyond_the_limit_are_reported_and_left_out(tiny_qwen: Path, caplo
     in_long = whole.docs == 2
     kept = cut.vectors[cut.docs == 2]
     np.testing.assert_allclose(kept, whole.vectors[in_long][: len(kept)], atol=1e-3)
-    np.testing.assert_array_equal(cut.vectors[cut.docs == 5], whole.vectors[whole.docs == 5])
+    np.testing.assert_allclose(cut.vectors[cut.docs == 5], whole.vectors[whole.docs == 5], atol=1e-3)
 
 
 def test_cache_holds_the_occurrences_and_resumes(tiny_qwen: Path, tmp_path: Path, monkeypatch) -> None:

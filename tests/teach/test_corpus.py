@@ -106,7 +106,7 @@ def test_a_document_without_words_gets_the_average_label():
         values, vectors = labels_of(empty, *variant)
         assert not vectors[rows].any()
         assert np.isfinite(values).all()
-        np.testing.assert_array_equal(values[rows[0]], values[rows[1]])
+        np.testing.assert_allclose(values[rows[0]], values[rows[1]], rtol=2e-3)  # of float16: one step
         by_topic = [values[rows[0]][owners(corpus) == topic].sum() for topic in range(5)]
         assert 0.1 < min(by_topic) <= max(by_topic) < 0.35, variant  # no topic is preferred
 
