@@ -4,7 +4,10 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
-TABLES := $(sort $(basename $(notdir $(wildcard experiments/*.yaml experiments/tables/*.yaml))))
+PLANS := $(filter-out experiments/model/% experiments/objective/% experiments/recipe/%,$(wildcard experiments/*/*.yaml))
+TABLES := $(sort $(shell sed -n 's/^name: //p' $(PLANS)))
+# of a table: its place beside the yaml that names it, without .table.yaml or .yaml
+place = $(subst .table,,$(basename $(firstword $(shell grep -lx 'name: $1' $(PLANS)))))
 DASHED := $(subst _,-,$(filter dsl_% tvq_%,$(TABLES)))
 BENCHMARKS := $(filter-out bench-peer_environment,\
   $(patsubst benchmarks/%.py,bench-%,$(shell grep -l "python benchmarks" benchmarks/*.py)))
@@ -12,12 +15,13 @@ BENCHMARKS := $(filter-out bench-peer_environment,\
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / {printf "%-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf "\nTables: run their grids, print the table, keep it in experiments/results/ (ARGS='grid.jobs=auto')\n"
+	@printf "\nTables: run their grids, print the table, keep it beside their yaml (ARGS='grid.jobs=auto')\n"
 	@for name in $(TABLES); do \
-	  file=experiments/tables/$$name.yaml; test -e $$file || file=experiments/$$name.yaml; \
-	  awk -v name=$$name 'NR == 1 {gsub(/^# | \(.*|: .*|\.$$/, ""); told = $$0} \
+	  awk -v name=$$name 'FNR == 1 {is_grid = /@package/} \
+	    is_grid && FNR == 2 {gsub(/^# | \(.*|: .*|\.$$/, ""); told = told ? told : $$0} \
 	    sub(/^title: /, "") {told = $$0} \
-	    END {if (name ~ /^(dsl|tvq)_/) gsub("_", "-", name); printf "%-26s %s\n", name, told}' $$file; \
+	    END {if (name ~ /^(dsl|tvq)_/) gsub("_", "-", name); printf "%-26s %s\n", name, told}' \
+	    $$(grep -lx "name: $$name" $(PLANS)); \
 	done
 	@printf '\nBenchmarks: measure and compare\n'
 	@for name in $(BENCHMARKS); do \
@@ -57,7 +61,7 @@ arxiv: $(STAMP) ## Find, name, order and map the topics of arXiv abstracts; ARGS
 .PHONY: neurips-lda
 neurips-lda: $(STAMP) ## Fit LDA and neural models to 1,000 NeurIPS papers and execute notebooks/neurips_lda.ipynb
 	for grid in chains topics models lsa; do \
-	  $(RUN) -m topiclab -cd experiments -cn neurips_$$grid $(ARGS) || exit $$?; \
+	  $(RUN) -m topiclab -cd experiments -cn neurips/$$grid $(ARGS) || exit $$?; \
 	done
 	$(RUN) -m jupytext --quiet --to ipynb --output notebooks/neurips_lda.ipynb notebooks/neurips_lda.py
 	$(VENV)/bin/jupyter-execute --inplace notebooks/neurips_lda.ipynb
@@ -98,8 +102,8 @@ $(TABLES): $(STAMP)
 	  test $$status -lt 128 || exit $$status; \
 	done; \
 	$(RUN) -m topiclab.report $@ && test $$status -eq 0 && \
-	$(if $(wildcard experiments/tables/$@.yaml),$(RUN) -m topiclab.report $@ --out experiments/results/$@.md &&) \
-	$(RUN) -m topiclab.report $@ --format csv --out experiments/results/$@.csv
+	$(if $(wildcard $(call place,$@).table.yaml),$(RUN) -m topiclab.report $@ --out $(call place,$@).md &&) \
+	$(RUN) -m topiclab.report $@ --format csv --out $(call place,$@).csv
 
 .PHONY: $(DASHED)
 $(DASHED):

@@ -30,7 +30,7 @@ from sides import BENCHMARKS, ONE_THREAD
 REPO = BENCHMARKS.parent
 PAPER_FITS = 4075
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER, prctl(2)
-LINE = ["-cd", str(REPO / "experiments"), "-cn", "dsl_offline_main"]
+LINE = ["-cd", str(REPO / "experiments"), "-cn", "dsl/offline_main"]
 FORKED = (
     "from topiclab.runs import launcher; launcher.SHARE_FOR_CELLS = 0;"
     "from topiclab.__main__ import main; main()"

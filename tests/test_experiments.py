@@ -17,13 +17,14 @@ from topiclab.config.checks import validate
 from topiclab.config.compose import compose, conf_dir, to_plain
 from topiclab.metrics.evaluate import METRICS
 from topiclab.report.__main__ import main as report
+from topiclab.report.tables.places import config_name, grid_files, table_files
 from topiclab.report.tables.plan import AXES, planned_axes, planned_cells, read_table
 from topiclab.report.tables.reference import read_reference
 from topiclab.runs.run import run_cell
 
 EXPERIMENTS = REPO / "experiments"
-GRIDS = sorted(EXPERIMENTS.glob("*.yaml"))
-TABLES = sorted(path.stem for path in EXPERIMENTS.glob("tables/*.yaml"))
+GRIDS = grid_files(EXPERIMENTS)
+TABLES = table_files(EXPERIMENTS)
 MODELS = sorted(path for path in EXPERIMENTS.glob("model/**/[!_]*.yaml"))
 TINY = [
     "data=synthetic",
@@ -62,6 +63,7 @@ IMAGES = {
     if "[_images" in path.read_text(encoding="utf-8")
 }
 SWEPT_BY_TINY = ("data", "num_topics", "seed")
+HYDRA_GROUPS = ("model", "objective", "recipe")
 
 
 @pytest.fixture(scope="module")
@@ -75,36 +77,41 @@ def tiny_lm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def compose_grid(name: str, overrides: list[str]) -> dict[str, Any]:
-    """What `python -m topiclab -cd experiments -cn <name> <overrides>` runs, unless it is at fault."""
+    """What `python -m topiclab -cd experiments -cn <system>/<grid> <overrides>` runs, unless at fault."""
     with hydra.initialize_config_dir(str(EXPERIMENTS), version_base="1.3", job_name="topiclab"):
         searched = f"hydra.searchpath=[file://{conf_dir()}]"
-        cfg = to_plain(hydra.compose(name, overrides=[searched, *overrides]))
+        cfg = to_plain(hydra.compose(config_name(EXPERIMENTS, name), overrides=[searched, *overrides]))
     assert validate(cfg) == []
     return cfg
+
+
+def place_of(path: Path) -> str:
+    """dsl/main of dsl/main.yaml and dsl/main.table.yaml."""
+    return f"{path.parent.name}/{path.name.partition('.')[0]}"
 
 
 def overrides_of(cell: dict[str, str]) -> list[str]:
     return [f"{key}={value}" for key, value in cell.items()]
 
 
-def new_options() -> dict[Path, dict[str, list[str]]]:
+def new_options() -> dict[str, dict[str, list[str]]]:
     """Of each grid the choices of groups, and first and last of other values, that no earlier file has."""
     seen: set[tuple[str, str]] = set()
-    found: dict[Path, dict[str, list[str]]] = {}
-    for path in GRIDS:
+    found: dict[str, dict[str, list[str]]] = {}
+    for name, path in GRIDS.items():
         cells = planned_cells(path)
         choices = {key: list(dict.fromkeys(cell[key] for cell in cells)) for key in cells[0]}
         choices |= {key: [all_[0], all_[-1]] for key, all_ in choices.items() if key not in AXES}
-        found[path] = {
+        found[name] = {
             key: [value for value in values if (key, value) not in seen] for key, values in choices.items()
         }
         seen |= {(key, value) for key, values in choices.items() for value in values}
     return found
 
 
-def few_cells(path: Path) -> list[dict[str, str]]:
+def few_cells(name: str) -> list[dict[str, str]]:
     """Cells of the grid that together have all its new options; at least one."""
-    first, options = planned_cells(path)[0], NEW_OPTIONS[path]
+    first, options = planned_cells(GRIDS[name])[0], NEW_OPTIONS[name]
     most = max(1, *map(len, options.values()))
     return [
         {key: (options[key] or [value])[number % max(1, len(options[key]))] for key, value in first.items()}
@@ -118,7 +125,7 @@ NEW_OPTIONS = new_options()
 def run_tiny(name: str, cell: dict[str, str], folder: Path, cache: Path, tiny_lm: Path) -> dict[str, Any]:
     """The cell with one epoch of a few planted documents, its language model exchanged for a random one."""
     overrides = overrides_of({key: value for key, value in cell.items() if key not in SWEPT_BY_TINY})
-    has_images = planned_axes(EXPERIMENTS / f"{name}.yaml", cell)["data"] in IMAGES
+    has_images = planned_axes(GRIDS[name], cell)["data"] in IMAGES
     cfg = compose_grid(name, [*overrides, *(TINY_IMAGES if has_images else TINY), f"paths.cache={cache}"])
     if "codebook" in cfg["model"] and not has_images:
         cfg["model"]["num_codes"] = 10  # of 40 words
@@ -127,13 +134,13 @@ def run_tiny(name: str, cell: dict[str, str], folder: Path, cache: Path, tiny_lm
     return run_cell(cfg, folder)
 
 
-@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
-def test_every_option_composes(path: Path) -> None:
-    assert len(planned_cells(path)) > 1
-    for cell in few_cells(path):
-        cfg = compose_grid(path.stem, overrides_of(cell))
-        assert cfg["name"] == path.stem
-        axes = planned_axes(path, cell)
+@pytest.mark.parametrize("name", GRIDS)
+def test_every_option_composes(name: str) -> None:
+    assert len(planned_cells(GRIDS[name])) > 1
+    for cell in few_cells(name):
+        cfg = compose_grid(name, overrides_of(cell))
+        axes = planned_axes(GRIDS[name], cell)
+        assert cfg["name"] == axes["experiment"] == name
         for group in ("data", "model", "embedder", "mode", "objective", "teacher"):
             assert cfg[group]["name"] == axes[group]  # what the report calls a cell that is missing
         assert cfg["num_topics"] == axes["num_topics"]
@@ -153,31 +160,52 @@ def test_the_recipe_of_a_gpu_composes() -> None:
         assert f"python -m topiclab -cd experiments {line[-1]}" in text
 
 
-@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
+def test_a_name_is_of_one_file() -> None:
+    plans = [path for path in EXPERIMENTS.glob("*/*.yaml") if path.parent.name not in HYDRA_GROUPS]
+    kinds = [path.name.split(".")[1:-1] for path in plans if path.name != "reference.yaml"]
+    assert len(GRIDS) == kinds.count([])
+    assert len(TABLES) == kinds.count(["table"])
+    for name, path in TABLES.items():
+        beside = path.with_name(path.name.replace(".table", ""))
+        assert GRIDS.get(name, beside) == beside
+        assert read_table(EXPERIMENTS, place_of(path)) == read_table(EXPERIMENTS, name)
+    for name, path in GRIDS.items():
+        assert read_table(EXPERIMENTS, place_of(path)) == read_table(EXPERIMENTS, name)
+
+
+def test_a_recipe_or_model_is_no_grid() -> None:
+    assert {path.parent.name for path in (*GRIDS.values(), *TABLES.values())}.isdisjoint(HYDRA_GROUPS)
+    assert all((EXPERIMENTS / group).is_dir() for group in HYDRA_GROUPS)
+
+
+@pytest.mark.parametrize("path", GRIDS.values(), ids=GRIDS)
 def test_the_head_counts_the_cells(path: Path) -> None:
     head = path.read_text(encoding="utf-8").split("defaults:")[0].replace("\n# ", " ")
     (said,) = re.findall(r"\((\d+) cells\)", head)
     assert len(planned_cells(path)) == int(said)
 
 
-@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
-def test_a_tiny_cell_runs(path: Path, tmp_path: Path, cache: Path, tiny_lm: Path) -> None:
-    assert run_tiny(path.stem, planned_cells(path)[0], tmp_path, cache, tiny_lm)["status"] == "done"
+@pytest.mark.parametrize("name", GRIDS)
+def test_a_tiny_cell_runs(name: str, tmp_path: Path, cache: Path, tiny_lm: Path) -> None:
+    assert run_tiny(name, planned_cells(GRIDS[name])[0], tmp_path, cache, tiny_lm)["status"] == "done"
 
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: f"{path.parent.stem}/{path.stem}")
 def test_every_model_of_the_experiments_runs(path: Path, tmp_path: Path, cache: Path, tiny_lm: Path) -> None:
     option = path.relative_to(EXPERIMENTS / "model").with_suffix("").as_posix()
-    cells = {grid: [cell for cell in planned_cells(grid) if cell.get("model") == option] for grid in GRIDS}
+    cells = {
+        name: [cell for cell in planned_cells(path) if cell.get("model") == option]
+        for name, path in GRIDS.items()
+    }
     found = [(grid, those[0]) for grid, those in cells.items() if those]
     if not found:  # in the head of a grid: ran there
-        assert any(f"override model: {option}\n" in grid.read_text() for grid in GRIDS)
+        assert any(f"override /model: {option}\n" in path.read_text() for path in GRIDS.values())
     else:
-        assert run_tiny(found[0][0].stem, found[0][1], tmp_path, cache, tiny_lm)["status"] == "done"
+        assert run_tiny(*found[0], tmp_path, cache, tiny_lm)["status"] == "done"
 
 
 def test_the_command_runs_a_grid_and_the_report_finds_it(tmp_path: Path, capsys) -> None:
-    command = [sys.executable, "-m", "topiclab", "-cd", str(EXPERIMENTS), "-cn", "dsl_offline_main"]
+    command = [sys.executable, "-m", "topiclab", "-cd", str(EXPERIMENTS), "-cn", "dsl/offline_main"]
     places = [f"paths.outputs={tmp_path}/outputs", f"paths.cache={tmp_path}/cache"]
     finished = subprocess.run(
         [*command, *TINY, *places, "teacher=neighbours,corpus"],
@@ -193,22 +221,26 @@ def test_the_command_runs_a_grid_and_the_report_finds_it(tmp_path: Path, capsys)
     assert "dsl_offline_main: 2 of 110 cells done" in captured.err
 
 
-@pytest.mark.parametrize("table", ["dsl-offline-main", "foundation"])
+@pytest.mark.parametrize(
+    ("table", "place"), [("dsl-offline-main", "dsl/offline_main"), ("foundation", "foundation/minilm")]
+)
 @pytest.mark.parametrize("code", [0, 1])
-def test_make_keeps_a_table_whose_cells_all_ran(table: str, code: int, tmp_path: Path) -> None:
+def test_make_keeps_a_table_whose_cells_all_ran(table: str, place: str, code: int, tmp_path: Path) -> None:
     name = table.replace("-", "_")
     (tmp_path / "bin").mkdir()
     (tmp_path / ".stamp").touch()
     python = tmp_path / "bin/python"
     python.write_text(
         f'#!/bin/sh\necho "$*" >> {tmp_path}/lines\n'
-        f'case "$*" in *--grids) echo {name};; "-m topiclab -cd"*) exit {code};; esac\n'
+        f'case "$*" in *--grids) echo {place};; "-m topiclab -cd"*) exit {code};; esac\n'
     )
     python.chmod(0o755)
     made = subprocess.run(["make", table, f"VENV={tmp_path}", "ARGS=seed=7"], cwd=REPO, capture_output=True)
     lines = (tmp_path / "lines").read_text().splitlines()
-    assert f"-m topiclab -cd experiments -cn {name} seed=7" in lines
-    is_kept = f"-m topiclab.report {name} --format csv --out experiments/results/{name}.csv" in lines
+    assert f"-m topiclab -cd experiments -cn {place} seed=7" in lines
+    is_kept = f"-m topiclab.report {name} --format csv --out experiments/{place}.csv" in lines
+    has_table = (EXPERIMENTS / f"{place}.table.yaml").exists()
+    assert (f"-m topiclab.report {name} --out experiments/{place}.md" in lines) == (is_kept and has_table)
     assert (made.returncode == 0) == is_kept == (code == 0)
 
 
@@ -216,16 +248,16 @@ def test_make_keeps_a_table_whose_cells_all_ran(table: str, code: int, tmp_path:
 def test_a_table_is_of_grids_and_metrics_that_exist(name: str) -> None:
     table = read_table(EXPERIMENTS, name)
     assert table.title
-    assert {path.stem for path in GRIDS} >= set(table.grids) > set()
+    assert GRIDS.keys() >= set(table.grids) > set()
     for part in table.parts or (table,):
         assert {*METRICS, "seconds"} >= set(part.metrics)
         assert bool(part.metrics) == (part.check is None)
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in EXPERIMENTS.glob("reference/*.csv")))
-def test_published_numbers_are_of_what_the_grids_have(name: str) -> None:
-    reference = read_reference(EXPERIMENTS / "reference", name)
-    planned = [planned_axes(path, cell) for path in GRIDS for cell in planned_cells(path)]
+@pytest.mark.parametrize("system", sorted(path.parent.name for path in EXPERIMENTS.glob("*/reference.csv")))
+def test_published_numbers_are_of_what_the_grids_have(system: str) -> None:
+    reference = read_reference(EXPERIMENTS / system)
+    planned = [planned_axes(path, cell) for path in GRIDS.values() for cell in planned_cells(path)]
     names = ("data", "model", "objective")
     known = {tuple(axes[name] for name in names) for axes in planned}
     teachers = {axes["teacher"] for axes in planned}

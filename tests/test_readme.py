@@ -17,8 +17,10 @@ from places import REPO
 from topiclab.config.compose import compose
 from topiclab.metrics.evaluate import IMAGE_METRICS, METRICS
 from topiclab.report.__main__ import parser_of_arguments
+from topiclab.report.tables.places import grid_files, table_files
 from topiclab.report.tables.plan import planned_cells, read_table
 
+GRIDS = grid_files(REPO / "experiments")
 README = (REPO / "README.md").read_text(encoding="utf-8")
 SHELL = [
     line.split("#")[0].strip()
@@ -47,8 +49,7 @@ def test_make_targets_exist() -> None:
     assert {"demo", "test", "setup", "foundation", "smoke", "bench-coherence"} <= targets
     for target in targets:
         is_benchmark = (REPO / f"benchmarks/{target.removeprefix('bench-')}.py").exists()
-        table = target.replace("-", "_")
-        is_experiment = any((REPO / f"experiments/{place}{table}.yaml").exists() for place in ("", "tables/"))
+        is_experiment = target.replace("-", "_") in GRIDS | table_files(REPO / "experiments")
         assert is_benchmark or is_experiment or f"\n{target}:" in makefile, f"make {target}"
 
 
@@ -80,7 +81,7 @@ def test_numbers_of_cells_are_those_of_the_grids() -> None:
     assert len(said) == 7
     for target, number in said:
         grids = read_table(REPO / "experiments", target.replace("-", "_")).grids
-        planned = [planned_cells(REPO / f"experiments/{grid}.yaml") for grid in grids]
+        planned = [planned_cells(GRIDS[grid]) for grid in grids]
         assert sum(map(len, planned)) == int(number), target
 
 

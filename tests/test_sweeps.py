@@ -17,7 +17,7 @@ from wandb import wandb_agent
 
 from topiclab.config.compose import compose
 
-SWEEPS = sorted((REPO / "experiments" / "sweeps").glob("*.yaml"))
+SWEEPS = sorted((REPO / "experiments").glob("*/*.sweep.yaml"))
 TINY = ["data=synthetic", "embedder=lsa", "num_topics=5", "trainer.max_epochs=2", "logger.mode=offline"]
 
 
@@ -55,7 +55,7 @@ def test_every_line_of_a_sweep_composes(path: Path, tmp_path: Path, monkeypatch:
         assert list(line[:4]) == ["/usr/bin/env", "python", "-m", "topiclab"]
         cfg = compose(line[4:])
         assert cfg["logger"]["name"] == "wandb"
-        assert cfg["name"] == path.stem
+        assert cfg["name"] == f"{path.parent.name}_{path.name.partition('.')[0]}"
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)

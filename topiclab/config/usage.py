@@ -24,7 +24,7 @@ Examples
   python -m topiclab -m model=theta embedder=minilm num_topics=25,50,75,100 seed=0,1,2 grid.jobs=2
   python -m topiclab task=embed data=file data.path=posts.csv data.text_column=text embedder=minilm
   python -m topiclab model=prodlda --help                   the keys of that choice
-  python -m topiclab -cd experiments -cn <file>             a grid from a file; Hydra's flags: --hydra-help
+  python -m topiclab -cd experiments -cn <system>/<file>    a grid from a file; Hydra's flags: --hydra-help
 
 The same line reuses a finished cell and resumes an interrupted one."""
 

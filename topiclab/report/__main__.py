@@ -13,6 +13,7 @@ from topiclab.report.checks.verdicts import draw_check, render_check
 from topiclab.report.tables.collect import Cell, collect_cells
 from topiclab.report.tables.controls import render_controls
 from topiclab.report.tables.markdown import DEFAULT_METRICS, render
+from topiclab.report.tables.places import config_name, find_grid
 from topiclab.report.tables.plan import AXES, Table, read_table
 from topiclab.report.tables.reference import Reference, read_reference
 from topiclab.report.tables.scores import Line, metric_names, summarise
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ValueError(f"{' '.join(args.overrides)}: only page takes key=value; see --help")
         table = _as_asked(read_table(args.experiments, args.name), args)
         if args.grids:
-            print(*table.grids, sep="\n")
+            print(*(config_name(args.experiments, grid) for grid in table.grids), sep="\n")
             return 0
         cells = _collect(table, args)
         text = _text(table, cells, args)
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser_of_arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m topiclab.report", description=__doc__)
     parser.add_argument(
-        "name", help="the experiment: the name= of its runs; or a table in experiments/tables; or page"
+        "name", help="a grid or table of experiments/: dsl_main or dsl/main; the name= of other runs; or page"
     )
     parser.add_argument(
         "overrides", nargs="*", help="of page, which describes a run and renders its page: run=<folder> ..."
@@ -69,7 +70,7 @@ def parser_of_arguments() -> argparse.ArgumentParser:
         "--outputs", type=Path, default=Path("outputs"), help="where the run folders lie (outputs)"
     )
     parser.add_argument(
-        "--experiments", type=Path, default=Path("experiments"), help="where NAME.yaml plans cells"
+        "--experiments", type=Path, default=Path("experiments"), help="where the yaml of NAME plans cells"
     )
     parser.add_argument("--format", choices=("md", "latex", "csv"), default="md")
     parser.add_argument("--out", type=Path, help="file to write instead of printing")
@@ -80,8 +81,10 @@ def parser_of_arguments() -> argparse.ArgumentParser:
         choices=("seed", *AXES),
         help="what is averaged over; spreads are always over seeds (seed)",
     )
-    parser.add_argument("--reference", help="experiments/reference/ file whose numbers stand beside ours")
-    parser.add_argument("--grids", action="store_true", help="only print which experiments the table is of")
+    parser.add_argument(
+        "--reference", help="the system whose published numbers stand beside ours, such as dsl"
+    )
+    parser.add_argument("--grids", action="store_true", help="only print its grids, as -cn takes them")
     parser.add_argument(
         "--figures",
         action="store_true",
@@ -116,8 +119,7 @@ def _collect(table: Table, args: argparse.Namespace) -> list[Cell]:
     """The cells of all grids of the table, planned ones included."""
     cells: list[Cell] = []
     for grid in table.grids:
-        experiment = args.experiments / f"{grid}.yaml"
-        cells += collect_cells(args.outputs / grid, experiment if experiment.exists() else None)
+        cells += collect_cells(args.outputs / grid, find_grid(args.experiments, grid))
     if args.metrics:
         known = metric_names(cells)
         if unknown := [name for name in args.metrics if name not in known]:
@@ -170,7 +172,7 @@ def _body(table: Table, cells: Sequence[Cell], args: argparse.Namespace) -> tupl
 
 
 def _reference(name: str, args: argparse.Namespace) -> Reference:
-    return read_reference(args.experiments / "reference", name)
+    return read_reference(args.experiments / name)
 
 
 def _origins(reference: Reference, lines: Sequence[Line], cells: Sequence[Cell]) -> Iterator[str]:

@@ -167,8 +167,7 @@ def test_the_report_writes_table_and_figure_of_a_check(tmp_path, capsys):
         folder.mkdir(parents=True)
         result = {"status": "done", "metrics": each.metrics, "config": each.config, "seconds_total": 1.0}
         (folder / "result.json").write_text(json.dumps(result))
-    (tmp_path / "tables").mkdir()
-    (tmp_path / "tables/claim.yaml").write_text(
+    (tmp_path / "claim.table.yaml").write_text(
         yaml.dump({"title": "Claim", "grids": ["grid"], "check": "sensitivity"})
     )
     argv = ["claim", "--outputs", str(tmp_path), "--experiments", str(tmp_path)]

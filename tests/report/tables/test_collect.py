@@ -227,11 +227,11 @@ def test_a_number_of_topics_that_still_runs_is_no_smaller_average(tmp_path: Path
 
 
 def write_reference(tmp_path: Path, *rows: str) -> None:
-    folder = tmp_path / "reference"
+    folder = tmp_path / "paper"
     folder.mkdir()
     header = "data,model,objective,teacher,num_topics,metric,value,read_in"
-    (folder / "paper.csv").write_text("\n".join([header, *rows]) + "\n")
-    (folder / "paper.yaml").write_text(
+    (folder / "reference.csv").write_text("\n".join([header, *rows]) + "\n")
+    (folder / "reference.yaml").write_text(
         "title: A paper\nsources: {table: its table 1}\nnotes: [other documents]\n"
         "settings: {all: {data.deduplicate: false}, dsl: {objective.weight: 1000}}\n"
     )
@@ -270,7 +270,7 @@ def test_a_number_without_a_source_is_refused(tmp_path: Path, capsys) -> None:
     write_grid(tmp_path, "grid", sweep=SWEEP, scores=two_by_three())
     write_reference(tmp_path, "lee,prodlda,dsl,llama1b,20 40,train/purity,.4,memory")
     assert main(arguments(tmp_path, "grid", "--reference", "paper")) == 1
-    assert "was read in memory; say in paper.yaml" in capsys.readouterr().err
+    assert "was read in memory; say in reference.yaml" in capsys.readouterr().err
 
 
 CONTROLS = """
@@ -286,8 +286,7 @@ def test_a_row_stands_beside_what_it_has_to_beat(kmeans: float, gain: str, tmp_p
     others = {("kmeans", "bow", *rest): kmeans for (_, _, *rest) in two_by_three()}
     write_grid(tmp_path, "warm", sweep=SWEEP | {"objective": "dsl,bow"}, scores=two_by_three() | bow)
     write_grid(tmp_path, "others", sweep=SWEEP | {"objective": "bow", "model": "kmeans"}, scores=others)
-    (tmp_path / "tables").mkdir()
-    (tmp_path / "tables/both.yaml").write_text(CONTROLS)
+    (tmp_path / "both.table.yaml").write_text(CONTROLS)
     assert main(arguments(tmp_path, "both")) == 0
     out = capsys.readouterr().out
     assert "| start | model | kmeans | bow | dsl | gain | K=20 | K=40 |" in out
@@ -295,7 +294,7 @@ def test_a_row_stands_beside_what_it_has_to_beat(kmeans: float, gain: str, tmp_p
     assert row in out
     behind = int(gain.startswith("**-"))
     assert f"Start k-means, dsl against its best control: train/purity 0 ahead, {behind} behind of 1." in out
-    (tmp_path / "tables/both.yaml").write_text(CONTROLS.replace("[bow]", "[bow, bow_normalized]"))
+    (tmp_path / "both.table.yaml").write_text(CONTROLS.replace("[bow]", "[bow, bow_normalized]"))
     assert main(arguments(tmp_path, "both")) == 0
     assert "its best control (without bow_normalized, which not every row has):" in capsys.readouterr().out
 
@@ -308,8 +307,7 @@ def test_a_start_at_one_number_of_topics_is_compared_at_that_number(tmp_path: Pa
         tmp_path, "warm", sweep=SWEEP | {"objective": "dsl,bow", "num_topics": "20"}, scores=at_20 | bow
     )
     write_grid(tmp_path, "others", sweep=SWEEP | {"objective": "bow", "model": "kmeans"}, scores=others)
-    (tmp_path / "tables").mkdir()
-    (tmp_path / "tables/both.yaml").write_text(CONTROLS)
+    (tmp_path / "both.table.yaml").write_text(CONTROLS)
     assert main(arguments(tmp_path, "both")) == 0
     assert "| k-means | prodlda | 0.500 ± 0.000 | 0.310 ± 0.010 | 0.610 ± 0.010 | **+0.110** |" in (
         capsys.readouterr().out
@@ -317,12 +315,11 @@ def test_a_start_at_one_number_of_topics_is_compared_at_that_number(tmp_path: Pa
 
 
 def test_a_table_says_its_grids(tmp_path: Path, capsys) -> None:
-    (tmp_path / "tables").mkdir()
-    (tmp_path / "tables/both.yaml").write_text(CONTROLS)
-    (tmp_path / "tables/all.yaml").write_text("title: All\nparts: [both, more]\n")
+    (tmp_path / "both.table.yaml").write_text(CONTROLS)
+    (tmp_path / "all.table.yaml").write_text("title: All\nparts: [both, more]\n")
     assert main(arguments(tmp_path, "all", "--grids")) == 0
     assert capsys.readouterr().out.split() == ["warm", "others", "more"]
-    (tmp_path / "tables/bad.yaml").write_text("columns: [npmi]\n")
+    (tmp_path / "bad.table.yaml").write_text("columns: [npmi]\n")
     assert main(arguments(tmp_path, "bad")) == 1
     assert "no such key: columns; there are: check controls grids metrics" in capsys.readouterr().err
 

@@ -48,7 +48,7 @@ class Cell:
 def collect_cells(root: Path, experiment: Path | None = None) -> list[Cell]:
     """Every cell under `root` (outputs/<name>), sorted by axes and seed.
 
-    A folder without result.json is `missing`, and so is a cell that only `experiment` (an experiments/*.yaml)
+    A folder without result.json is `missing`, and so is a cell that only `experiment` (the yaml of a grid)
     knows. Raises FileNotFoundError when there is no cell.
     """
     places = [path for path in root.glob("**/seed*") if path.is_dir()]

@@ -14,6 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from topiclab.config.compose import conf_dir
+from topiclab.report.tables.places import find_grid, find_table, name_in
 
 GROUPS = ("data", "model", "embedder", "mode", "objective", "teacher")
 AUTO = "auto"
@@ -36,11 +37,11 @@ class Controls:
 
 @dataclass(frozen=True)
 class Table:
-    """What the report NAME shows: experiments/tables/NAME.yaml, or one grid in the usual way.
+    """What the report NAME shows: a <table>.table.yaml of a system, or one grid in the usual way.
 
-    grids: experiments whose cells it takes.  metrics: columns; none for the usual ones.
+    grids: names of experiments whose cells it takes.  metrics: columns; none for the usual ones.
     over: what a number is averaged over, beside the seed that its standard deviation is of.
-    reference: file under experiments/reference/ whose numbers stand beside ours.
+    reference: system whose published numbers (reference.csv) stand beside ours.
     check: a claim that is put to the test over the cells, see checks.py; then it says what was found.
     parts: tables that make up this one; then it has no columns of its own.
     """
@@ -58,12 +59,14 @@ class Table:
 
 
 def read_table(experiments: Path, name: str) -> Table:
-    """ValueError where experiments/tables/<name>.yaml has a key that is none."""
-    path = experiments / "tables" / f"{name}.yaml"
-    if not path.exists():
+    """The table of a name (dsl_main) or place (dsl/main); ValueError for a key that is none."""
+    path = find_table(experiments, name)
+    if path is None:
+        grid = find_grid(experiments, name)
+        name = name_in(grid) if grid else name
         return Table(name, grids=(name,))
     found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    known = {entry.name for entry in fields(Table)} - {"name"}
+    known = {entry.name for entry in fields(Table)}
     if unknown := sorted(found.keys() - known):
         raise ValueError(f"{path}: no such key: {', '.join(unknown)}; there are: {' '.join(sorted(known))}")
     parts = [read_table(experiments, part) for part in found.pop("parts", ())]
@@ -71,7 +74,7 @@ def read_table(experiments: Path, name: str) -> Table:
         found["grids"] = list(dict.fromkeys(grid for part in parts for grid in part.grids))
     controls = found.pop("controls", None)
     return Table(
-        name,
+        name=found.pop("name", name_in(path)),
         parts=tuple(parts),
         controls=Controls(**_with_tuples(controls)) if controls else None,
         **_with_tuples(found),
@@ -103,7 +106,7 @@ def planned_axes(experiment: Path, planned: Mapping[str, str]) -> dict[str, Any]
     )
     axes = {group: name_of(choices.get(group, "")) for group in GROUPS}
     num_topics = topics_of(choices["num_topics"])
-    return {"experiment": experiment.stem, **axes, "num_topics": num_topics, "variant": ",".join(options)}
+    return {"experiment": name_in(experiment), **axes, "num_topics": num_topics, "variant": ",".join(options)}
 
 
 def topics_of(text: str | int) -> int | str:
@@ -127,7 +130,7 @@ def _defaults(path: Path) -> dict[str, Any]:
     config = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     assert isinstance(config, dict)
     entries = [entry for entry in config.get("defaults", ()) if isinstance(entry, dict)]
-    chosen = {str(key).split()[-1]: value for entry in entries for key, value in entry.items()}
+    chosen = {str(key).split()[-1].lstrip("/"): value for entry in entries for key, value in entry.items()}
     return chosen | {key: config[key] for key in ("num_topics",) if key in config}
 
 

@@ -1,4 +1,4 @@
-"""Published numbers, experiments/reference/<name>.csv, and how they were obtained, <name>.yaml."""
+"""Published numbers, experiments/<system>/reference.csv, and how they were obtained, reference.yaml."""
 
 from __future__ import annotations
 
@@ -75,14 +75,14 @@ class Reference:
             yield f"{key}: {' or '.join(values)}, published {published}"
 
 
-def read_reference(folder: Path, name: str) -> Reference:
+def read_reference(folder: Path) -> Reference:
     """ValueError where a row names a source that the yaml does not explain."""
-    facts = yaml.safe_load((folder / f"{name}.yaml").read_text(encoding="utf-8"))
-    with (folder / f"{name}.csv").open(newline="", encoding="utf-8") as stream:
+    facts = yaml.safe_load((folder / "reference.yaml").read_text(encoding="utf-8"))
+    with (folder / "reference.csv").open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     if unknown := sorted({row["read_in"] for row in rows} - facts["sources"].keys()):
         raise ValueError(
-            f"{folder / name}.csv was read in {', '.join(unknown)}; say in {name}.yaml what that is"
+            f"{folder}/reference.csv was read in {', '.join(unknown)}; say in reference.yaml what that is"
         )
     return Reference(facts["title"], rows, facts["sources"], facts["settings"], facts["notes"])
 
