@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import math
 import re
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from typing import Any
 
 import hydra
 import pytest
+import yaml
 from places import REPO
 from tiny_lm import save_lm
 
@@ -23,6 +26,7 @@ from topiclab.report.tables.reference import read_reference
 from topiclab.runs.run import run_cell
 
 EXPERIMENTS = REPO / "experiments"
+README = (EXPERIMENTS / "README.md").read_text(encoding="utf-8")
 GRIDS = grid_files(EXPERIMENTS)
 TABLES = table_files(EXPERIMENTS)
 MODELS = sorted(path for path in EXPERIMENTS.glob("model/**/[!_]*.yaml"))
@@ -176,6 +180,59 @@ def test_a_name_is_of_one_file() -> None:
 def test_a_recipe_or_model_is_no_grid() -> None:
     assert {path.parent.name for path in (*GRIDS.values(), *TABLES.values())}.isdisjoint(HYDRA_GROUPS)
     assert all((EXPERIMENTS / group).is_dir() for group in HYDRA_GROUPS)
+
+
+def cells_of(path: Path) -> int:
+    """The cells that a grid, table or sweep file stands for."""
+    if ".sweep" in path.name:
+        parameters = yaml.safe_load(path.read_text(encoding="utf-8"))["parameters"]
+        return math.prod(len(each.get("values", [None])) for each in parameters.values())
+    if ".table" in path.name:
+        table = read_table(EXPERIMENTS, place_of(path))
+        return sum(len(planned_cells(GRIDS[grid])) for grid in table.grids)
+    return len(planned_cells(path))
+
+
+def test_the_readme_lists_every_grid_and_counts_its_cells() -> None:
+    """Those of one yaml, and after `of` those of all grids that its make target runs."""
+    rows = re.findall(r"^\| .+? \| `(\S+)` \| `(.+?)` \| (\d+)(?: of (\d+))? \|", README, re.MULTILINE)
+    said = {place: (target, int(own), int(whole or own)) for place, target, own, whole in rows}
+    assert len(said) == len(rows)
+    files = {name: GRIDS.get(name, TABLES.get(name)) for name in GRIDS | TABLES}
+    sweeps = {place_of(path): path for path in EXPERIMENTS.glob("*/*.sweep.yaml")}
+    found = {}
+    for name, path in (files | sweeps).items():
+        own = whole = cells_of(path)
+        target = "wandb sweep" if name in sweeps else f"make {name}"
+        if re.match("dsl_|tvq_", name):
+            target = target.replace("_", "-")
+        if path.parent.name == "neurips":
+            target = "make neurips-lda"
+        elif name in TABLES:
+            whole = cells_of(TABLES[name])
+        found[path.relative_to(EXPERIMENTS).as_posix()] = (target, own, whole)
+    assert said == found
+
+
+def test_the_readme_links_every_result() -> None:
+    linked = set(re.findall(r"\]\((?!\.\.)(\S+/\S+)\)", README))
+    kept = {path for kind in ("md", "csv", "png") for path in EXPERIMENTS.glob(f"*/*.{kind}")}
+    assert linked == {path.relative_to(EXPERIMENTS).as_posix() for path in kept if path.stem != "reference"}
+
+
+def test_the_hours_of_the_readme_are_the_seconds_of_the_results() -> None:
+    said = dict(re.findall(r"^\| .+? \| `(\S+)` \| `.+?` \| [\d of]+ \| ([\d.]+) \|", README, re.MULTILINE))
+    names = {place_of(path): name for name, path in GRIDS.items()}
+    hours: dict[str, float] = {}
+    for path in EXPERIMENTS.glob("*/*.csv"):
+        for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
+            if "seconds" in row:
+                place = (
+                    GRIDS[row.get("experiment") or names[place_of(path)]].relative_to(EXPERIMENTS).as_posix()
+                )
+                hours[place] = hours.get(place, 0) + int(row["seeds"]) * float(row["seconds"]) / 3600
+    assert len(hours) == 16
+    assert {place: f"{number:.2f}" for place, number in hours.items()}.items() <= said.items()
 
 
 @pytest.mark.parametrize("path", GRIDS.values(), ids=GRIDS)
