@@ -278,6 +278,11 @@ def test_the_command_runs_a_grid_and_the_report_finds_it(tmp_path: Path, capsys)
     assert "dsl_offline_main: 2 of 110 cells done" in captured.err
 
 
+def test_the_report_names_grids_as_the_line_takes_them(capsys) -> None:
+    assert report(["tvq_sensitivity", "--grids", "--experiments", str(EXPERIMENTS)]) == 0
+    assert capsys.readouterr().out.split() == ["tvqvae/sensitivity", "tvqvae/sensitivity_controls"]
+
+
 @pytest.mark.parametrize(
     ("table", "place"), [("dsl-offline-main", "dsl/offline_main"), ("foundation", "foundation/minilm")]
 )
