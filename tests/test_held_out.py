@@ -1,0 +1,122 @@
+"""Held-out documents teach no model, are what validation measures, and are no answers of retrieval."""
+
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import planted
+import pytest
+from scipy import sparse
+from small_cells import MODELS
+
+from topiclab.data.batch import tensors_of
+from topiclab.data.corpus import Corpus
+from topiclab.data.datamodule import TopicDataModule
+from topiclab.data.occurrences import Occurrences
+from topiclab.data.sources import load_corpus
+from topiclab.metrics.evaluate import evaluate
+from topiclab.result import TopicResult
+from topiclab.tasks.fit import make_model
+from topiclab.teach.soft_labels import soft_labels
+
+QUICK = {  # what takes seconds even of few documents
+    "tvqvae": ["model.codebook.max_epochs=3"],
+    "hdp": ["model.num_sweeps=20"],
+    "lda_gibbs": ["model.num_sweeps=20"],
+    "lda": ["model.passes=2"],
+}
+VARIANTS = [
+    "theta mode=supervised",
+    "theta model.init=soft_labels objective=dsl teacher=neighbours",
+    "prodlda objective=mix teacher=corpus",
+    "kmeans model.neighbours=5",
+    "tvqvae model.words=token",
+]
+
+
+@dataclass(frozen=True)
+class Documents:
+    """A corpus and what is known of its documents; rows of both by document."""
+
+    corpus: Corpus
+    vectors: np.ndarray
+
+    def occurrences(self, **_options: Any) -> Occurrences:
+        """Every token as an occurrence whose vector leans towards its document's."""
+        words = self.corpus.token_ids.astype(np.int32)
+        docs = np.repeat(np.arange(self.corpus.num_docs), np.diff(self.corpus.token_offsets)).astype(np.int32)
+        lookup = np.random.default_rng(5).normal(size=(self.corpus.num_words, self.vectors.shape[1]))
+        vectors = (lookup[words] + self.vectors[docs]).astype(np.float16)
+        return Occurrences(vectors, words, docs, self.corpus.num_docs, self.corpus.num_words)
+
+
+@cache
+def documents() -> Documents:
+    """Documents of planted topics; every third of them is held out, for validation or test."""
+    corpus = load_corpus(planted.configuration("data.planted.num_docs=150", "data.planted.doc_length=15")["data"])
+    split = np.array([0, 0, 1, 0, 0, 2])[np.arange(corpus.num_docs) % 6].astype(np.int8)
+    mix = np.random.default_rng(1).normal(size=(corpus.num_words, 12))
+    vectors = corpus.bow @ mix / np.maximum(corpus.bow.sum(axis=1).A, 1)
+    return Documents(replace(corpus, split=split), vectors.astype(np.float32))
+
+
+@cache
+def with_noise() -> Documents:
+    """The same, with noise for everything that is known of its held-out documents."""
+    rng = np.random.default_rng(2)
+    corpus, vectors = documents().corpus, documents().vectors.copy()
+    starts = corpus.token_offsets.tolist()
+    tokens = [corpus.token_ids[start:end] for start, end in zip(starts, starts[1:], strict=False)]
+    texts, labels = list(corpus.texts), corpus.labels.copy()
+    for row in np.flatnonzero(corpus.split):
+        tokens[row] = rng.integers(corpus.num_words, size=rng.integers(1, 60)).astype(np.int32)
+        texts[row] = " ".join(corpus.vocab[word] for word in tokens[row])
+        labels[row] = rng.integers(len(corpus.label_names))
+        vectors[row] = 3 * rng.normal(size=vectors.shape[1]) - 1
+    counts = np.stack([np.bincount(words[words >= 0], minlength=corpus.num_words) for words in tokens])
+    changed = replace(
+        corpus,
+        texts=tuple(texts),
+        bow=sparse.csr_matrix(counts.astype(np.int32)),
+        token_ids=np.concatenate(tokens),
+        token_offsets=np.concatenate([[0], np.cumsum([len(words) for words in tokens])]),
+        labels=labels,
+    )
+    return Documents(changed, vectors)
+
+
+def fitted(known: Documents, folder: Path, *overrides: str, **options: Any):
+    cfg = planted.configuration(*overrides)
+    if "max_epochs" in cfg["model"]:
+        cfg = planted.configuration(*overrides, "trainer.max_epochs=3")
+    if cfg["teacher"]["name"] != "none":
+        options["teach"] = partial(soft_labels, cfg["teacher"], trainer=cfg["trainer"])
+    datamodule = TopicDataModule(
+        known.corpus,
+        known.vectors,
+        shows_labels=cfg["mode"]["name"] == "supervised",
+        occurrences=known.occurrences,
+        **options,
+    )
+    model = make_model(cfg, datamodule)
+    return model, model.fit(datamodule, folder, cfg["trainer"])
+
+
+@pytest.mark.parametrize("settings", [*MODELS, *VARIANTS])
+def test_noise_for_held_out_documents_changes_nothing_that_was_learnt(settings: str, tmp_path: Path):
+    name, *options = settings.split()
+    overrides = [f"model={name}", *QUICK.get(name, []), *options]
+    model, result = fitted(documents(), tmp_path / "true", *overrides)
+    other, changed = fitted(with_noise(), tmp_path / "noise", *overrides)
+    train = documents().corpus.rows("train")
+    held_out = np.flatnonzero(documents().corpus.split)
+    assert not np.array_equal(changed.theta[held_out], result.theta[held_out])  # the noise did arrive
+    first, second = model.state(), other.state()
+    assert first.keys() == second.keys()
+    for array in first:
+        np.testing.assert_array_equal(second[array], first[array], err_msg=array)
+    np.testing.assert_array_equal(changed.beta, result.beta)
+    np.testing.assert_array_equal(changed.top_words, result.top_words)
+    np.testing.assert_array_equal(changed.theta[train], result.theta[train])
