@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import planted
 import pytest
+import torch
 from scipy import sparse
 from small_cells import MODELS
 
@@ -21,19 +23,15 @@ from topiclab.result import TopicResult
 from topiclab.tasks.fit import make_model
 from topiclab.teach.soft_labels import soft_labels
 
-QUICK = {  # what takes seconds even of few documents
-    "tvqvae": ["model.codebook.max_epochs=3"],
-    "hdp": ["model.num_sweeps=20"],
-    "lda_gibbs": ["model.num_sweeps=20"],
-    "lda": ["model.passes=2"],
-}
 VARIANTS = [
     "theta mode=supervised",
     "theta model.init=soft_labels objective=dsl teacher=neighbours",
     "prodlda objective=mix teacher=corpus",
     "kmeans model.neighbours=5",
-    "tvqvae model.words=token",
+    "tvqvae model.words=token embedder=minilm",
 ]
+# scikit-learn's solver stops by all documents of a call, which changes the last digits of each.
+THETA_TOLERANCE = {"nmf": 1e-3}
 
 
 @dataclass(frozen=True)
@@ -49,13 +47,16 @@ class Documents:
         docs = np.repeat(np.arange(self.corpus.num_docs), np.diff(self.corpus.token_offsets)).astype(np.int32)
         lookup = np.random.default_rng(5).normal(size=(self.corpus.num_words, self.vectors.shape[1]))
         vectors = (lookup[words] + self.vectors[docs]).astype(np.float16)
-        return Occurrences(vectors, words, docs, self.corpus.num_docs, self.corpus.num_words)
+        facts = {"num_places": len(words), "num_beyond": 0}
+        return Occurrences(vectors, words, docs, self.corpus.num_docs, self.corpus.num_words, manifest=facts)
 
 
 @cache
 def documents() -> Documents:
     """Documents of planted topics; every third of them is held out, for validation or test."""
-    corpus = load_corpus(planted.configuration("data.planted.num_docs=150", "data.planted.doc_length=15")["data"])
+    corpus = load_corpus(
+        planted.configuration("data.planted.num_docs=150", "data.planted.doc_length=15")["data"]
+    )
     split = np.array([0, 0, 1, 0, 0, 2])[np.arange(corpus.num_docs) % 6].astype(np.int8)
     mix = np.random.default_rng(1).normal(size=(corpus.num_words, 12))
     vectors = corpus.bow @ mix / np.maximum(corpus.bow.sum(axis=1).A, 1)
@@ -68,7 +69,7 @@ def with_noise() -> Documents:
     rng = np.random.default_rng(2)
     corpus, vectors = documents().corpus, documents().vectors.copy()
     starts = corpus.token_offsets.tolist()
-    tokens = [corpus.token_ids[start:end] for start, end in zip(starts, starts[1:], strict=False)]
+    tokens = [corpus.token_ids[start:end] for start, end in pairwise(starts)]
     texts, labels = list(corpus.texts), corpus.labels.copy()
     for row in np.flatnonzero(corpus.split):
         tokens[row] = rng.integers(corpus.num_words, size=rng.integers(1, 60)).astype(np.int32)
@@ -97,6 +98,7 @@ def fitted(known: Documents, folder: Path, *overrides: str, **options: Any):
         known.corpus,
         known.vectors,
         shows_labels=cfg["mode"]["name"] == "supervised",
+        word_vectors=lambda: np.random.default_rng(4).normal(size=(known.corpus.num_words, 12)),
         occurrences=known.occurrences,
         **options,
     )
@@ -107,7 +109,7 @@ def fitted(known: Documents, folder: Path, *overrides: str, **options: Any):
 @pytest.mark.parametrize("settings", [*MODELS, *VARIANTS])
 def test_noise_for_held_out_documents_changes_nothing_that_was_learnt(settings: str, tmp_path: Path):
     name, *options = settings.split()
-    overrides = [f"model={name}", *QUICK.get(name, []), *options]
+    overrides = [f"model={name}", *options]
     model, result = fitted(documents(), tmp_path / "true", *overrides)
     other, changed = fitted(with_noise(), tmp_path / "noise", *overrides)
     train = documents().corpus.rows("train")
@@ -119,4 +121,48 @@ def test_noise_for_held_out_documents_changes_nothing_that_was_learnt(settings: 
         np.testing.assert_array_equal(second[array], first[array], err_msg=array)
     np.testing.assert_array_equal(changed.beta, result.beta)
     np.testing.assert_array_equal(changed.top_words, result.top_words)
-    np.testing.assert_array_equal(changed.theta[train], result.theta[train])
+    allowed = THETA_TOLERANCE.get(name, 0)
+    np.testing.assert_allclose(changed.theta[train], result.theta[train], rtol=0, atol=allowed)
+
+
+def test_validation_measures_the_validation_documents(tmp_path: Path):
+    """Their mean nats under the fitted topics, and a KL that is not annealed, in the last epoch's record."""
+    settings = ["model=theta", "objective.weight=1", "objective.length_power=1", "model.kl_warmup=1"]
+    model, result = fitted(documents(), tmp_path, *settings)
+    corpus = documents().corpus
+    rows = corpus.rows("val")
+    nats = -(corpus.bow[rows].toarray() * np.log(result.theta[rows] @ result.beta)).sum(axis=1)
+    found = model.history[-1]
+    assert found["val/recon"] == pytest.approx(nats.mean(), rel=1e-4)
+    (batch,) = tensors_of(corpus.bow[rows], documents().vectors[rows]).batches(torch.arange(len(rows)), 1)
+    with torch.no_grad():
+        mu, logvar = model.encode(batch)
+    normal = torch.distributions.Normal
+    kl = torch.distributions.kl_divergence(normal(mu, (logvar / 2).exp()), normal(0.0, 1.0)).sum(dim=1)
+    assert found["val/kl"] == pytest.approx(kl.mean().item(), rel=1e-4)
+    assert found["val/loss"] == pytest.approx(found["val/recon"] + found["val/kl"])
+
+
+def test_retrieval_asks_training_documents_alone():
+    """Test documents lie on one another and share labels; the nearest training documents have others."""
+    theta = np.repeat(np.array([[0.9, 0.1], [0.1, 0.9]], dtype=np.float32), 12, axis=0)
+    theta[[0, 1, 12, 13]] = [[0.99, 0.01], [0.99, 0.01], [0.01, 0.99], [0.01, 0.99]]
+    labels = np.repeat([1, 0], 12)
+    labels[[0, 1, 12, 13]] = [0, 0, 1, 1]
+    split = np.zeros(24, np.int8)
+    split[[0, 1, 12, 13]] = 2
+    corpus = Corpus(
+        name="made",
+        ids=tuple(map(str, range(24))),
+        texts=("word",) * 24,
+        vocab=("word",),
+        bow=sparse.csr_matrix(np.ones((24, 1), np.int32)),
+        token_ids=np.zeros(24, np.int32),
+        token_offsets=np.arange(25),
+        split=split,
+        labels=labels,
+        label_names=("first", "second"),
+    )
+    found = evaluate(TopicResult(theta, np.ones((2, 1), np.float32), ("word",)), corpus)["metrics"]
+    assert [found[f"test/p@{depth}"] for depth in (1, 5, 10)] == [0, 0, 0]
+    assert [found[f"train/p@{depth}"] for depth in (1, 5)] == [1, 1]

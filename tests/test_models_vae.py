@@ -30,7 +30,7 @@ NOISE_SEED = 3
 
 
 def attached(*overrides):
-    """A model that holds the planted corpus, no shift or scale of it at its first value, and its first batch."""
+    """A model that holds the planted corpus, its shifts and scales not those it starts from; a batch of it."""
     datamodule = planted.datamodule()
     model = make_model(planted.configuration(*overrides, "model.init=random"), datamodule)
     model.initialize(datamodule)
@@ -91,7 +91,9 @@ def check_step(model, batch, learned, expected, copies):
         )
         for weight, ours, theirs in zip(learned, found, wanted, strict=True):
             scale = theirs.abs().max().item()
-            torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3 * scale + 1e-5, msg=f"{name} {weight}")
+            torch.testing.assert_close(
+                ours, theirs, rtol=1e-3, atol=1e-3 * scale + 1e-5, msg=f"{name} {weight}"
+            )
 
 
 def test_a_step_of_prodlda_is_the_published_one():
@@ -103,7 +105,9 @@ def test_a_step_of_prodlda_is_the_published_one():
     heads = F.linear(hidden, w["encoder.heads.weight"], w["encoder.heads.bias"])
     mu, logvar = batch_norm(heads, w["encoder.head_norm.bias"]).split(model.num_topics, dim=1)
     words = batch_norm(sampled_theta(mu, logvar) @ w["decoder.weight"], w["decoder.bias"])
-    dirichlet = torch.full((5,), 1 - 1 / 5)  # Laplace approximation of a flat one: 1/a (1 - 2/K) + K / (a K^2)
+    dirichlet = torch.full(
+        (5,), 1 - 1 / 5
+    )  # Laplace approximation of a flat one: 1/a (1 - 2/K) + K / (a K^2)
     torch.testing.assert_close(w["prior_logvar"].exp(), dirichlet)
     torch.testing.assert_close(w["prior_mean"], torch.zeros(5))
     expected = {
