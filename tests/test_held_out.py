@@ -28,7 +28,10 @@ VARIANTS = [
     "theta model.init=soft_labels objective=dsl teacher=neighbours",
     "prodlda objective=mix teacher=corpus",
     "kmeans model.neighbours=5",
-    "tvqvae model.words=token embedder=minilm",
+    pytest.param(
+        "tvqvae model.words=token embedder=minilm",
+        marks=pytest.mark.xfail(strict=True, reason="the usual codes of a word are counted in all documents"),
+    ),
 ]
 # scikit-learn's solver stops by all documents of a call, which changes the last digits of each.
 THETA_TOLERANCE = {"nmf": 1e-3}
@@ -43,12 +46,13 @@ class Documents:
 
     def occurrences(self, **_options: Any) -> Occurrences:
         """Every token as an occurrence whose vector leans towards its document's."""
-        words = self.corpus.token_ids.astype(np.int32)
-        docs = np.repeat(np.arange(self.corpus.num_docs), np.diff(self.corpus.token_offsets)).astype(np.int32)
-        lookup = np.random.default_rng(5).normal(size=(self.corpus.num_words, self.vectors.shape[1]))
-        vectors = (lookup[words] + self.vectors[docs]).astype(np.float16)
+        corpus = self.corpus
+        docs = np.repeat(np.arange(corpus.num_docs), np.diff(corpus.token_offsets)).astype(np.int32)
+        docs, words = docs[corpus.token_ids >= 0], corpus.token_ids[corpus.token_ids >= 0].astype(np.int32)
+        of_words = np.random.default_rng(5).normal(size=(corpus.num_words, self.vectors.shape[1]))
+        vectors = (of_words[words] + self.vectors[docs]).astype(np.float16)
         facts = {"num_places": len(words), "num_beyond": 0}
-        return Occurrences(vectors, words, docs, self.corpus.num_docs, self.corpus.num_words, manifest=facts)
+        return Occurrences(vectors, words, docs, corpus.num_docs, corpus.num_words, manifest=facts)
 
 
 @cache

@@ -30,7 +30,7 @@ NOISE_SEED = 3
 
 
 def attached(*overrides):
-    """A model that holds the planted corpus, its shifts and scales not those it starts from; a batch of it."""
+    """A model that holds the planted corpus, its weights not those it starts from, and a batch of it."""
     datamodule = planted.datamodule()
     model = make_model(planted.configuration(*overrides, "model.init=random"), datamodule)
     model.initialize(datamodule)

@@ -1,11 +1,18 @@
-"""Headless Chromium as an installed browser, for the page: none is downloaded."""
+"""Headless Chromium as an installed browser, for the page: none is downloaded.
+
+Where it or playwright is missing, tests of the page are skipped; in continuous integration they fail.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
+
+import pytest
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (
@@ -19,6 +26,19 @@ FLAGS = (
     "--no-first-run",
 )
 MILLISECONDS_TO_OPEN = 60_000
+
+
+def require_browser() -> None:
+    """Skip the test, or in continuous integration fail it, where there is no browser to drive."""
+    missing = "chromium" if CHROMIUM is None else None if find_spec("playwright") else "playwright"
+    if missing is None:
+        return
+    if os.environ.get("CI"):
+        pytest.fail(
+            f"{missing} is missing, and CI={os.environ['CI']} wants the page tested; install it",
+            pytrace=False,
+        )
+    pytest.skip(f"{missing} is missing")
 
 
 @contextmanager

@@ -12,18 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chromium import CHROMIUM, launched, open_map, wait_until
+from chromium import launched, open_map, require_browser, wait_until
 from descriptions import NASTY, write_folder
 
 from topiclab.report.description import read_description
 from topiclab.report.page.render import render_page, shown_rows, write_page
 
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
-
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator:
-    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    require_browser()
     with launched() as chromium:
         yield chromium
 
@@ -71,7 +69,6 @@ def place_of(page, row: int) -> tuple[float, float]:
     return left, top
 
 
-@needs_chromium
 def test_hover_shows_title_and_topic(opened, small: Path) -> None:
     page = opened(small)
     page.evaluate("topicMap.view.zoomBy(3, ...topicMap.screenOf(10))")  # where points lie apart
@@ -84,7 +81,6 @@ def test_hover_shows_title_and_topic(opened, small: Path) -> None:
     page.wait_for_selector("#tooltip", state="hidden")
 
 
-@needs_chromium
 def test_click_on_a_point_shows_its_document_and_topic(opened, small: Path) -> None:
     page = opened(small)
     page.evaluate("topicMap.view.zoomBy(3, ...topicMap.screenOf(10))")
@@ -104,7 +100,6 @@ def test_click_on_a_point_shows_its_document_and_topic(opened, small: Path) -> N
     assert page.locator(".topic").count() == 0
 
 
-@needs_chromium
 def test_the_list_leads_to_topics_and_examples_to_their_points(opened, small: Path) -> None:
     page = opened(small)
     assert page.locator("button.row").count() == 4
@@ -124,7 +119,6 @@ def test_the_list_leads_to_topics_and_examples_to_their_points(opened, small: Pa
     wait_until(page, "Math.abs(topicMap.view.zoom - 1) < 0.001")
 
 
-@needs_chromium
 def test_search_lists_and_highlights(opened, small: Path) -> None:
     page = opened(small)
     page.keyboard.press("/")
@@ -148,7 +142,6 @@ def test_search_lists_and_highlights(opened, small: Path) -> None:
     assert page.locator("button.row").count() == 4
 
 
-@needs_chromium
 def test_markup_of_documents_is_text(opened, small: Path) -> None:
     page = opened(small)
     for row, title in enumerate(NASTY):
@@ -165,7 +158,6 @@ def test_markup_of_documents_is_text(opened, small: Path) -> None:
     assert page.text_content("h1") == "A <small> map & more"
 
 
-@needs_chromium
 def test_the_policy_stops_scripts_and_requests(opened, small: Path, browser) -> None:
     context = browser.new_context()
     page = context.new_page()
@@ -208,7 +200,6 @@ def seen(page, colours: str) -> list[bool]:
     )
 
 
-@needs_chromium
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_points_are_drawn_in_the_colours_of_topics_and_labels(opened, small: Path, scheme: str) -> None:
     page = opened(small, color_scheme=scheme)
@@ -226,7 +217,6 @@ def test_points_are_drawn_in_the_colours_of_topics_and_labels(opened, small: Pat
     assert seen(page, labels) == [False, True]
 
 
-@needs_chromium
 def test_keys_move_zoom_and_read_the_time_line(opened, small: Path) -> None:
     page = opened(small, fragment="#topic=2")
     assert page.text_content(".topic h2") == "protein"
@@ -246,7 +236,6 @@ def test_keys_move_zoom_and_read_the_time_line(opened, small: Path) -> None:
     assert page.input_value("#query") == "protein"
 
 
-@needs_chromium
 def test_address_opens_a_topic_found_by_a_search(opened, small: Path) -> None:
     page = opened(small, fragment="#topic=2&q=market")
     assert page.input_value("#query") == "market"
@@ -255,7 +244,6 @@ def test_address_opens_a_topic_found_by_a_search(opened, small: Path) -> None:
     assert page.evaluate("location.hash") == "#topic=2&q=market"
 
 
-@needs_chromium
 @pytest.mark.parametrize(("num_docs", "num_topics"), [(30, 3), (1, 1)])
 def test_narrow_and_without_tree_time_or_labels(
     opened, tmp_path: Path, num_docs: int, num_topics: int
@@ -272,7 +260,6 @@ def test_narrow_and_without_tree_time_or_labels(
     assert page.evaluate("document.getElementById('content').scrollWidth <= 390")
 
 
-@needs_chromium
 def test_fingers_zoom_and_choose(opened, small: Path) -> None:
     page = opened(small, 390, 780, has_touch=True, is_mobile=True, device_scale_factor=2)
     session = page.context.new_cdp_session(page)
@@ -294,7 +281,6 @@ def test_fingers_zoom_and_choose(opened, small: Path) -> None:
     assert page.text_content(".topic h2") == "protein"
 
 
-@needs_chromium
 def test_without_webgl_the_lists_still_work(browser, small: Path) -> None:
     page = browser.new_page()
     page.add_init_script(
@@ -310,7 +296,6 @@ def test_without_webgl_the_lists_still_work(browser, small: Path) -> None:
     page.close()
 
 
-@needs_chromium
 def test_fifty_thousand_points(opened, large: Path, record_property) -> None:
     assert large.stat().st_size < 20e6
     page = opened(large)
