@@ -1,4 +1,4 @@
-"""What every test shares: one thread, no network, and two tiny sentence encoders.
+"""What every test shares: one thread, no network, two tiny sentence encoders, a ceiling of skips.
 
 OMP_NUM_THREADS=2 runs the suite with two threads, ATEN_CPU_CAPABILITY=default or avx2 with the kernels of
 other processors. No test may need equal bits across these or across shapes: each sums in an order of its own.
@@ -16,6 +16,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 import pytest
 import torch
 from embedding_corpus import CORPUS
+from skips import pytest_sessionfinish, pytest_terminal_summary  # noqa: F401  # hooks, read here by pytest
 
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
 
