@@ -1,7 +1,8 @@
-"""Wrong lines that the tests must notice: `python tests/mutants.py [NAME ...]` tries each in a copy of the tree.
+"""Wrong lines that the tests must notice: `python tests/mutants.py [NAME ...]` tries each in a copy.
 
 Every mutant is one line put wrong as a slip of the hand would put it. Its tests pass on the tree as it is and
-must fail with the mutant; one that survives, or a line that is no longer in its file once, makes the exit 1.
+must all fail with the mutant; one that survives, or a line that its file no longer holds once, makes the
+exit 1.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ class Mutant:
         places = [place for place, line in enumerate(lines) if line.strip() == self.before]
         if len(places) != 1:
             raise ValueError(
-                f"{self.name}: {self.file} holds the line {len(places)} times instead of once; bring the table "
-                f"in tests/mutants.py up to date:\n{self.before}"
+                f"{self.name}: {self.file} holds the line {len(places)} times instead of once; bring the "
+                f"table in tests/mutants.py up to date:\n{self.before}"
             )
         lines[places[0]] = lines[places[0]].replace(self.before, self.after)
         path.write_text("".join(lines), encoding="utf-8")
@@ -180,8 +181,10 @@ def main() -> None:
             copy_tree(Path(folder))
             mutant.apply(Path(folder))
             found = failed(Path(folder), mutant.tests)
-        survivors += not found
-        verdict = f"killed by {found[0]}" if found else "SURVIVED"
+        named = [test.split("::")[1] for test in mutant.tests]
+        missed = [test for test in named if not any(case.startswith(test) for case in found)]
+        survivors += bool(missed)
+        verdict = f"SURVIVED {', '.join(missed)}" if missed else f"killed by {', '.join(named)}"
         print(f"{mutant.name:36} {verdict} ({time.perf_counter() - started:.0f} s)", flush=True)
     print(f"{len(chosen)} mutants, {survivors} survived")
     sys.exit(survivors > 0)

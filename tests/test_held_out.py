@@ -30,7 +30,9 @@ VARIANTS = [
     "kmeans model.neighbours=5",
     pytest.param(
         "tvqvae model.words=token embedder=minilm",
-        marks=pytest.mark.xfail(strict=True, reason="the usual codes of a word are counted in all documents"),
+        marks=pytest.mark.xfail(
+            strict=True, raises=AssertionError, reason="usual codes of words are counted in all documents"
+        ),
     ),
 ]
 # scikit-learn's solver stops by all documents of a call, which changes the last digits of each.
