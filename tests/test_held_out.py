@@ -29,7 +29,7 @@ VARIANTS = [
     "prodlda objective=mix teacher=corpus",
     "kmeans model.neighbours=5",
     pytest.param(
-        "tvqvae model.words=token embedder=minilm",
+        "tvqvae model.words=token embedder=minilm model.codebook.max_epochs=3",
         marks=pytest.mark.xfail(
             strict=True, raises=AssertionError, reason="usual codes of words are counted in all documents"
         ),
