@@ -1,9 +1,10 @@
-"""The table of mutants is of the tree as it is; trying them takes minutes: `python tests/mutants.py`."""
+"""The table of mutants is of the tree as it is; trying them takes minutes: `python tests/support/mutants.py`."""
 
 import shutil
 
 import pytest
-from mutants import MUTANTS, REPO
+from mutants import MUTANTS
+from places import REPO
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import chromium
 import pytest
+from places import SUPPORT
 from skips import MAX_SKIPPED
 
 SKIPPING = """
@@ -26,7 +27,7 @@ def test_passes():
 def run(folder: Path, num_skipped: int, **environment: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_made.py").write_text(SKIPPING.format(num=num_skipped))
     kept = {name: value for name, value in os.environ.items() if name != "CI"}
-    kept |= {"PYTHONPATH": str(Path(__file__).parent), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    kept |= {"PYTHONPATH": str(SUPPORT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "skips", "-p", "no:cacheprovider", "test_made.py"],
         cwd=folder,

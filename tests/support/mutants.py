@@ -1,4 +1,4 @@
-"""Wrong lines that the tests must notice: `python tests/mutants.py [NAME ...]` tries each in a copy.
+"""Wrong lines that the tests must notice: `python tests/support/mutants.py [NAME ...]` tries each in a copy.
 
 Every mutant is one line put wrong as a slip of the hand would put it. Its tests pass on the tree as it is and
 must all fail with the mutant; one that survives, or a line that its file no longer holds once, makes the
@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-REPO = Path(__file__).resolve().parents[1]
+from places import REPO
+
 COPIED = ("topiclab", "conf", "tests", "pyproject.toml")
-VAE, HELD_OUT = "tests/test_models_vae.py", "tests/test_held_out.py"
+VAE, HELD_OUT = "tests/models/base/test_vae.py", "tests/models/test_held_out.py"
 NOISE = f"{HELD_OUT}::test_noise_for_held_out_documents_changes_nothing_that_was_learnt"
 
 
@@ -40,7 +41,7 @@ class Mutant:
         if len(places) != 1:
             raise ValueError(
                 f"{self.name}: {self.file} holds the line {len(places)} times instead of once; bring the "
-                f"table in tests/mutants.py up to date:\n{self.before}"
+                f"table in tests/support/mutants.py up to date:\n{self.before}"
             )
         lines[places[0]] = lines[places[0]].replace(self.before, self.after)
         path.write_text("".join(lines), encoding="utf-8")
@@ -49,14 +50,14 @@ class Mutant:
 MUTANTS = (
     Mutant(
         "prior_variance",
-        "topiclab/models/vae.py",
+        "topiclab/models/base/vae.py",
         "self.prior_variance = prior_variance or 1 - 1 / self.num_topics",
         "self.prior_variance = prior_variance or 1 + 1 / self.num_topics",
         (f"{VAE}::test_a_step_of_prodlda_is_the_published_one",),
     ),
     Mutant(
         "deviation_of_the_sample",
-        "topiclab/models/vae.py",
+        "topiclab/models/base/vae.py",
         "z = mu + (0.5 * logvar).exp() * torch.randn_like(mu) if self.training else mu",
         "z = mu + logvar.exp() * torch.randn_like(mu) if self.training else mu",
         (
@@ -66,35 +67,35 @@ MUTANTS = (
     ),
     Mutant(
         "deviation_of_many_draws",
-        "topiclab/models/vae.py",
+        "topiclab/models/base/vae.py",
         "draws = mu + (0.5 * logvar).exp() * torch.randn(self.theta_samples, *mu.shape, device=mu.device)",
         "draws = mu + logvar.exp() * torch.randn(self.theta_samples, *mu.shape, device=mu.device)",
         (f"{VAE}::test_proportions_of_many_draws_are_the_mean_over_the_posterior",),
     ),
     Mutant(
         "validation_of_training_documents",
-        "topiclab/models/base.py",
+        "topiclab/models/base/trained_module.py",
         "for batch in self.batches(self._val_rows, EVAL_BATCH):",
         "for batch in self.batches(self._train_rows, EVAL_BATCH):",
         (f"{HELD_OUT}::test_validation_measures_the_validation_documents",),
     ),
     Mutant(
         "temperature_of_kept_words",
-        "topiclab/teach/targets.py",
+        "topiclab/data/targets.py",
         "probs = _softmax(logits.astype(np.float32) / temperature)",
         "probs = _softmax(logits.astype(np.float32))",
-        ("tests/test_teach_targets.py::test_kept_words_share_the_tempered_softmax",),
+        ("tests/data/test_targets.py::test_kept_words_share_the_tempered_softmax",),
     ),
     Mutant(
         "standardisation_of_all_documents",
-        "topiclab/models/vae.py",
+        "topiclab/models/base/vae.py",
         "encoder.standardize.fit(torch.from_numpy(np.array(datamodule.train_embeddings)))",
         "encoder.standardize.fit(torch.from_numpy(np.array(datamodule.embeddings)))",
         (f"{NOISE}[theta]",),
     ),
     Mutant(
         "start_without_seed_in_its_key",
-        "topiclab/models/vae.py",
+        "topiclab/models/base/vae.py",
         '"clusters": [self.init, self.init_neighbours, self.seed],',
         '"clusters": [self.init, self.init_neighbours],',
         (f"{VAE}::test_seeds_that_share_a_cache_have_starts_of_their_own",),
@@ -108,35 +109,35 @@ MUTANTS = (
     ),
     Mutant(
         "free_bits_from_above",
-        "topiclab/models/vae.py",
+        "topiclab/models/base/vae.py",
         'losses["kl"] = kl.clamp(min=self.free_bits) if self.free_bits else kl',
         'losses["kl"] = kl.clamp(max=self.free_bits) if self.free_bits else kl',
         (f"{VAE}::test_free_bits_are_the_least_that_a_document_pays",),
     ),
     Mutant(
         "clusters_weigh_documents_by_length",
-        "topiclab/models/warmstart.py",
+        "topiclab/models/base/warmstart.py",
         "lengths = np.maximum(np.asarray(bow.sum(axis=1)).ravel(), 1)",
         "lengths = np.ones(bow.get_shape()[0])",
         (f"{VAE}::test_clusters_speak_as_their_documents_do_however_long",),
     ),
     Mutant(
         "read_out_of_all_documents",
-        "topiclab/models/base.py",
+        "topiclab/models/base/topic_model.py",
         "scores = self.rank_words(theta[rows], beta, datamodule.train_bow)",
         "scores = self.rank_words(theta, beta, datamodule.corpus.bow)",
         (f"{NOISE}[prodlda]",),
     ),
     Mutant(
         "soft_labels_without_hellinger",
-        "topiclab/models/warmstart.py",
+        "topiclab/models/base/warmstart.py",
         "roots = np.sqrt(words.astype(np.float32))  # rows of length 1",
         "roots = words.astype(np.float32)",
         (f"{VAE}::test_documents_start_by_the_hellinger_distance_of_their_soft_labels",),
     ),
     Mutant(
         "epochs_without_seed",
-        "topiclab/models/base.py",
+        "topiclab/models/base/trained_module.py",
         "torch.manual_seed(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0].item())",
         "torch.manual_seed(np.random.SeedSequence([epoch]).generate_state(1)[0].item())",
         (f"{VAE}::test_the_seed_reaches_the_epochs",),

@@ -16,11 +16,11 @@ from small_cells import MODELS
 from topiclab.data.batch import tensors_of
 from topiclab.data.corpus import Corpus
 from topiclab.data.datamodule import TopicDataModule
-from topiclab.data.occurrences import Occurrences
-from topiclab.data.sources import load_corpus
+from topiclab.data.sources.corpora import load_corpus
+from topiclab.data.words.occurrences import Occurrences
 from topiclab.metrics.evaluate import evaluate
+from topiclab.pipeline.build import make_model
 from topiclab.result import TopicResult
-from topiclab.tasks.fit import make_model
 from topiclab.teach.soft_labels import soft_labels
 
 VARIANTS = [

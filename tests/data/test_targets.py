@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from topiclab.teach.soft_labels import SoftLabels, pack
-from topiclab.teach.targets import distributions
+from topiclab.data.soft_labels import SoftLabels
+from topiclab.data.targets import distributions
+from topiclab.teach.soft_labels import pack
 
 LOGITS = np.array([[4, 1, 0, 3, -2], [0, 2, 5, 1, 4]], dtype=np.float32)
 KEPT = [[0, 3, 1], [2, 4, 1]]  # the three likeliest words of each document

@@ -33,8 +33,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if skipped := beyond_ceiling(config):
         terminalreporter.section("too many skipped tests", red=True)
         terminalreporter.line(
-            f"{len(skipped)} tests were skipped, but tests/skips.py allows {MAX_SKIPPED} where CI is set; "
-            "install what they miss:"
+            f"{len(skipped)} tests were skipped, but tests/support/skips.py allows {MAX_SKIPPED} where CI "
+            "is set; install what they miss:"
         )
         for place in skipped:
             terminalreporter.line(place)

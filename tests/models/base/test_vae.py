@@ -9,10 +9,10 @@ import torch
 from scipy import sparse
 from torch.nn import functional as F
 
-from topiclab.models.training import train
-from topiclab.models.warmstart import cluster_words, start_clusters
-from topiclab.tasks.fit import make_model
-from topiclab.teach.soft_labels import SoftLabels
+from topiclab.data.soft_labels import SoftLabels
+from topiclab.models.base.training import train
+from topiclab.models.base.warmstart import cluster_words, start_clusters
+from topiclab.pipeline.build import make_model
 
 PRODLDA = [
     "model=prodlda",
