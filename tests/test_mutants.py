@@ -1,4 +1,4 @@
-"""The table of mutants is of the tree as it is; trying them takes minutes: `python tests/support/mutants.py`."""
+"""The table of mutants fits the tree as it is; `python tests/support/mutants.py` tries them, in minutes."""
 
 import shutil
 
