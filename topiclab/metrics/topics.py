@@ -1,0 +1,132 @@
+"""Metrics of topics, by name: each reads the words of fitted topics and, most, the counts of a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from topiclab.metrics import coherence, diversity, quality
+from topiclab.metrics.cooccurrence import EXACT, GENSIM, Cooccurrence, cooccurrence
+from topiclab.metrics.rating import Rater, llm_rating
+from topiclab.metrics.undefined import UndefinedMetric
+from topiclab.result import TopicResult
+
+if TYPE_CHECKING:
+    from topiclab.data.corpus import Corpus
+
+Coherence = Callable[[coherence.Topics, Cooccurrence], np.ndarray]
+
+
+@dataclass(frozen=True)
+class FittedTopics:
+    """The topics of a result and what they are measured with; see `evaluate` for the fields."""
+
+    result: TopicResult
+    reference: Corpus | Cooccurrence
+    external: Mapping[int, Cooccurrence]
+    rater: Rater | None
+    cache_root: Path | None
+    top_n: int
+
+    def ranked(self, num: int) -> np.ndarray:
+        """(K, num) ids of the first words of every topic."""
+        ranked = np.asarray(self.result.top_words)
+        if ranked.shape[1] < num:
+            raise UndefinedMetric(
+                f"the result ranks {ranked.shape[1]} words a topic, and {num} are asked for"
+            )
+        return ranked[:, :num]
+
+    def words(self, num: int) -> list[list[str]]:
+        """The first words of every topic."""
+        return [[self.result.vocab[word] for word in words] for words in self.ranked(num)]
+
+    @cached_property
+    def npmi(self) -> np.ndarray:
+        return reference_coherence(coherence.npmi, EXACT, self)
+
+    @property
+    def whole_npmi(self) -> np.ndarray:
+        """npmi for metrics of several topics: where it is undefined it has no values of single topics."""
+        try:
+            return self.npmi
+        except UndefinedMetric as undefined:
+            raise UndefinedMetric(str(undefined)) from undefined
+
+
+def reference_coherence(formula: Coherence, variant: str, topics: FittedTopics) -> np.ndarray:
+    """(K,) coherence on the reference, whose windows are counted here unless it is counts already."""
+    words, reference = topics.words(topics.top_n), topics.reference
+    window = coherence.WINDOWS[formula.__name__]
+    if not isinstance(reference, Cooccurrence):
+        said = {word for topic in words for word in topic}
+        counts = cooccurrence(reference, window, variant, words=said, cache_root=topics.cache_root)
+        return _defined(formula, words, counts)
+    if reference.window != window or (window is not None and reference.variant != variant):
+        raise UndefinedMetric(
+            f"the reference holds {reference.variant} counts over windows of {reference.window}, not "
+            f"{variant} over {window}"
+        )
+    return _defined(formula, words, reference)
+
+
+def external_coherence(formula: Coherence, topics: FittedTopics) -> np.ndarray:
+    """(K,) coherence on the exact counts of an external reference."""
+    if not topics.external:
+        raise UndefinedMetric("no external reference is given; reference.path names one")
+    window = coherence.WINDOWS[formula.__name__]
+    counts = topics.external.get(window or 0)
+    if counts is None:
+        raise UndefinedMetric(
+            f"the external reference holds counts over windows of {', '.join(map(str, topics.external))}, "
+            f"not of {window}"
+        )
+    return _defined(formula, topics.words(topics.top_n), counts)
+
+
+def _defined(formula: Coherence, words: list[list[str]], counts: Cooccurrence) -> np.ndarray:
+    """The coherence of every topic; UndefinedMetric, with those of the others, where a word is absent."""
+    values = formula(words, counts)
+    if absent := counts.absent(words):
+        named = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
+        raise UndefinedMetric(
+            f"no window of the reference corpus holds {len(absent)} top words: {named}", values
+        )
+    return values
+
+
+def half_diversity(topics: FittedTopics) -> float:
+    return quality.half_diversity(topics.whole_npmi, topics.words(25))
+
+
+def rated(topics: FittedTopics) -> np.ndarray:
+    """(K,) ratings by a language model."""
+    if topics.rater is None:
+        raise UndefinedMetric("no language model rates the topics; rating=local or rating=endpoint names one")
+    return llm_rating(topics.words(topics.rater.num_words), topics.rater, topics.cache_root)
+
+
+TOPIC_METRICS: dict[str, Callable[[FittedTopics], float | np.ndarray]] = {
+    "npmi": lambda topics: topics.npmi,
+    "c_v": partial(reference_coherence, coherence.c_v, EXACT),
+    "umass": partial(reference_coherence, coherence.umass, EXACT),
+    "npmi_gensim": partial(reference_coherence, coherence.npmi, GENSIM),
+    "c_v_gensim": partial(reference_coherence, coherence.c_v, GENSIM),
+    "npmi_ref": partial(external_coherence, coherence.npmi),
+    "c_v_ref": partial(external_coherence, coherence.c_v),
+    "npmi_top50": lambda topics: quality.half_npmi(topics.whole_npmi),
+    "td": lambda topics: diversity.topic_diversity(topics.words(10)),
+    "td25": lambda topics: diversity.topic_diversity(topics.words(25)),
+    "td25_top50": half_diversity,
+    "tq": lambda topics: topics.whole_npmi.mean() * diversity.topic_diversity(topics.words(25)),
+    "tq_top50": lambda topics: quality.half_npmi(topics.whole_npmi) * half_diversity(topics),
+    "irbo": lambda topics: diversity.inverted_rbo(topics.words(topics.top_n)),
+    "frex": lambda topics: diversity.frex(topics.result.beta, topics.ranked(topics.top_n)),
+    "exclusivity": lambda topics: diversity.exclusivity(topics.result.beta, topics.ranked(topics.top_n)),
+    "llm_rating": rated,
+}
