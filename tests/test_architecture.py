@@ -21,6 +21,7 @@ MOST_FILE_LINES, MOST_FUNCTION_LINES = 400, 60
 # The floors of the house, from the ground up: a room takes only from floors below its own, and a room that
 # is not here has no place yet. topiclab/__init__.py opens the Python face on first use and stands apart.
 FLOORS = (
+    ("atomic",),
     ("machine", "device", "cache", "checkpoint"),
     ("config",),
     ("result", "data", "runs"),

@@ -179,11 +179,11 @@ def test_truncated_cache_entry_is_computed_again(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("name", "model"),
     [
-        ("training_history.partial", "theta"),
+        ("training_history.json.{pid}.tmp", "theta"),
         ("topics.txt", "kmeans"),
         ("model.json", "kmeans"),
         ("topics.npz.{pid}.tmp", "kmeans"),
-        (".result.json.{pid}", "kmeans"),
+        ("result.json.{pid}.tmp", "kmeans"),
     ],
 )
 def test_full_disk_is_told_and_the_same_line_ends_well(name, model, tmp_path, whole):

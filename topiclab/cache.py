@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
+
+from topiclab.atomic import atomic_file
 
 log = logging.getLogger(__name__)
 
@@ -139,20 +141,6 @@ def save_array(path: Path, array: np.ndarray) -> None:
     """Write a `.npy` file that is either whole or absent, also after a crash."""
     with atomic_file(path) as stream:
         np.lib.format.write_array(stream, np.asarray(array, order="C"), allow_pickle=False)
-
-
-@contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A binary file that takes its name only when the block ends well; nothing stays behind otherwise."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with partial.open("wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def file_sha256(path: Path) -> str:

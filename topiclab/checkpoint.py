@@ -9,6 +9,8 @@ from pathlib import Path
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
+from topiclab.atomic import atomic_file, atomic_path
+
 
 class LastCheckpoint(Callback):
     """Saves where to resume, and training_history.json: after the last epoch, and after any epoch that ends
@@ -32,10 +34,8 @@ class LastCheckpoint(Callback):
         self.saved = time.monotonic()
         if not trainer.is_global_zero:
             return
-        history = self.folder / "training_history.json"
-        partial = history.with_suffix(".partial")
-        partial.write_text(json.dumps(pl_module.history, indent=1))  # type: ignore[arg-type]
-        partial.replace(history)
+        with atomic_file(self.folder / "training_history.json") as stream:
+            stream.write(json.dumps(pl_module.history, indent=1).encode())  # type: ignore[arg-type]
 
 
 def save_checkpoint(trainer: L.Trainer, path: Path) -> None:
@@ -43,7 +43,10 @@ def save_checkpoint(trainer: L.Trainer, path: Path) -> None:
 
     Lightning moves it from the folder for temporary files, which between file systems is a copy.
     """
-    partial = path.with_name(f"{path.name}.partial")
-    trainer.save_checkpoint(partial)
-    if trainer.is_global_zero:
-        partial.replace(path)
+    if not trainer.is_global_zero:
+        trainer.save_checkpoint(path)  # takes part in a save, and writes nothing
+        return
+    for left in path.parent.glob(f"{path.name}.*.tmp"):  # by a kill, and as large as the checkpoint
+        left.unlink()
+    with atomic_path(path) as partial:
+        trainer.save_checkpoint(partial)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
-from topiclab.cache import atomic_file
+from topiclab.atomic import atomic_file
 
 
 @dataclass(frozen=True, eq=False)

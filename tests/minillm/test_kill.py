@@ -80,6 +80,7 @@ def test_a_run_killed_in_its_third_checkpoint_ends_as_if_it_was_not(task, name, 
     with caplog.at_level("INFO"):
         run_cell(compose(overrides), tmp_path)
     assert "resuming from" in caplog.text
+    assert not list(tmp_path.rglob("*.tmp"))  # the half-saved checkpoint is gone
     assert len(history_of(tmp_path)) > 3
     assert history_of(tmp_path) == history_of(straight)
     for written in ("export/model.safetensors", "samples.txt"):

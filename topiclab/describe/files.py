@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from topiclab.cache import atomic_file
+from topiclab.atomic import atomic_file
 from topiclab.data.corpus import Corpus
 from topiclab.describe.labels import SEPARATOR
 from topiclab.describe.representatives import Representatives

@@ -7,7 +7,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from topiclab.cache import atomic_file, key_hash
+from topiclab.atomic import atomic_file
+from topiclab.cache import key_hash
 from topiclab.describe.labels import clean_title
 from topiclab.describe.representatives import Representatives
 from topiclab.describe.terms import Terms

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from topiclab.cache import atomic_file, load_array, save_array
+from topiclab.atomic import atomic_file
+from topiclab.cache import load_array, save_array
 from topiclab.embed.devices import Progress, on_devices
 from topiclab.embed.huggingface import HuggingFaceEmbedder
 from topiclab.embed.throughput import Meter

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from topiclab.cache import MANIFEST, atomic_file, key_hash
+from topiclab.atomic import atomic_file
+from topiclab.cache import MANIFEST, key_hash
 from topiclab.metrics.undefined import UndefinedMetric
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
-from topiclab.cache import atomic_file, cached_arrays, key_hash
+from topiclab.atomic import atomic_file
+from topiclab.cache import cached_arrays, key_hash
 from topiclab.data.sources.file import read_documents
 from topiclab.data.words.tokenizer import tokenize
 from topiclab.data.words.vocabulary import columns

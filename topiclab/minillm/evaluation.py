@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from topiclab.cache import atomic_file
+from topiclab.atomic import atomic_file
 from topiclab.data.corpus import SPLITS
 from topiclab.metrics.label_baselines import majority_accuracy, tfidf_accuracy
 from topiclab.minillm.chat import ChatModel

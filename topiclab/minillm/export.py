@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from topiclab.cache import atomic_file
+from topiclab.atomic import atomic_file
 from topiclab.minillm.data.tokenizer import CHAT_TEMPLATE, END_OF_TEXT, END_OF_TURN, SPECIAL_TOKENS, Tokenizer
 from topiclab.minillm.network import MiniLLM, Shape
 

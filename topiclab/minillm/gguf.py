@@ -5,12 +5,13 @@ llama.cpp's own converter knows a vocabulary by the ids of a fixed text and so r
 
 from __future__ import annotations
 
-import os
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from topiclab.atomic import atomic_path
 from topiclab.minillm.data.tokenizer import (
     CHAT_TEMPLATE,
     END_OF_TEXT,
@@ -42,17 +43,18 @@ def write_gguf(folder: Path, path: Path, *, dtype: FileType = "bf16") -> Path:
         ) from error
 
     model, tokenizer = load_folder(folder)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     kind = gguf.MODEL_ARCH.QWEN3 if model.shape.qk_norm else gguf.MODEL_ARCH.LLAMA
-    writer = gguf.GGUFWriter(partial, gguf.MODEL_ARCH_NAMES[kind])
-    try:
-        types = {
-            "fp32": (gguf.GGMLQuantizationType.F32, gguf.LlamaFileType.ALL_F32),
-            "fp16": (gguf.GGMLQuantizationType.F16, gguf.LlamaFileType.MOSTLY_F16),
-            "bf16": (gguf.GGMLQuantizationType.BF16, gguf.LlamaFileType.MOSTLY_BF16),
-        }
-        stored, file_type = types[dtype]
+    types = {
+        "fp32": (gguf.GGMLQuantizationType.F32, gguf.LlamaFileType.ALL_F32),
+        "fp16": (gguf.GGMLQuantizationType.F16, gguf.LlamaFileType.MOSTLY_F16),
+        "bf16": (gguf.GGMLQuantizationType.BF16, gguf.LlamaFileType.MOSTLY_BF16),
+    }
+    stored, file_type = types[dtype]
+    with (
+        atomic_path(path) as partial,
+        closing(gguf.GGUFWriter(partial, gguf.MODEL_ARCH_NAMES[kind])) as writer,
+    ):
         writer.add_name(folder.parent.name if folder.name == "export" else folder.name)
         writer.add_file_type(file_type)
         _add_shape(writer, model.shape)
@@ -66,11 +68,6 @@ def write_gguf(folder: Path, path: Path, *, dtype: FileType = "bf16") -> Path:
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
-        writer.close()
-        partial.replace(path)
-    finally:
-        writer.close()
-        partial.unlink(missing_ok=True)
     return path
 
 

@@ -16,7 +16,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from topiclab.cache import atomic_file
+from topiclab.atomic import atomic_file
 from topiclab.minillm.network import IGNORED, MiniLLM
 from topiclab.minillm.optimizer import PEAK, make_optimizer
 from topiclab.minillm.schedule import share_of_peak

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyarrow import parquet
 from scipy import sparse
 
-from topiclab.cache import atomic_file
+from topiclab.atomic import atomic_file
 from topiclab.data.class_tfidf import class_tfidf
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.neighbours import cosines, nearest_neighbours

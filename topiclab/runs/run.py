@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from topiclab.atomic import atomic_file
 from topiclab.config.checks import validate
 from topiclab.config.compose import ConfigError, to_plain
 from topiclab.config.identity import changed_keys, config_hash
@@ -209,12 +210,5 @@ def _plain(value: Any) -> Any:
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Atomic and durable; ValueError where a value is not plain JSON."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with partial.open("w") as stream:
-            json.dump(content, stream, indent=1, allow_nan=False)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with atomic_file(path) as stream:
+        stream.write(json.dumps(content, indent=1, allow_nan=False).encode())

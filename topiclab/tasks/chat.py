@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from topiclab.cache import atomic_file
+from topiclab.atomic import atomic_file
 from topiclab.minillm.chat import ChatModel
 from topiclab.minillm.finished import chat_model
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from topiclab.cache import Cache, atomic_file, key_hash
+from topiclab.atomic import atomic_file
+from topiclab.cache import Cache, key_hash
 from topiclab.data.corpus import SPLITS, text_fingerprint
 from topiclab.data.documents import assign_split
 from topiclab.data.sources.corpora import load_corpus, load_texts

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
-from topiclab.cache import Cache, atomic_file, key_hash
+from topiclab.atomic import atomic_file
+from topiclab.cache import Cache, key_hash
 from topiclab.config.instantiate import build
 from topiclab.data.soft_labels import SoftLabels
 

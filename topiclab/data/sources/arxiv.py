@@ -22,7 +22,8 @@ import pyarrow
 from pyarrow import parquet
 from tqdm import tqdm
 
-from topiclab.cache import Cache, Entry, atomic_file, save_array
+from topiclab.atomic import atomic_file
+from topiclab.cache import Cache, Entry, save_array
 from topiclab.data.documents import Document
 from topiclab.data.sources.json_lines import LineBlocks, in_threads, parse_block
 from topiclab.data.sources.latex import plain_column

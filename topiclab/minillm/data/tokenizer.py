@@ -16,7 +16,8 @@ import numpy as np
 import tokenizers
 from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
 
-from topiclab.cache import atomic_file, canonical_json
+from topiclab.atomic import atomic_file
+from topiclab.cache import canonical_json
 from topiclab.minillm.data.merges import Merge, byte_symbols, fit_merges
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from topiclab.atomic import atomic_path
 from topiclab.cache import Cache, load_array, save_array
 from topiclab.data.corpus import text_fingerprint
 from topiclab.minillm.data.tokenizer import Tokenizer, text_blocks
@@ -78,12 +79,11 @@ def _fill(folder: Path, texts: Sequence[str], tokenizer: Tokenizer) -> dict[str,
 
 def _join(path: Path, shards: Sequence[Path], num_tokens: int) -> None:
     """One array of all shards, one of them in memory at a time."""
-    partial = path.with_name(f"{path.name}.tmp")  # which the cache removes where a kill leaves it
-    joined = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint16, shape=(num_tokens,))
-    end = 0
-    for shard in map(load_array, shards):
-        joined[end : end + len(shard)] = shard
-        end += len(shard)
-    joined.flush()
-    del joined
-    partial.replace(path)
+    with atomic_path(path) as partial:
+        joined = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint16, shape=(num_tokens,))
+        end = 0
+        for shard in map(load_array, shards):
+            joined[end : end + len(shard)] = shard
+            end += len(shard)
+        joined.flush()
+        del joined

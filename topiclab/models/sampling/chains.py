@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from topiclab.cache import atomic_file
+from topiclab.atomic import atomic_file
 from topiclab.models.sampling.convergence import ranked_r_hat, split_r_hat
 
 INTERVAL = (0.05, 0.95)

@@ -10,7 +10,6 @@ import base64
 import hashlib
 import html
 import json
-import os
 import re
 import zlib
 from importlib.resources import files
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from topiclab.atomic import atomic_file
 from topiclab.report.description import Description, read_description
 from topiclab.report.figures.colours import distinct_colours
 
@@ -38,9 +38,9 @@ def write_page(folder: Path, title: str, most_documents: int = MOST_DOCUMENTS) -
     """
     text = render_page(read_description(folder), title, most_documents)
     path = folder / "page.html"
-    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    partial.write_text(text, encoding="utf-8")
-    return partial.replace(path)
+    with atomic_file(path) as stream:
+        stream.write(text.encode())
+    return path
 
 
 def render_page(description: Description, title: str, most_documents: int = MOST_DOCUMENTS) -> str:
