@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from topiclab.config.checks import validate
 from topiclab.config.compose import ConfigError, compose, conf_dir
 from topiclab.config.identity import changed_keys, config_hash
+from topiclab.config.instantiate import MOVED, target_of
 from topiclab.config.rules import RULES, flatten, rule_of
 
 FILES = sorted(
@@ -37,6 +38,11 @@ def leaves(path: Path):
 @pytest.fixture(scope="module")
 def default():
     return compose()
+
+
+@pytest.mark.parametrize(("earlier", "path"), MOVED.items())
+def test_a_finished_run_finds_its_class_under_the_earlier_path(earlier, path):
+    assert target_of({"_target_": earlier}) is get_class(path)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(conf_dir())))

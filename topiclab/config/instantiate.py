@@ -12,6 +12,7 @@ from hydra.utils import get_object
 MOVED: dict[str, str] = {
     "topiclab.models.classical.LDA": "topiclab.models.lda.LDA",
     "topiclab.models.classical.NMF": "topiclab.models.nmf.NMF",
+    "topiclab.models.theta.Theta": "topiclab.models.theta.THETA",
 }
 NOT_OPTIONS = ("_target_", "_partial_", "_convert_", "name", "modality")
 
