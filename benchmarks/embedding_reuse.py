@@ -33,8 +33,11 @@ def main() -> int:
         for num_topics in (10, 20, 10):
             cfg = compose(
                 [
-                    *("data=stackoverflow", f"data.sample={options.docs}", f"embedder={options.embedder}"),
-                    *(f"num_topics={num_topics}", f"paths.cache={room}/cache"),
+                    "data=stackoverflow",
+                    f"data.sample={options.docs}",
+                    f"embedder={options.embedder}",
+                    f"num_topics={num_topics}",
+                    f"paths.cache={room}/cache",
                 ]
             )
             started = time.perf_counter()

@@ -43,23 +43,23 @@ TINY = [
     "seed=0",
 ]
 TINY_IMAGES = [
-    *(
-        "data=digits",
-        "data.sample=100",
-        "embedder=lsa",
-        "num_topics=3",
-        "seed=0",
-        "trainer.max_epochs=1",
-        "trainer.device=cpu",
-    ),
-    *(
-        "model.num_codes=16",
-        "model.codebook.code_dim=8",
-        "model.codebook.width=8",
-        "model.codebook.block_dim=8",
-    ),
-    *("model.codebook.num_downsamples=1", "model.prior.width=8", "model.prior.num_layers=2"),
-    *("model.sample.num_per_topic=2", "model.sample.num_references=2", "model.sample.num_per_reference=2"),
+    "data=digits",
+    "data.sample=100",
+    "embedder=lsa",
+    "num_topics=3",
+    "seed=0",
+    "trainer.max_epochs=1",
+    "trainer.device=cpu",
+    "model.num_codes=16",
+    "model.codebook.code_dim=8",
+    "model.codebook.width=8",
+    "model.codebook.block_dim=8",
+    "model.codebook.num_downsamples=1",
+    "model.prior.width=8",
+    "model.prior.num_layers=2",
+    "model.sample.num_per_topic=2",
+    "model.sample.num_references=2",
+    "model.sample.num_per_reference=2",
 ]
 IMAGES = {
     path.stem

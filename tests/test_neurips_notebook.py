@@ -30,7 +30,10 @@ CELLS = {
     "neurips_models/neurips/lda/lsa-zero_shot/bow/K3/seed0": ("model=lda", "model.passes=2"),
     "neurips_models/neurips/nmf/lsa-zero_shot/bow/K3/seed0": ("model=nmf",),
     "neurips_lsa/neurips/prodlda/lsa-zero_shot/bow/K3/seed0": (
-        *("model=prodlda", "trainer.max_epochs=1", "model.init_epochs=1", "embedder.dim=16"),
+        "model=prodlda",
+        "trainer.max_epochs=1",
+        "model.init_epochs=1",
+        "embedder.dim=16",
     ),
 }
 

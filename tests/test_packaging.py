@@ -65,9 +65,8 @@ def test_the_wheel_runs_from_an_empty_folder(wheel: Path, tmp_path: Path) -> Non
 
 def test_the_lock_is_public_and_complete(wheel: Path) -> None:
     pins = [line for line in LOCK if line and not line.startswith("#")]
-    assert all(
-        re.match(r"[a-z0-9._-]+==[^ ]+( ; .+)?$", pin) for pin in pins
-    )  # no path, no address, no option
+    # no path, no address, no option
+    assert all(re.match(r"[a-z0-9._-]+==[^ ]+( ; .+)?$", pin) for pin in pins)
     names = {pin.split("==")[0] for pin in pins}
     assert "torch==2.13.0" in pins  # admits a local build such as 2.13.0+cpu
     assert "torchvision" not in names  # a build that does not match torch breaks `import transformers`

@@ -98,9 +98,7 @@ def test_interrupted_cell_resumes_to_the_same_topics(
     caplog.set_level(logging.INFO)
     overrides = ["trainer.max_epochs=8", "trainer.checkpoint_seconds=0"]
     uninterrupted = whole(*overrides, model=model)
-    interrupt_once(
-        *(monkeypatch, owner, name), lambda self, *_: name != "total_loss" or self.current_epoch == 5
-    )
+    interrupt_once(monkeypatch, owner, name, lambda self, *_: name != "total_loss" or self.current_epoch == 5)
     with pytest.raises(KeyboardInterrupt):
         cell(tmp_path / "run", *overrides, model=model)
     assert not (tmp_path / "run" / "result.json").exists()

@@ -34,8 +34,12 @@ class Network(nn.Module):
         self.logvar, self.logvar_norm = nn.Linear(100, num_topics), plain_norm(num_topics)
         self.beta = nn.Parameter(nn.init.xavier_uniform_(torch.empty(num_topics, num_codes)))
         self.alpha = nn.Sequential(
-            *(nn.Linear(code_dim, 100), nn.Tanh(), nn.Linear(100, 100), nn.Tanh()),
-            *(nn.Linear(100, num_words), plain_norm(num_words)),
+            nn.Linear(code_dim, 100),
+            nn.Tanh(),
+            nn.Linear(100, 100),
+            nn.Tanh(),
+            nn.Linear(100, num_words),
+            plain_norm(num_words),
         )
         self.word_norm = plain_norm(num_words)
         self.prior_mean = nn.Parameter(torch.zeros(num_topics))

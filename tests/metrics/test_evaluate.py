@@ -159,7 +159,15 @@ def test_every_missing_value_has_a_reason():
     missing = {name for name, value in found["metrics"].items() if math.isnan(value)}
     assert missing == set(found["reasons"])
     assert missing == set(METRICS) - {
-        *("npmi", "c_v", "umass", "npmi_gensim", "c_v_gensim", "td", "td25", "tq", "train/topics_used")
+        "npmi",
+        "c_v",
+        "umass",
+        "npmi_gensim",
+        "c_v_gensim",
+        "td",
+        "td25",
+        "tq",
+        "train/topics_used",
     }
     for name, reason in {
         "irbo": "only one topic",

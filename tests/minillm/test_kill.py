@@ -13,14 +13,29 @@ from topiclab.config.compose import compose
 from topiclab.runs.run import run_cell
 
 SMALL = [
-    *("task=pretrain", "model=minillm/nano", "model.dropout=0.1", "model.shape.num_layers=1"),
-    *("model.shape.hidden_size=64", "model.shape.ffn_size=64", "model.shape.vocab_size=400"),
-    *("pretrain.length=64", "pretrain.tokens_per_step=512", "pretrain.eval_rows=8", "pretrain.eval_steps=4"),
-    *("pretrain.passes=6", "pretrain.samples=[purring]"),
+    "task=pretrain",
+    "model=minillm/nano",
+    "model.dropout=0.1",
+    "model.shape.num_layers=1",
+    "model.shape.hidden_size=64",
+    "model.shape.ffn_size=64",
+    "model.shape.vocab_size=400",
+    "pretrain.length=64",
+    "pretrain.tokens_per_step=512",
+    "pretrain.eval_rows=8",
+    "pretrain.eval_steps=4",
+    "pretrain.passes=6",
+    "pretrain.samples=[purring]",
 ]
 TUNED = [
-    *("task=finetune", "finetune.length=64", "finetune.tokens_per_step=512", "finetune.eval_steps=4"),
-    *("finetune.eval_rows=8", "finetune.passes=1", "finetune.dropout=0.1", "finetune.num_questions=4"),
+    "task=finetune",
+    "finetune.length=64",
+    "finetune.tokens_per_step=512",
+    "finetune.eval_steps=4",
+    "finetune.eval_rows=8",
+    "finetune.passes=1",
+    "finetune.dropout=0.1",
+    "finetune.num_questions=4",
 ]
 HALF_SAVED = """
 import os, signal, sys
@@ -55,9 +70,14 @@ def lines(tmp_path_factory):
     records = [{"text": f"{words[name]} number {row}", "label": name} for row in range(150) for name in words]
     (folder / "texts.jsonl").write_text("\n".join(map(json.dumps, records)))
     shared = [
-        *("data=file", f"data.path={folder}/texts.jsonl", "data.label_column=label"),
-        *(f"paths.cache={folder}/cache", "trainer.device=cpu", "trainer.precision=fp32"),
-        *("trainer.num_threads=1", "trainer.checkpoint_seconds=0"),
+        "data=file",
+        f"data.path={folder}/texts.jsonl",
+        "data.label_column=label",
+        f"paths.cache={folder}/cache",
+        "trainer.device=cpu",
+        "trainer.precision=fp32",
+        "trainer.num_threads=1",
+        "trainer.checkpoint_seconds=0",
     ]
     overrides = {
         "pretrain": [*shared, *SMALL],

@@ -165,9 +165,17 @@ def test_a_topic_model_is_fitted_by_both_and_predicts(run: Path, tmp_path: Path)
     cfg = compose(
         [
             *SMALL,
-            *("model=prodlda", "objective=dsl", "data=lee", "num_topics=3", f"paths.cache={tmp_path}/cache"),
-            *("teacher=minillm", f"teacher.run={run}", "embedder=minillm", f"embedder.run={run}"),
-            *("data.sample=40", "data.vocabulary.size=30"),
+            "model=prodlda",
+            "objective=dsl",
+            "data=lee",
+            "num_topics=3",
+            f"paths.cache={tmp_path}/cache",
+            "teacher=minillm",
+            f"teacher.run={run}",
+            "embedder=minillm",
+            f"embedder.run={run}",
+            "data.sample=40",
+            "data.vocabulary.size=30",
         ]
     )
     result = run_cell(cfg, tmp_path / "run")

@@ -331,8 +331,12 @@ def test_a_grid_reuses_codes_and_run_folders_show_them(tmp_path, caplog):
     """A control with the codes of other words starts from those, not from the cached start of its model."""
     caplog.set_level("INFO")
     small = [
-        *("data.planted.num_docs=100", "model.codebook.code_dim=8", "model.codebook.hidden_dims=[16]"),
-        *("model.num_codes=20", "trainer.max_epochs=2", f"paths.cache={tmp_path}/cache"),
+        "data.planted.num_docs=100",
+        "model.codebook.code_dim=8",
+        "model.codebook.hidden_dims=[16]",
+        "model.num_codes=20",
+        "trainer.max_epochs=2",
+        f"paths.cache={tmp_path}/cache",
     ]
     cells = {"five": [], "six": ["num_topics=6"], "control": ["model.codebook.assignment=random"]}
     for name, overrides in cells.items():

@@ -19,10 +19,18 @@ from topiclab.pipeline.fit_images import make_image_model
 
 NUM_CODES, CODE_DIM, SIDE, NUM_TOPICS, NUM_IMAGES = 12, 6, 4, 3, 240
 SMALL = [
-    *("model=tvqvae_image", "data=digits", f"num_topics={NUM_TOPICS}", f"model.num_codes={NUM_CODES}"),
-    *(f"model.codebook.code_dim={CODE_DIM}", "model.prior.width=8", "model.prior.num_layers=2"),
-    *("model.regions=quadrant", "model.prior.dropout=0"),
-    *("model.encoder.hidden_dims=[32,32]", "trainer.device=cpu", "trainer.max_epochs=6"),
+    "model=tvqvae_image",
+    "data=digits",
+    f"num_topics={NUM_TOPICS}",
+    f"model.num_codes={NUM_CODES}",
+    f"model.codebook.code_dim={CODE_DIM}",
+    "model.prior.width=8",
+    "model.prior.num_layers=2",
+    "model.regions=quadrant",
+    "model.prior.dropout=0",
+    "model.encoder.hidden_dims=[32,32]",
+    "trainer.device=cpu",
+    "trainer.max_epochs=6",
 ]
 
 
@@ -108,7 +116,10 @@ def test_the_losses_fall_and_are_named(whole):
     model, _, _ = whole
     first, last = model.history[0], model.history[-1]
     assert {name for name in last if name.startswith("train/")} == {
-        *("train/recon", "train/kl", "train/prior", "train/loss")
+        "train/recon",
+        "train/kl",
+        "train/prior",
+        "train/loss",
     }
     assert last["train/loss"] < first["train/loss"]
     assert last["train/prior"] < first["train/prior"]
@@ -208,7 +219,9 @@ def test_what_is_drawn_from_a_topic_has_that_topic(kind, tmp_path):
     grids = model.draw(theta, len(theta), seed=0)
     corpus = code_corpus(
         ImageSet("drawn", tuple(map(str, range(120))), np.zeros((120, 1, 1, 1)), np.zeros(120, np.int8)),
-        *(grids, NUM_CODES, "quadrant"),
+        grids,
+        NUM_CODES,
+        "quadrant",
     )
     found = model.transform(corpus.bow, grids.reshape(120, -1).astype(np.float32)).argmax(axis=1)
     assert (found == np.repeat(np.arange(NUM_TOPICS), 40)).mean() > 0.7  # chance: a third

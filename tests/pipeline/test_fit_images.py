@@ -19,11 +19,24 @@ from topiclab.result import TopicResult
 from topiclab.runs.run import CellFailed, run_cell
 
 SMALL = [
-    *("model=tvqvae_image", "data=digits", "data.sample=300", "num_topics=4", "trainer.device=cpu"),
-    *("model.num_codes=24", "model.codebook.code_dim=8", "model.codebook.width=8"),
-    *("model.codebook.block_dim=8", "model.codebook.max_epochs=4", "model.encoder.hidden_dims=[32,32]"),
-    *("model.prior.width=8", "model.prior.num_layers=2", "model.max_epochs=4", "model.init_epochs=20"),
-    *("model.sample.num_per_topic=3", "model.sample.num_references=2", "model.sample.num_per_reference=2"),
+    "model=tvqvae_image",
+    "data=digits",
+    "data.sample=300",
+    "num_topics=4",
+    "trainer.device=cpu",
+    "model.num_codes=24",
+    "model.codebook.code_dim=8",
+    "model.codebook.width=8",
+    "model.codebook.block_dim=8",
+    "model.codebook.max_epochs=4",
+    "model.encoder.hidden_dims=[32,32]",
+    "model.prior.width=8",
+    "model.prior.num_layers=2",
+    "model.max_epochs=4",
+    "model.init_epochs=20",
+    "model.sample.num_per_topic=3",
+    "model.sample.num_references=2",
+    "model.sample.num_per_reference=2",
     "trainer.checkpoint_seconds=0",
 ]
 PICTURES = ("topics", "references", "reconstructions", "unconditional", "codebook_usage")

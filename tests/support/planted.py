@@ -20,8 +20,11 @@ SMALL = {
     "model=bertopic": [],
     "model=fastopic": [],
     "model=tvqvae": [
-        *("model.encoder.hidden_dims=[64,64]", "model.num_codes=40", "model.expansion=3"),
-        *("model.codebook.code_dim=16", "model.codebook.hidden_dims=[32]"),
+        "model.encoder.hidden_dims=[64,64]",
+        "model.num_codes=40",
+        "model.expansion=3",
+        "model.codebook.code_dim=16",
+        "model.codebook.hidden_dims=[32]",
     ],
 }
 

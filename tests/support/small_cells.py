@@ -29,8 +29,10 @@ SMALL = [
 ]
 OPTIONS = {
     "agglomerative": [
-        *("model.neighbours=0", "model.smoothings=1"),
-        *("model.documents_per_cluster=1", "model.min_topic_size=1"),
+        "model.neighbours=0",
+        "model.smoothings=1",
+        "model.documents_per_cluster=1",
+        "model.min_topic_size=1",
     ],
     "bertopic": ["model.min_cluster_size=3"],
     "tvqvae": ["model.num_codes=8", "model.codebook.max_epochs=2"],

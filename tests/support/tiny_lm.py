@@ -16,7 +16,8 @@ from topiclab.teach.causal_lm import CausalLMTeacher
 TRAINER = {"device": "cpu", "precision": "fp32"}
 TEXTS = [
     *("the cat sat on the mat " * times + "fox" for times in (0, 1, 2, 3, 5, 7, 1)),
-    *("a dog.\n\n", "Ünïcode ☃"),
+    "a dog.\n\n",
+    "Ünïcode ☃",
 ]
 CLASSES = {
     "llama": "Llama",

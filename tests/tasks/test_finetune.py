@@ -143,13 +143,24 @@ def test_yardsticks_are_the_same_each_time_and_know_their_words():
 
 
 SMALL = [
-    *("model.shape.num_layers=1", "model.shape.hidden_size=64", "model.shape.ffn_size=64"),
-    *("model.shape.vocab_size=400", "pretrain.length=64", "pretrain.tokens_per_step=512"),
-    *("pretrain.eval_rows=8", "pretrain.passes=1", "pretrain.samples=[purring]"),
+    "model.shape.num_layers=1",
+    "model.shape.hidden_size=64",
+    "model.shape.ffn_size=64",
+    "model.shape.vocab_size=400",
+    "pretrain.length=64",
+    "pretrain.tokens_per_step=512",
+    "pretrain.eval_rows=8",
+    "pretrain.passes=1",
+    "pretrain.samples=[purring]",
 ]
 TUNED = [
-    *("finetune.length=64", "finetune.tokens_per_step=512", "finetune.eval_steps=4", "finetune.passes=2"),
-    *("finetune.eval_rows=8", "finetune.dropout=0.1", "finetune.optimizer.lr=3e-3"),
+    "finetune.length=64",
+    "finetune.tokens_per_step=512",
+    "finetune.eval_steps=4",
+    "finetune.passes=2",
+    "finetune.eval_rows=8",
+    "finetune.dropout=0.1",
+    "finetune.optimizer.lr=3e-3",
 ]
 
 
@@ -161,8 +172,13 @@ def pretrained(tmp_path_factory):
     data = folder / "texts.jsonl"
     data.write_text("\n".join(map(json.dumps, lines)))
     shared = [
-        *("data=file", f"data.path={data}", "data.label_column=label", f"paths.cache={folder}/cache"),
-        *("trainer.device=cpu", "trainer.precision=fp32", "trainer.num_threads=1"),
+        "data=file",
+        f"data.path={data}",
+        "data.label_column=label",
+        f"paths.cache={folder}/cache",
+        "trainer.device=cpu",
+        "trainer.precision=fp32",
+        "trainer.num_threads=1",
         "trainer.checkpoint_seconds=0",
     ]
     run_cell(compose(["task=pretrain", "model=minillm/nano", *shared, *SMALL]), folder / "run")

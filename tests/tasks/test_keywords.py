@@ -85,9 +85,18 @@ def test_a_lost_word_is_ranked_among_absent_ones() -> None:
 
 
 OPTIONS = (
-    *("task=keywords", "data=synthetic", "data.planted.num_docs=120", "data.vocabulary.min_df=1"),
-    *("data.vocabulary.max_df=1.0", "keywords.passes=6", "keywords.replay_length=16", "keywords.min_df=2"),
-    *("keywords.rows_per_step=16", "keywords.perplexity=6", "trainer.device=cpu", "trainer.num_threads=1"),
+    "task=keywords",
+    "data=synthetic",
+    "data.planted.num_docs=120",
+    "data.vocabulary.min_df=1",
+    "data.vocabulary.max_df=1.0",
+    "keywords.passes=6",
+    "keywords.replay_length=16",
+    "keywords.min_df=2",
+    "keywords.rows_per_step=16",
+    "keywords.perplexity=6",
+    "trainer.device=cpu",
+    "trainer.num_threads=1",
 )
 
 
@@ -96,10 +105,17 @@ def pretrained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pretrained")
     cfg = compose(
         [
-            *("task=pretrain", "model=minillm/nano", "model.shape.num_layers=2", "pretrain.length=64"),
+            "task=pretrain",
+            "model=minillm/nano",
+            "model.shape.num_layers=2",
+            "pretrain.length=64",
             *(option for option in OPTIONS if option.startswith(("data", "trainer"))),
-            *("model.shape.vocab_size=1200", "tokenizer.num_forced_words=200", "pretrain.eval_steps=20"),
-            *("pretrain.tokens_per_step=1024", "pretrain.passes=1", f"paths.cache={folder}/cache"),
+            "model.shape.vocab_size=1200",
+            "tokenizer.num_forced_words=200",
+            "pretrain.eval_steps=20",
+            "pretrain.tokens_per_step=1024",
+            "pretrain.passes=1",
+            f"paths.cache={folder}/cache",
         ]
     )
     run_cell(cfg, folder / "run")
@@ -162,8 +178,12 @@ def test_a_model_without_whole_words_is_told(tmp_path) -> None:
     run = save_run(tmp_path / "language")
     cfg = compose(
         [
-            *("task=keywords", "data=lee", "data.sample=40", "data.vocabulary.size=3"),
-            *(f"run={run}", f"paths.cache={tmp_path}/cache"),
+            "task=keywords",
+            "data=lee",
+            "data.sample=40",
+            "data.vocabulary.size=3",
+            f"run={run}",
+            f"paths.cache={tmp_path}/cache",
         ]
     )
     with pytest.raises(CellFailed, match="words is one token of the model"):

@@ -18,11 +18,24 @@ from topiclab.runs.run import CellFailed, run_cell
 from topiclab.tasks import pretrain as task
 
 SMALL = [
-    *("task=pretrain", "model=minillm/nano", "data=lee", "model.shape.num_layers=2", "model.dropout=0.1"),
-    *("model.shape.vocab_size=600", "pretrain.length=64", "pretrain.tokens_per_step=1024"),
-    *("pretrain.rows_per_device=8", "pretrain.eval_steps=6", "pretrain.eval_rows=32", "pretrain.passes=1"),
-    *("tokenizer.max_bytes=200000", "trainer.device=cpu", "trainer.precision=fp32", "trainer.num_threads=1"),
-    *("data.sample=60", "trainer.checkpoint_seconds=0"),
+    "task=pretrain",
+    "model=minillm/nano",
+    "data=lee",
+    "model.shape.num_layers=2",
+    "model.dropout=0.1",
+    "model.shape.vocab_size=600",
+    "pretrain.length=64",
+    "pretrain.tokens_per_step=1024",
+    "pretrain.rows_per_device=8",
+    "pretrain.eval_steps=6",
+    "pretrain.eval_rows=32",
+    "pretrain.passes=1",
+    "tokenizer.max_bytes=200000",
+    "trainer.device=cpu",
+    "trainer.precision=fp32",
+    "trainer.num_threads=1",
+    "data.sample=60",
+    "trainer.checkpoint_seconds=0",
 ]
 
 

@@ -10,9 +10,18 @@ from topiclab.pipeline.inputs import document_vectors, make_datamodule
 from topiclab.tasks.tvq_knn import control_codes, learned_codes, tvq_knn
 
 SMALL = [
-    *("data=synthetic", "embedder=lsa", "embedder.dim=16", "num_topics=5", "trainer.device=cpu"),
-    *("model=tvqvae", "model.num_codes=10", "model.expansion=2", "model.codebook.code_dim=8"),
-    *("model.codebook.hidden_dims=[32]", "model.codebook.max_epochs=60", "model.codebook.batch_size=20"),
+    "data=synthetic",
+    "embedder=lsa",
+    "embedder.dim=16",
+    "num_topics=5",
+    "trainer.device=cpu",
+    "model=tvqvae",
+    "model.num_codes=10",
+    "model.expansion=2",
+    "model.codebook.code_dim=8",
+    "model.codebook.hidden_dims=[32]",
+    "model.codebook.max_epochs=60",
+    "model.codebook.batch_size=20",
 ]
 
 

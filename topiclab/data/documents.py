@@ -50,7 +50,9 @@ def build_corpus(documents: Iterable[Document], data: Mapping[str, Any]) -> Corp
     if not data["deduplicate"] and info["duplicates"] > WARN_DUPLICATE_SHARE * info["read"]:
         log.warning(
             "corpus %s: %d of %d documents repeat an earlier text; data.deduplicate=true drops them",
-            *(data["name"], info["duplicates"], info["read"]),
+            data["name"],
+            info["duplicates"],
+            info["read"],
         )
     texts = tuple(document.text for document in kept)
     split = assign_split(texts, **data["split"])

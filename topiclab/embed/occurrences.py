@@ -152,6 +152,9 @@ def _reach(is_read: np.ndarray, limit: int) -> dict[str, int]:
     if num_beyond:
         log.info(
             "%d of %d occurrences of words (%.1f%%) lie beyond the model's %d tokens",
-            *(num_beyond, len(is_read), 100 * num_beyond / len(is_read), limit),
+            num_beyond,
+            len(is_read),
+            100 * num_beyond / len(is_read),
+            limit,
         )
     return {"num_places": len(is_read), "num_beyond": num_beyond}

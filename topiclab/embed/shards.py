@@ -155,7 +155,11 @@ def encode_part(
     num_docs = sum(min(SHARD_DOCS, num_distinct - start) for start in starts)
     log.info(
         "part %d of %d: %d of %d shards, %d documents",
-        *(part, num_parts, len(starts), -(-num_distinct // SHARD_DOCS), num_docs),
+        part,
+        num_parts,
+        len(starts),
+        -(-num_distinct // SHARD_DOCS),
+        num_docs,
     )
     with Meter(num_docs) as meter:
         _fill(embedder, share, shards, meter)

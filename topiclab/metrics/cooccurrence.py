@@ -120,11 +120,8 @@ def _named(
 
 def _count(corpus: Corpus, window: int | None, variant: str, is_wanted: np.ndarray) -> dict[str, np.ndarray]:
     """word_counts, pair_counts and num_windows (1,) over the wanted words, in vocabulary order."""
-    from topiclab.metrics.window_intervals import (
-        add_pairs,
-        join_halves,
-        sight_words,
-    )  # numba takes half a second to import
+    # imported here because numba takes half a second
+    from topiclab.metrics.window_intervals import add_pairs, join_halves, sight_words
 
     if len(corpus.token_ids) + corpus.num_docs >= 2**31:
         raise ValueError(

@@ -22,9 +22,18 @@ if TYPE_CHECKING:
 SPLITS = ("train", "test")
 Measure = Callable[[], float | np.ndarray]
 IMAGE_METRICS = (  # see images.py
-    *("test/prior_ce", "test/prior_ce_shuffled", "test/prior_ce_unconditional"),
-    *("test/prior_gap", "test/prior_gap_se", "test/bits_per_code", "test/mse"),
-    *("codebook_usage", "codebook_perplexity", "sample_fidelity", "sample_purity", "sample_nmi"),
+    "test/prior_ce",
+    "test/prior_ce_shuffled",
+    "test/prior_ce_unconditional",
+    "test/prior_gap",
+    "test/prior_gap_se",
+    "test/bits_per_code",
+    "test/mse",
+    "codebook_usage",
+    "codebook_perplexity",
+    "sample_fidelity",
+    "sample_purity",
+    "sample_nmi",
 )
 METRICS = (*TOPIC_METRICS, *(f"{split}/{name}" for split in SPLITS for name in DOCUMENT_METRICS))
 

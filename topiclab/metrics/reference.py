@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 BLOCK_LETTERS = 1 << 24  # of text tokenised and counted at a time: some 200 MB
 REFERENCE_WINDOWS = tuple(window for window in WINDOWS.values() if window is not None)
 PLACE_PATTERN = r"\w+"
+# files of a folder that hold a document a line
 LINES = (
     ".jsonl",
     ".ndjson",
@@ -37,7 +38,7 @@ LINES = (
     ".jsonl.zst",
     ".txt.gz",
     ".txt.zst",
-)  # a document a line in a folder
+)
 Counts = Mapping[int, Cooccurrence]
 
 

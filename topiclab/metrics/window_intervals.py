@@ -29,9 +29,8 @@ def sight_words(
     firsts = np.empty(num_tokens, np.int64)
     lasts = np.empty(num_tokens, np.int64)
     next_copy = np.empty(num_tokens, np.int64)
-    seen_at = np.full(
-        num_words, num_tokens + window, np.int64
-    )  # the nearest copy to the right, then the oldest
+    # the nearest copy to the right, then the oldest
+    seen_at = np.full(num_words, num_tokens + window, np.int64)
     num_sightings = num_windows = 0
     for doc in range(len(offsets) - 1):
         begin, end = offsets[doc], offsets[doc + 1]

@@ -94,9 +94,8 @@ def merged(clusters: Clusters, num_topics: int, least: int) -> np.ndarray:
         mass[num_clusters + place] = mass[pair].sum()
     is_large = mass >= least
     gains = is_large[merges].sum(axis=1) - is_large[num_clusters:]  # large branches that undoing a merge adds
-    num_large = np.cumsum(
-        np.concatenate([is_large[-1:], gains[::-1]])
-    )  # by number of merges undone, from the last
+    # by number of merges undone, from the last
+    num_large = np.cumsum(np.concatenate([is_large[-1:], gains[::-1]]))
     cuts = np.flatnonzero(num_large == num_topics)
     if not len(cuts):
         raise ValueError(

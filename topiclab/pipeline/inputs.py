@@ -58,7 +58,10 @@ def make_datamodule(cfg: Mapping[str, Any], corpus: Corpus, embeddings: Embeddin
     words = partial(embed_words, cfg["embedder"], read, cache, cfg["trainer"], adapt=cfg["mode"])
     occurrences = partial(
         occurrence_vectors,
-        *(cfg["embedder"], read, cache, cfg["trainer"]),
+        cfg["embedder"],
+        read,
+        cache,
+        cfg["trainer"],
         adapt=cfg["mode"],
         vocabulary=cfg["data"]["vocabulary"],
     )

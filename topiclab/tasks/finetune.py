@@ -80,27 +80,28 @@ def finetune(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     with clock("pack"):
         rows = packer(tokens, lessons.split, replay, options["replay"], length, cfg["seed"])
         datamodule = make_rows(options, length, rows, "finetune")
+    replies = partial(write_replies, tokenizer=tokenizer, lessons=lessons, path=folder / "samples.txt")
     weights = hashlib.sha256((export / WEIGHTS).read_bytes()).hexdigest()
     read = {name: cfg[name] for name in ("data", "finetune", "seed")}
     with limited_threads(cfg["trainer"]["num_threads"]):
         with clock("train"):
             module = train(
-                *(model, datamodule, tokenizer, options, cfg, folder),
+                model,
+                datamodule,
+                tokenizer,
+                options,
+                cfg,
+                folder,
                 inputs=key_hash({"weights": weights, "settings": key_hash(read), **facts_of(tokens, replay)}),
-                on_round=partial(
-                    write_replies, tokenizer=tokenizer, lessons=lessons, path=folder / "samples.txt"
-                ),
+                on_round=replies,
                 tells_few=True,
             )
         with clock("export"):
             export_folder(model, tokenizer, folder / "export")
             write_curve(module.history, folder)
         with clock("ask"):
-            right = ask(
-                *(model, tokenizer, lessons.asked, options["num_questions"]),
-                seed=cfg["seed"],
-                path=folder / "replies.jsonl",
-            )
+            num, path = options["num_questions"], folder / "replies.jsonl"
+            right = ask(model, tokenizer, lessons.asked, num, seed=cfg["seed"], path=path)
     metrics = training_metrics(module, datamodule)
     print("  ".join(f"{name} {value:.3f}" for name, value in metrics.items()))
     print(f"run folder: {folder}")
@@ -204,7 +205,9 @@ def packer(
         log.warning(
             "%d of %d conversations have more than %d tokens and are cut: what follows a cut is told without "
             "what stood before; raise finetune.length",
-            *(num_long, num, length + 1),
+            num_long,
+            num,
+            length + 1,
         )
     wanted = int(sizes[:num][split == SPLITS.index("train")].sum() * share / (1 - share))
     return partial(
@@ -233,7 +236,8 @@ def pack_split(
         drawn = num + np.random.default_rng([seed, epoch]).permutation(len(sizes) - num)
         documents = np.concatenate([documents, drawn[np.cumsum(sizes[drawn]) <= num_replayed]])
     return pack(
-        *(*tokens, documents),
+        *tokens,
+        documents,
         length=length,
         mode="bestfit",
         seed=seed,

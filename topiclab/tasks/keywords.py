@@ -50,7 +50,9 @@ def keywords(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         lesson = Lesson(cfg, corpus, tokenizer, model.shape.context_length)
     with clock("train"), limited_threads(cfg["trainer"]["num_threads"]):
         training = KeywordTraining(
-            *(model, options, folder),
+            model,
+            options,
+            folder,
             seconds=cfg["trainer"]["checkpoint_seconds"],
             inputs=key_hash(
                 {
@@ -99,7 +101,10 @@ class Lesson:
         self.bow.data = self.bow.data * (self.ids >= 0)[self.bow.indices]
         self.bow.eliminate_zeros()
         self.statistics: KeywordStatistics = keyword_statistics(
-            *(self.bow, corpus.token_ids, corpus.token_offsets, corpus.rows("train")),
+            self.bow,
+            corpus.token_ids,
+            corpus.token_offsets,
+            corpus.rows("train"),
             **{name: options[name] for name in ("window", "min_df", "num_neighbours")},
         )
         self.masked = MaskedWords(corpus.texts, corpus.vocab, cfg["data"]["vocabulary"])
@@ -159,7 +164,9 @@ def _replay(
     texts = [lesson.corpus.texts[row] for row in lesson.corpus.rows("train")]
     ids, offsets = lesson.tokenizer.encode_batch(texts)
     packing = pack(
-        *(ids, offsets, np.arange(len(texts))),
+        ids,
+        offsets,
+        np.arange(len(texts)),
         length=options["replay_length"],
         mode="stream",
         seed=seed,

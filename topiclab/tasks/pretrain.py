@@ -57,7 +57,12 @@ def pretrain(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     with clock("train"), limited_threads(cfg["trainer"]["num_threads"]):
         read = {name: cfg[name] for name in ("data", "model", "pretrain", "tokenizer", "seed")}
         module = train(
-            *(model, datamodule, tokenizer, options, cfg, folder),
+            model,
+            datamodule,
+            tokenizer,
+            options,
+            cfg,
+            folder,
             inputs=key_hash({"tokenizer": tokenizer.fingerprint, "settings": key_hash(read)}),
             on_round=partial(
                 write_samples,
@@ -189,7 +194,11 @@ def make_rows(
     num_steps = max(1, int(options["passes"] * first.num_rows) // rows_per_step)
     log.info(
         "%d rows of %d tokens, %.1f %% of their places filled: %d steps of %d rows",
-        *(first.num_rows, length, 100 * first.fill, num_steps, rows_per_step),
+        first.num_rows,
+        length,
+        100 * first.fill,
+        num_steps,
+        rows_per_step,
     )
     return TokenDataModule(
         partial(rows, "train"),
@@ -244,8 +253,12 @@ def log_round(module: Pretraining) -> dict[str, float]:
     entry = module.history[-1]
     log.info(
         "step %d of %d: held-out %.3f nats a token, perplexity %.1f, %.3f bits a byte; %.0f tokens/s",
-        *(entry["step"], module.num_steps, entry["val/ce"], entry["val/perplexity"]),
-        *(entry["val/bits_per_byte"], entry.get("tokens_per_second", math.nan)),
+        entry["step"],
+        module.num_steps,
+        entry["val/ce"],
+        entry["val/perplexity"],
+        entry["val/bits_per_byte"],
+        entry.get("tokens_per_second", math.nan),
     )
     return entry
 

@@ -114,7 +114,9 @@ class CausalLMTeacher:
         if num_cut:
             log.warning(
                 "%d of %d documents are cut so that their prompts have at most %d tokens",
-                *(num_cut, len(self.tokens), limit),
+                num_cut,
+                len(self.tokens),
+                limit,
             )
         self.scorer = (WordTrie if self.multi_token == "exact" else WordHead)(self.words, self.model)
         return {

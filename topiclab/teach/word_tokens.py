@@ -64,7 +64,11 @@ def check_coverage(words: WordTokens, multi_token: MultiToken, name: str) -> dic
     if num_taught < len(words.ids):
         log.warning(
             "teacher.multi_token=%s teaches %d of %d words: %d are of several tokens, %d cannot be written",
-            *(multi_token, num_taught, len(words.ids), facts["num_multi_token"], facts["num_unwritable"]),
+            multi_token,
+            num_taught,
+            len(words.ids),
+            facts["num_multi_token"],
+            facts["num_unwritable"],
         )
     if multi_token == "first_subtoken" and facts["num_sharing_first"]:
         log.warning("%d words share their first token and so their label", facts["num_sharing_first"])

@@ -56,7 +56,13 @@ def test_domain_words_are_no_words(papers):
     open_vocabulary = ["data.vocabulary.min_df=1", "data.vocabulary.max_df=1.0", "data.split.test=0"]
     options = ["data=neurips", f"data.path={papers}", *open_vocabulary, "data.split.val=0"]
     assert set(load_corpus(compose(options)["data"]).vocab) == {
-        *("sparse", "codes", "sparsely", "kernels", "kernel", "machines", "cost")
+        "sparse",
+        "codes",
+        "sparsely",
+        "kernels",
+        "kernel",
+        "machines",
+        "cost",
     }
     own = load_corpus(compose([*options, "data.vocabulary.domain_words=[cost,codes]"])["data"])
     assert {"code", "machines"} <= set(own.vocab)

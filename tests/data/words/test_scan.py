@@ -13,19 +13,17 @@ from topiclab.data.words.tokenizer import DEFAULT_PATTERNS, tokenize
 PATTERN = re.compile(DEFAULT_PATTERNS["regex"])
 SIGNS = [
     *"aZé ßİΣσ_09-'.,\n\t\0\x7f\xa0—…“”中文字ŐÅ\u0301\u0308\u2028\udc80\ufeff😀",
-    *(
-        "ﬁx",
-        "cafe\u0301",
-        "Ａｂｃ",
-        "ΑΣ'ΑΣ",
-        "naïve",
-        "don't",
-        "x2y",
-        "foo_bar",
-        "three",
-        "Words",
-        "\xff\xfe",
-    ),
+    "ﬁx",
+    "cafe\u0301",
+    "Ａｂｃ",
+    "ΑΣ'ΑΣ",
+    "naïve",
+    "don't",
+    "x2y",
+    "foo_bar",
+    "three",
+    "Words",
+    "\xff\xfe",
 ]
 
 

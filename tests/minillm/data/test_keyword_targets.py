@@ -55,7 +55,10 @@ def test_neighbours_beyond_chance_share_by_their_information() -> None:
     for row, ids in enumerate(documents):
         bow[row, ids] = 1
     found = keyword_statistics(
-        *(sparse.csr_matrix(bow), np.concatenate(documents), offsets, np.arange(7)),
+        sparse.csr_matrix(bow),
+        np.concatenate(documents),
+        offsets,
+        np.arange(7),
         window=10,
         min_df=1,
         num_neighbours=1,

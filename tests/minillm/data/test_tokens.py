@@ -41,7 +41,10 @@ def test_a_token_set_is_what_the_tokenizer_says(tokenizer, tmp_path, monkeypatch
     assert np.isnan(found.bytes_per_token(np.array([60])))
     folder = next((tmp_path / "tokens").glob("*[!k]"))
     assert {path.name for path in folder.iterdir()} == {
-        *("ids.npy", "offsets.npy", "num_bytes.npy", "manifest.json")
+        "ids.npy",
+        "offsets.npy",
+        "num_bytes.npy",
+        "manifest.json",
     }
     monkeypatch.setattr(Tokenizer, "encode_batch", None)  # the second time nothing is encoded
     again = token_set(TEXTS, tokenizer, tmp_path)

@@ -141,7 +141,7 @@ def test_theta_of_the_samples_and_of_the_fold_in_agree(run):
 def test_a_chain_is_the_same_beside_others(run):
     model, _, _, _ = run
     cfg = planted.configuration(
-        *("model=lda_gibbs", "model.num_sweeps=120", "model.num_samples=20", "model.thinning=5")
+        "model=lda_gibbs", "model.num_sweeps=120", "model.num_samples=20", "model.thinning=5"
     )
     alone = make_model(cfg, planted.datamodule())
     alone._fit(planted.datamodule())

@@ -11,8 +11,26 @@ from topiclab.data.sources.file import read_documents, read_records
 
 # What the numbers 1..20 of label_StackOverflow.txt stand for, in the order of its README.
 STACKOVERFLOW_TAGS = (
-    *("wordpress", "oracle", "svn", "apache", "excel", "matlab", "visual-studio", "cocoa", "osx", "bash"),
-    *("spring", "hibernate", "scala", "sharepoint", "ajax", "qt", "drupal", "linq", "haskell", "magento"),
+    "wordpress",
+    "oracle",
+    "svn",
+    "apache",
+    "excel",
+    "matlab",
+    "visual-studio",
+    "cocoa",
+    "osx",
+    "bash",
+    "spring",
+    "hibernate",
+    "scala",
+    "sharepoint",
+    "ajax",
+    "qt",
+    "drupal",
+    "linq",
+    "haskell",
+    "magento",
 )
 
 

@@ -244,7 +244,8 @@ def forceable_words(words: Sequence[str]) -> tuple[str, ...]:
         log.warning(
             "%d of %d words stay of several tokens: texts are split into runs of letters, of digits and of "
             "other signs",
-            *(num_split, len(words)),
+            num_split,
+            len(words),
         )
     return kept
 

@@ -74,12 +74,7 @@ def train(
             "with grid.jobs instead"
         )
     _check_batches(model, len(datamodule.train_rows))
-    if trainer["patience"] is not None and not len(datamodule.val_rows):
-        log.warning(
-            "trainer.patience=%s watches validation documents, but %s has none: every epoch is run; "
-            "raise data.split.val to stop early",
-            *(trainer["patience"], datamodule.corpus.name),
-        )
+    _warn_of_patience(trainer["patience"], datamodule)
     folder.mkdir(parents=True, exist_ok=True)
     epochs = model.epochs_for(len(datamodule.train_rows))
     resumed = _resumable(folder / "checkpoints", datamodule)
@@ -114,6 +109,16 @@ def train(
     if best.exists():
         model.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
     model.epochs_trained = fitter.current_epoch
+
+
+def _warn_of_patience(patience: int | None, datamodule: TopicDataModule) -> None:
+    if patience is not None and not len(datamodule.val_rows):
+        log.warning(
+            "trainer.patience=%s watches validation documents, but %s has none: every epoch is run; "
+            "raise data.split.val to stop early",
+            patience,
+            datamodule.corpus.name,
+        )
 
 
 def _check_batches(model: TrainedModule, num_docs: int) -> None:
