@@ -14,7 +14,7 @@ from topiclab.describe.labels import label_topics
 from topiclab.describe.names import topic_prompts, written_names
 from topiclab.describe.representatives import Representatives
 from topiclab.describe.terms import Terms
-from topiclab.rate.writer import LONGEST_REPLY, EndpointWriter, LocalWriter, make_writer, tidy_name
+from topiclab.rate.writer import MAX_REPLY_LENGTH, EndpointWriter, LocalWriter, make_writer, tidy_name
 
 PROMPT = "Name the topic.\nTerms: {terms}\nTitles:\n{titles}\nName:"
 TRAINER = {"device": "cpu", "precision": "fp32"}
@@ -105,7 +105,7 @@ def test_a_local_model_writes_its_likeliest_tokens(chat, tmp_path):
         text = f"<s><user>{prompt}</s>" if chat else f"<s>{prompt}"
         ids = tokenizer(text, return_tensors="pt", add_special_tokens=False)["input_ids"]
         with torch.no_grad():
-            after = model.generate(ids, max_new_tokens=LONGEST_REPLY, do_sample=False, pad_token_id=1)
+            after = model.generate(ids, max_new_tokens=MAX_REPLY_LENGTH, do_sample=False, pad_token_id=1)
         reply = tokenizer.decode(after[0, ids.shape[1] :], skip_special_tokens=True)
         assert found[place] == tidy_name(reply)
 
@@ -118,7 +118,7 @@ def test_an_endpoint_that_fails_and_babbles_is_asked_until_it_names(server, tmp_
     assert isinstance(writer, EndpointWriter)
     prompts = topic_prompts(PROMPT, TERMS, TITLES, CHOSEN)
     assert written_names(prompts, writer, tmp_path) == ["Pets / animals", "Music", ""]
-    assert {each["max_tokens"] for each in requests} == {LONGEST_REPLY}
+    assert {each["max_tokens"] for each in requests} == {MAX_REPLY_LENGTH}
     num_requests = len(requests)
     written_names(prompts, writer, tmp_path)
     assert len(requests) == num_requests

@@ -9,7 +9,7 @@ from topiclab.describe.representatives import Representatives
 from topiclab.describe.terms import Terms
 from topiclab.describe.titles import shorten
 
-LONGEST_TITLE = 80
+MAX_TITLE_LENGTH = 80
 SEPARATOR = " | "
 
 
@@ -37,6 +37,6 @@ def label_topics(
 
 
 def clean_title(title: str) -> str:
-    """A title without LaTeX and control characters, cut behind a word at LONGEST_TITLE characters."""
+    """A title without LaTeX and control characters, cut behind a word at MAX_TITLE_LENGTH characters."""
     printable = "".join(sign if sign.isprintable() else " " for sign in title)
-    return shorten(plain_text(printable), LONGEST_TITLE)
+    return shorten(plain_text(printable), MAX_TITLE_LENGTH)

@@ -11,7 +11,7 @@ from topiclab.data.class_tfidf import rarity
 from topiclab.describe.ngrams import NgramCounts
 from topiclab.describe.redundancy import distinct_terms
 
-FEWEST_DOCUMENTS = 2  # of a topic in a period, for a term there
+MIN_DOCUMENTS = 2  # of a topic in a period, for a term there
 PRIOR_DOCUMENTS = 10  # of the topic as a whole that are counted in every period
 CANDIDATES = 5  # looked at for each term that is shown
 
@@ -30,7 +30,7 @@ def period_terms(
     shown, nor pairs of them.
     Scored by c-TF-IDF (Grootendorst 2022): the share of the documents that say a term, as if PRIOR_DOCUMENTS
     more like the topic as a whole were in the period, for the rare words of one of a few documents would come
-    first; times `rarity` among the documents. A term needs FEWEST_DOCUMENTS.
+    first; times `rarity` among the documents. A term needs MIN_DOCUMENTS.
     """
     num_topics, num_periods = sizes.shape
     says = sparse.csr_matrix(counts.matrix > 0, dtype=np.int32)
@@ -50,7 +50,7 @@ def period_terms(
             row = slice(rows.indptr[period], rows.indptr[period + 1])
             columns, documents = rows.indices[row], rows.data[row]
             shares = (documents + expected[columns]) / (of_periods[period] + PRIOR_DOCUMENTS)
-            scores = np.where(documents >= FEWEST_DOCUMENTS, shares * worth[columns], 0)
+            scores = np.where(documents >= MIN_DOCUMENTS, shares * worth[columns], 0)
             ranked = columns[np.lexsort((columns, -scores))[: np.count_nonzero(scores)]][: CANDIDATES * num]
             terms = distinct_terms(counts, ranked, frequencies, num)
             found[-1].append([counts.vocab[term] for term in terms])

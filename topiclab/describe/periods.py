@@ -18,7 +18,7 @@ UNITS = {
     "decade": ("Y", 10, 0),
 }
 FEWEST, MOST = 8, 40  # periods that a unit is chosen for
-MOST_NAMED = 500  # periods of a unit that is asked for
+MAX_NAMED = 500  # periods of a unit that is asked for
 DOCUMENTS = 50  # on average in a period, for a finer unit where a coarser one would do
 TRIMMED = 0.01  # of the documents at either end, where all of them would take more than MOST periods
 
@@ -46,7 +46,7 @@ def assign_periods(timestamps: np.ndarray, unit: str = "auto") -> Periods:
     unit: one of UNITS: the periods hold all dates. auto: the finest that gives 8 to 40 periods of 50
     documents on average, else the coarsest that gives 8 to 40, else the finest that gives at most 40; where
     all dates would take more than 40, the first and last percent of the documents are left out.
-    Raises ValueError when no document has a date, for an unknown unit, and for more than MOST_NAMED periods.
+    Raises ValueError when no document has a date, for an unknown unit, and for more than MAX_NAMED periods.
     """
     if unit != "auto" and unit not in UNITS:
         raise ValueError(f"unit={unit} is no period; use auto, {', '.join(UNITS)}")
@@ -62,10 +62,10 @@ def assign_periods(timestamps: np.ndarray, unit: str = "auto") -> Periods:
     first, last = numbers.min(), numbers.max()
     if unit == "auto" and last - first >= MOST:
         first, last = _central(numbers)
-    if last - first >= MOST_NAMED:
+    if last - first >= MAX_NAMED:
         raise ValueError(
             f"unit={unit} makes {last - first + 1} periods of {dated.min()} to {dated.max()}, more than "
-            f"{MOST_NAMED}; use a coarser one, or auto"
+            f"{MAX_NAMED}; use a coarser one, or auto"
         )
     index = np.full(len(timestamps), -1)
     index[is_dated] = np.where((numbers >= first) & (numbers <= last), numbers - first, -1)

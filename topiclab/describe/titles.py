@@ -6,8 +6,8 @@ import re
 
 from topiclab.data.corpus import Corpus
 
-LONGEST_SENTENCE = 100
-BEGINNING = 4 * LONGEST_SENTENCE  # characters of a text in which its first sentence is looked for
+MAX_SENTENCE_LENGTH = 100
+BEGINNING = 4 * MAX_SENTENCE_LENGTH  # characters of a text in which its first sentence is looked for
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^\Wa-z_])|(?<=[。！？])")
 
 
@@ -21,9 +21,9 @@ def titles_of(corpus: Corpus) -> list[str]:
 
 
 def first_sentence(text: str) -> str:
-    """The first sentence in at most LONGEST_SENTENCE characters."""
+    """The first sentence in at most MAX_SENTENCE_LENGTH characters."""
     beginning = text.lstrip()[:BEGINNING]
-    return shorten(SENTENCE_END.split(beginning, maxsplit=1)[0], LONGEST_SENTENCE)
+    return shorten(SENTENCE_END.split(beginning, maxsplit=1)[0], MAX_SENTENCE_LENGTH)
 
 
 def shorten(text: str, length: int) -> str:

@@ -13,7 +13,7 @@ from topiclab.result import TopicResult, rank_words, to_distributions
 
 WORDS = "Hellinger distance of the word distributions"
 PLACES = "distance by the cosine of the topics' mean document vectors, centred"
-MOST_ORDERED = 500  # topics whose leaves are put in the best order, which takes their number cubed
+MAX_ORDERED = 500  # topics whose leaves are put in the best order, which takes their number cubed
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ def topic_tree(beta: np.ndarray, centroids: np.ndarray | None, sizes: np.ndarray
     told += "; Ward's criterion"
     if len(beta) == 1:
         return Tree(np.zeros((0, 4)), np.zeros(1, dtype=np.int64), told)
-    merges = linkage(np.sqrt(squared), method="ward", optimal_ordering=len(beta) <= MOST_ORDERED)
+    merges = linkage(np.sqrt(squared), method="ward", optimal_ordering=len(beta) <= MAX_ORDERED)
     return Tree(merges, leaves_list(merges).astype(np.int64), told)
 
 

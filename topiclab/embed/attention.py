@@ -29,7 +29,7 @@ KERNELS = {
 }
 PACKED_INPUTS = ("position_ids", "cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k", "seq_idx")
 CHECK_LENGTHS = (5, 1, 19)
-MOST_ERROR = {torch.float32: 1e-3, torch.bfloat16: 0.05}  # relative; bf16 rounds by 0.01
+MAX_ERROR = {torch.float32: 1e-3, torch.bfloat16: 0.05}  # relative; bf16 rounds by 0.01
 
 
 def can_pack(device: str, precision: str) -> bool:
@@ -64,7 +64,7 @@ def pack(transformer: Any) -> None:
     model.set_attn_implementation(PACKED)
     together = _states(transformer, packed_features(transformer, texts))
     error = (together - torch.cat(alone)).norm() / torch.cat(alone).norm()
-    if not error < MOST_ERROR[model.dtype]:
+    if not error < MAX_ERROR[model.dtype]:
         vars(transformer).clear()
         vars(transformer).update(own)
         model.set_attn_implementation(implementation)

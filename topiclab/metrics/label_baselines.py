@@ -9,7 +9,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-MOST_ITERATIONS = 300
+MAX_ITERATIONS = 300
 
 
 def majority_accuracy(train_labels: Sequence[str], labels: Sequence[str]) -> float:
@@ -26,6 +26,6 @@ def tfidf_accuracy(
         return majority_accuracy(train_labels, labels)
     classifier = make_pipeline(
         TfidfVectorizer(sublinear_tf=True, token_pattern=r"(?u)\b\w+\b"),
-        LogisticRegression(C=10.0, max_iter=MOST_ITERATIONS),
+        LogisticRegression(C=10.0, max_iter=MAX_ITERATIONS),
     )
     return float(np.mean(classifier.fit(train_texts, train_labels).predict(texts) == np.asarray(labels)))

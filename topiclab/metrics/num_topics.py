@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 
 CRITERIA = ("silhouette", "stability", "npmi", "diversity")  # more is better
 NEAR_RANKS = 0.5  # mean ranks no farther apart differ by chance: two places under one criterion of four
-LEAST_BEND = 0.05  # of the unit square: a curve that stays nearer to its chord has no elbow
+MIN_BEND = 0.05  # of the unit square: a curve that stays nearer to its chord has no elbow
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ def recommend(candidates: Candidates) -> Recommendation:
         )
     mean_ranks = np.mean(list(ranks.values()), axis=0)
     bent = bends(numbers, candidates.values["inertia"])
-    elbow = int(numbers[bent.argmax()]) if bent.max() >= LEAST_BEND else None
+    elbow = int(numbers[bent.argmax()]) if bent.max() >= MIN_BEND else None
     tied = np.flatnonzero(mean_ranks <= mean_ranks.min() + (NEAR_RANKS if elbow else 0) + 1e-9)
     away = np.abs(np.log(numbers[tied] / (elbow or numbers[0])))
     chosen = int(tied[away.argmin()])

@@ -29,7 +29,7 @@ from topiclab.minillm.schedule import share_of_peak
 log = logging.getLogger(__name__)
 
 SEED_STRIDE = 1_000_003  # between the seeds of rounds
-LARGEST_EXPONENT = math.log(sys.float_info.max)
+MAX_EXPONENT = math.log(sys.float_info.max)
 
 
 class Pretraining(L.LightningModule):
@@ -221,7 +221,7 @@ def held_out(nats: float, tokens: float, bytes: float) -> dict[str, float]:
     ce = nats / tokens
     return {
         "val/ce": ce,
-        "val/perplexity": math.exp(ce) if ce < LARGEST_EXPONENT else math.inf,
+        "val/perplexity": math.exp(ce) if ce < MAX_EXPONENT else math.inf,
         "val/bits_per_byte": nats / math.log(2) / bytes if bytes else math.nan,
     }
 

@@ -22,7 +22,7 @@ from topiclab.nn.lloyd import Clusters, assign, lloyd
 from topiclab.nn.silhouette import silhouette
 
 SILHOUETTE_SAMPLE = 5000
-LEAST_QUARTILES = 8  # documents of a cluster that has an outlier rule of its own
+MIN_QUARTILES = 8  # documents of a cluster that has an outlier rule of its own
 DISTANCES = "distances.parquet"
 
 
@@ -43,7 +43,7 @@ class KMeans(ClassicalModel):
     info: sizes of the clusters over training documents and, unless it reads soft labels, inertia, iterations,
     silhouette of a sample, over all and by topic, and outlier_share. An outlier is farther from its centroid
     than the third quartile of its cluster's training documents by more than 1.5 interquartile ranges (Tukey);
-    a cluster of fewer than LEAST_QUARTILES goes by the quartiles of all. DISTANCES, a file of the run, tells
+    a cluster of fewer than MIN_QUARTILES goes by the quartiles of all. DISTANCES, a file of the run, tells
     it of each document.
     """
 
@@ -155,7 +155,7 @@ def outlier_fences(found: Clusters) -> np.ndarray:
     distances = np.sqrt(found.distances)
     parts = np.split(distances[np.argsort(found.labels, kind="stable")], np.cumsum(found.sizes)[:-1])
     of_all = fence(distances)
-    return np.array([fence(part) if len(part) >= LEAST_QUARTILES else of_all for part in parts], np.float32)
+    return np.array([fence(part) if len(part) >= MIN_QUARTILES else of_all for part in parts], np.float32)
 
 
 def silhouettes(

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from topiclab.nn.product_of_experts import ProductOfExperts
 
-LEAST_DIRECTION = 1e-4  # of the hidden layer's spread over topics, as a share of the largest
+MIN_DIRECTION = 1e-4  # of the hidden layer's spread over topics, as a share of the largest
 
 
 class CodebookExperts(ProductOfExperts):
@@ -78,7 +78,7 @@ class CodebookExperts(ProductOfExperts):
         hidden = self.hidden(self.topics()).double()
         target = standardize_columns(word_logits.double(), self.eps) if self.has_topic_norm else word_logits
         mean = hidden.mean(dim=0)
-        solution = torch.linalg.pinv(hidden - mean, rtol=LEAST_DIRECTION) @ target.double()
+        solution = torch.linalg.pinv(hidden - mean, rtol=MIN_DIRECTION) @ target.double()
         self.last.weight.copy_(solution.T)
         self.last.bias.copy_(target.mean(dim=0) - mean @ solution)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 ITERATIONS = 20
-MOST_PRODUCTS = 1 << 24  # entries of the vectors x centres matrix held at once
+MAX_PRODUCTS = 1 << 24  # entries of the vectors x centres matrix held at once
 
 
 @torch.no_grad()
@@ -49,7 +49,7 @@ def nearest(vectors: Tensor, centres: Tensor, num_nearest: int) -> tuple[Tensor,
         lengths = centres.square().sum(dim=1)
         transposed = centres.T.contiguous()
         found = []
-        for block in vectors.split(max(1, MOST_PRODUCTS // len(centres))):
+        for block in vectors.split(max(1, MAX_PRODUCTS // len(centres))):
             scores = torch.addmm(lengths, block, transposed, alpha=-2)
             if num_nearest == 1:
                 values, indices = scores.min(dim=1, keepdim=True)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from topiclab.data.batch import Nonzeros
 from topiclab.nn.likelihood import linear_softmax_nll, tempered_nll
 
-MOST_FUSED_DOCS = 2048  # a batch-normalised value is at most sqrt(B - 1), whose exponential float32 holds
+MAX_FUSED_DOCS = 2048  # a batch-normalised value is at most sqrt(B - 1), whose exponential float32 holds
 
 
 class ProductOfExperts(nn.Module):
@@ -43,14 +43,14 @@ class ProductOfExperts(nn.Module):
 
     def nll(self, theta: Tensor, bow: Nonzeros, counts: Tensor) -> Tensor:
         """Nats per document (B,) of counts (n,) at the nonzeros of bow."""
-        if not self.training or len(theta) > MOST_FUSED_DOCS:
+        if not self.training or len(theta) > MAX_FUSED_DOCS:
             return linear_softmax_nll(theta, *self.fold(theta), bow, counts)
         places = bow.docs * bow.num_words + bow.words
         return self._normed_nll(theta, (counts, bow.docs, places), 1.0)
 
     def soft_nll(self, theta: Tensor, targets: Tensor, temperature: float) -> Tensor:
         """Cross-entropy (B,) of target distributions (B, V) with softmax(logits / temperature)."""
-        if not self.training or len(theta) > MOST_FUSED_DOCS:
+        if not self.training or len(theta) > MAX_FUSED_DOCS:
             return tempered_nll(self(theta), targets, temperature)
         if len(theta) >= 2 * len(self.weight):
             return self._normed_nll(theta, (targets, None, None), temperature)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 TOLERANCE, ITERATIONS = 0.005, 1000
-MOST_SCALING = 1e6  # beyond, entries that underflowed in the plan could matter: fold the scaling into g
+MAX_SCALING = 1e6  # beyond, entries that underflowed in the plan could matter: fold the scaling into g
 CHECKS_EVERY = 10  # iterations between two looks at the error on a GPU, where a look waits for the device
 RIDGE = 1e-10  # of the adjoint system, for topics that share no row with any other
 
@@ -68,7 +68,7 @@ def solve(
         growth = columns / sums
         if iterations <= 0 or (sums - columns).abs().sum() <= tolerance:
             return plan, potential
-        if not growth.max() <= MOST_SCALING:  # a column that no row reaches: the exact update, in logarithms
+        if not growth.max() <= MAX_SCALING:  # a column that no row reaches: the exact update, in logarithms
             scores = log_rows.unsqueeze(1) - torch.logsumexp(potential - cost, 1, keepdim=True) - cost
             potential = log_columns - torch.logsumexp(scores, 0)
             iterations -= 1
@@ -79,11 +79,11 @@ def solve(
             row_scale = rows / (plan @ scale)
             if iterations % check == 0:
                 error = (scale * (plan.T @ row_scale) - columns).abs().sum()
-                if error <= tolerance or not scale.max() / scale.min() <= MOST_SCALING:
+                if error <= tolerance or not scale.max() / scale.min() <= MAX_SCALING:
                     break
         assert row_scale is not None
         potential = potential + scale.log()
-        if scale.max() / scale.min() <= MOST_SCALING:
+        if scale.max() / scale.min() <= MAX_SCALING:
             return plan.mul_(scale).mul_(row_scale.unsqueeze(1)), potential
 
 

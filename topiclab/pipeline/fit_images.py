@@ -33,8 +33,8 @@ from topiclab.result import TopicResult
 log = logging.getLogger(__name__)
 
 SHUFFLES = 5  # draws of another image's topics
-MOST_TESTED = 2000  # test images, at random, that the prior is measured on
-MOST_NEIGHBOURS = 10_000  # training images among which a drawn one's nearest is looked for
+MAX_TESTED = 2000  # test images, at random, that the prior is measured on
+MAX_NEIGHBOURS = 10_000  # training images among which a drawn one's nearest is looked for
 
 
 def fit_images(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -168,14 +168,14 @@ def image_evidence(
     fitted: ImageTopicModel, images: ImageSet, codes: ImageCodes, result: TopicResult, gallery: Gallery
 ) -> ImageEvidence:
     """What the metrics of images are taken from, over the test images and the drawn ones."""
-    rows = np.random.default_rng(0).permutation(images.rows("test"))[:MOST_TESTED]
+    rows = np.random.default_rng(0).permutation(images.rows("test"))[:MAX_TESTED]
     model = fitted.model
     grids, theta, originals = codes.grid[rows], result.theta[rows], images.images[rows]
     others = [another_row(len(rows), seed) for seed in range(SHUFFLES if len(rows) > 1 else 0)]
     restored = fitted.decode(grids)
     difference = (originals.astype(np.float32) - restored) / 127.5
     num_topics, num_drawn = gallery.by_topic.shape[:2]
-    train = np.random.default_rng(0).permutation(images.rows("train"))[:MOST_NEIGHBOURS]
+    train = np.random.default_rng(0).permutation(images.rows("train"))[:MAX_NEIGHBOURS]
     label = None
     if images.labels is not None and (images.labels[train] >= 0).any():
         drawn = gallery.by_topic.reshape(-1, *images.images.shape[1:])

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 KIND, VERSION = "clusterings", 1
 Pair = tuple[int, int]  # candidate and seed
 TOP_WORDS = 10
-LEAST_SHARE = 2  # documents a topic on average
+MIN_SHARE = 2  # documents a topic on average
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,8 +120,8 @@ def sampled_rows(corpus: Corpus, sample: int | None, seed: int) -> np.ndarray:
 
 
 def check_candidates(numbers: Sequence[int], num_docs: int, name: str) -> None:
-    """ValueError when a candidate leaves fewer than LEAST_SHARE documents for a topic."""
-    most = num_docs // LEAST_SHARE
+    """ValueError when a candidate leaves fewer than MIN_SHARE documents for a topic."""
+    most = num_docs // MIN_SHARE
     if numbers[-1] <= most:
         return
     fitting = sorted({number for number in numbers if number <= most} | {max(most // 2, 2), most})
@@ -132,7 +132,7 @@ def check_candidates(numbers: Sequence[int], num_docs: int, name: str) -> None:
     )
     raise ValueError(
         f"select_k.candidates holds {numbers[-1]}, but {num_docs} training documents of {name} are clustered "
-        f"and every topic needs {LEAST_SHARE}; {way_out}"
+        f"and every topic needs {MIN_SHARE}; {way_out}"
     )
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from topiclab.data.corpus import Corpus
 
 TAGGED_GROUPS = ("data", "model", "embedder", "mode", "objective")
-MOST_TAG_LETTERS = 64  # W&B refuses longer ones
+MAX_TAG_LETTERS = 64  # W&B refuses longer ones
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def wandb_logger(cfg: Mapping[str, Any], folder: Path) -> Iterator[WandbLogger |
 def tags_of(cfg: Mapping[str, Any]) -> list[str]:
     """The chosen option of each group that makes a cell, then the tags of logger.tags, each once."""
     chosen = [str(cfg[group]["name"]) for group in TAGGED_GROUPS]
-    return [tag[:MOST_TAG_LETTERS] for tag in dict.fromkeys([*chosen, *cfg["logger"]["tags"]])]
+    return [tag[:MAX_TAG_LETTERS] for tag in dict.fromkeys([*chosen, *cfg["logger"]["tags"]])]
 
 
 def log_results(

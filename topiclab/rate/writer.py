@@ -14,8 +14,8 @@ from topiclab.rate.endpoint import EndpointRater
 
 log = logging.getLogger(__name__)
 
-LONGEST_REPLY = 24  # tokens
-LONGEST_NAME = 60  # characters
+MAX_REPLY_LENGTH = 24  # tokens
+MAX_NAME_LENGTH = 60  # characters
 OPENINGS = ("topic:", "label:", "name:", "answer:")
 
 
@@ -36,7 +36,7 @@ class Name(NamedTuple):
 class EndpointWriter(EndpointRater):
     """Names from an OpenAI-compatible API; the options are those of `EndpointRater`."""
 
-    max_tokens = LONGEST_REPLY
+    max_tokens = MAX_REPLY_LENGTH
     wanted = "name"
 
     def fingerprint(self) -> dict[str, Any]:
@@ -73,7 +73,7 @@ class LocalWriter:
     def fingerprint(self) -> dict[str, Any]:
         rater = self.rater.fingerprint()
         kept = {name: rater[name] for name in ("revision", "chat_template", "dtype")}
-        return {"writer": "local", "max_tokens": LONGEST_REPLY, **kept}
+        return {"writer": "local", "max_tokens": MAX_REPLY_LENGTH, **kept}
 
     def write(self, prompts: Sequence[str]) -> Iterator[tuple[int, str]]:
         import torch
@@ -85,7 +85,7 @@ class LocalWriter:
             tokens = self.rater.prompt_tokens(prompt)
             state, cache = model.begin([np.array(tokens)])
             reply: list[int] = []
-            while len(reply) < LONGEST_REPLY:
+            while len(reply) < MAX_REPLY_LENGTH:
                 token = model.logits(state, every).argmax(dim=1)
                 reply.append(int(token))
                 if reply[-1] == tokenizer.eos_token_id or "\n" in tokenizer.decode(reply).lstrip():
@@ -102,7 +102,7 @@ def tidy_name(reply: str) -> str:
         if name.lower().startswith(opening):
             name = name[len(opening) :]
     name = name.strip(" \"'`*#-.:;,|")
-    return name.replace("|", "/") if len(name) <= LONGEST_NAME else ""
+    return name.replace("|", "/") if len(name) <= MAX_NAME_LENGTH else ""
 
 
 def make_writer(rating: Mapping[str, Any], trainer: Mapping[str, Any]) -> Writer:

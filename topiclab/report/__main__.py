@@ -18,7 +18,7 @@ from topiclab.report.tables.plan import AXES, Table, read_table
 from topiclab.report.tables.reference import Reference, read_reference
 from topiclab.report.tables.scores import Line, metric_names, summarise
 
-MOST_NOTES = 20
+MAX_NOTES = 20
 PAGE = "page"
 
 
@@ -208,9 +208,9 @@ def _print_notes(cells: Sequence[Cell], metrics: Sequence[str]) -> None:
     )
     reasons = [f"  - {text} ({count} cells)" for text, count in absent.items()]
     for lines in (told, reasons):
-        print(*lines[:MOST_NOTES], sep="\n", end="\n" if lines else "", file=sys.stderr)
-        if len(lines) > MOST_NOTES:
-            print(f"  and {len(lines) - MOST_NOTES} more", file=sys.stderr)
+        print(*lines[:MAX_NOTES], sep="\n", end="\n" if lines else "", file=sys.stderr)
+        if len(lines) > MAX_NOTES:
+            print(f"  and {len(lines) - MAX_NOTES} more", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from topiclab.runs.run import CellFailed
 
 SECONDS_TO_STOP = 10  # for a cell to close its files after Ctrl-C
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-MOST_CELLS = 200  # of one process, whatever a library may let grow in it
+MAX_CELLS = 200  # of one process, whatever a library may let grow in it
 # How a cell ended; TOLD: result.json says why it failed. None is 1, with which Python leaves by itself.
 DONE, TOLD, RAISED, STOPPED = 0, 70, 71, 130
 
@@ -137,7 +137,7 @@ def _work(
                 return
             code = do_cell(context, task_function, config)
             let_go()
-            goes_on = code == DONE and count < MOST_CELLS and own_bytes() < most_bytes
+            goes_on = code == DONE and count < MAX_CELLS and own_bytes() < most_bytes
             connection.send((code, goes_on))
             if not goes_on:
                 return

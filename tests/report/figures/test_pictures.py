@@ -7,7 +7,7 @@ from PIL import Image
 from topiclab.report.figures.pictures import (
     CELL,
     GAP,
-    MOST_IN_A_ROW,
+    MAX_IN_A_ROW,
     draw_codebook_usage,
     draw_reconstructions,
     draw_references,
@@ -85,7 +85,7 @@ def test_pixels_are_enlarged_by_whole_factors_and_colours_kept(tmp_path):
 
 def test_long_rows_are_cut(tmp_path):
     with Image.open(draw_topics(cells(2, 40), np.array([0.5, 0.5]), tmp_path)) as drawn:
-        assert drawn.width < (MOST_IN_A_ROW + 3) * (CELL + GAP)
+        assert drawn.width < (MAX_IN_A_ROW + 3) * (CELL + GAP)
 
 
 @pytest.mark.parametrize("counts", [np.arange(64), np.zeros(5), np.array([7])])

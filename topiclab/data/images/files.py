@@ -19,7 +19,7 @@ from topiclab.machine import memory_bytes, num_cores
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
-MOST_PIXELS = 64_000_000  # more than a camera of today takes; a small file can unpack to far more
+MAX_PIXELS = 64_000_000  # more than a camera of today takes; a small file can unpack to far more
 GREY, COLOUR = ("1", "L", "LA"), ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 CHANNEL_NAMES = {1: "grey", 3: "colour"}
 ORIENTATION = 0x0112  # the tag of EXIF
@@ -172,7 +172,7 @@ def _named_faults(name: str) -> Iterator[None]:
 
 def _check_kind(image: Image.Image, name: str) -> None:
     width, height = image.size
-    if width * height > MOST_PIXELS:
+    if width * height > MAX_PIXELS:
         raise ValueError(f"{name}: {_too_many_pixels(f'{width} x {height}')}")
     if getattr(image, "is_animated", False) and image.format != "MPO":  # a photograph with its preview
         frames = getattr(image, "n_frames", 2)
@@ -185,7 +185,7 @@ def _check_kind(image: Image.Image, name: str) -> None:
 
 
 def _too_many_pixels(found: str) -> str:
-    return f"{found} pixels, more than the {MOST_PIXELS:,} that are read; make the picture smaller first"
+    return f"{found} pixels, more than the {MAX_PIXELS:,} that are read; make the picture smaller first"
 
 
 def _upright(image: Image.Image) -> Image.Image:

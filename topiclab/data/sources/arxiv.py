@@ -32,8 +32,8 @@ compute: Any = import_module("pyarrow.compute")  # whose functions are made at i
 log = logging.getLogger(__name__)
 
 COLUMNS = ("id", "title", "abstract", "categories", "update_date")
-SHORTEST_ABSTRACT = 50
-LONGEST_ID = 32
+MIN_ABSTRACT_LENGTH = 50
+MAX_ID_LENGTH = 32
 NAMED_LINES = 20
 CATEGORY = re.compile(r"[a-z-]+(\.[A-Za-z-]+)?")
 # The lists of MSC and ACM classes that some records carry behind their categories are no categories.
@@ -208,9 +208,9 @@ def _fates(table: pyarrow.Table, choice: Choice) -> np.ndarray:
     """Every record's number in FATES, (N,) int8."""
     length, id_length = compute.utf8_length(table["abstract"]), compute.binary_length(table["id"])
     faults = {
-        "short": compute.less(length, SHORTEST_ABSTRACT),
+        "short": compute.less(length, MIN_ABSTRACT_LENGTH),
         "without_abstract": compute.equal(length, 0),
-        "without_id": compute.or_(compute.equal(id_length, 0), compute.greater(id_length, LONGEST_ID)),
+        "without_id": compute.or_(compute.equal(id_length, 0), compute.greater(id_length, MAX_ID_LENGTH)),
     }
     if choice.years is not None:
         year = compute.year(table["update_date"]).fill_null(-1)
@@ -247,8 +247,8 @@ def _numbers(ids: pyarrow.Array) -> np.ndarray:
 
     Two of n ids share one with probability n^2 / 2^65, 1e-7 for the whole of arXiv.
     """
-    is_long = compute.greater(compute.binary_length(ids), LONGEST_ID)
-    padded = compute.ascii_rpad(compute.if_else(is_long, "", ids), LONGEST_ID)
+    is_long = compute.greater(compute.binary_length(ids), MAX_ID_LENGTH)
+    padded = compute.ascii_rpad(compute.if_else(is_long, "", ids), MAX_ID_LENGTH)
     words = np.frombuffer(padded.buffers()[2] or b"", dtype="<u8", count=4 * len(ids)).reshape(-1, 4)
     number = np.full(len(ids), 0x9E3779B97F4A7C15, dtype=np.uint64)
     for column in words.T:
@@ -339,7 +339,7 @@ def _check(path: Path, choice: Choice, facts: Mapping[str, Any]) -> None:
         "broken": f"broken, the first in line {number} ({why})",
         "without_id": "without an id",
         "without_abstract": "without an abstract",
-        "short": f"with an abstract under {SHORTEST_ABSTRACT} characters",
+        "short": f"with an abstract under {MIN_ABSTRACT_LENGTH} characters",
         "category": f"outside data.categories={list(choice.categories or ())} (data.match={choice.match})",
         "years": f"outside data.years={list(choice.years or ())}",
         "superseded": "superseded by a later version",

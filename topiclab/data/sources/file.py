@@ -17,7 +17,7 @@ from typing import IO, Any, cast
 from topiclab.data.documents import Document
 
 # csv stops at 128 KiB by default; this is the most a C long holds on every platform.
-LONGEST_FIELD = 2**31 - 1
+MAX_FIELD_LENGTH = 2**31 - 1
 PARQUET_BATCH = 1024
 FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".txt", ".cor")
 PACKED = (".gz", ".zst")
@@ -88,7 +88,7 @@ def column_names(path: Path, encoding: str = "utf-8") -> list[str]:
 
 
 def _read_csv(path: Path, columns: list[str], encoding: str, delimiter: str) -> Iterator[dict[str, str]]:
-    csv.field_size_limit(LONGEST_FIELD)
+    csv.field_size_limit(MAX_FIELD_LENGTH)
     # Published tab-separated tweets and titles hold stray quotes, which their own reader (pandas) forgives.
     reader = csv.DictReader(_lines(path, encoding), delimiter=delimiter, strict=delimiter == ",")
     try:

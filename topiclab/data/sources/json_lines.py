@@ -25,8 +25,8 @@ from topiclab.machine import num_cores
 BLOCK_BYTES = 4 << 20
 READ_BYTES = 1 << 18
 PIECE_BYTES = 1 << 16
-MOST_THREADS = 4
-LONGEST_LINE = 64 << 20
+MAX_THREADS = 4
+MAX_LINE_LENGTH = 64 << 20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # What lines that are not UTF-8 are taken for; a byte that is not even that becomes the replacement character.
 OTHER_ENCODING = "cp1252"
@@ -60,9 +60,9 @@ class LineBlocks:
             end = block.rfind(b"\n") + 1
             if end:
                 yield block[:end]
-            elif size > LONGEST_LINE:
+            elif size > MAX_LINE_LENGTH:
                 raise ValueError(
-                    f"{self.path}: a line is longer than {LONGEST_LINE >> 20} MiB; the file must hold one "
+                    f"{self.path}: a line is longer than {MAX_LINE_LENGTH >> 20} MiB; the file must hold one "
                     "JSON object a line"
                 )
             parts, size = [block[end:]], len(block) - end
@@ -102,7 +102,7 @@ class LineBlocks:
 
 def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """work of every item, in order, by a thread a core, four at most; holds one item more than threads."""
-    threads = min(num_cores(), MOST_THREADS)
+    threads = min(num_cores(), MAX_THREADS)
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for item in items:

@@ -34,7 +34,7 @@ SPECIAL_TOKENS = (*CONTROL_TOKENS, *TAGS, *RESERVED)
 SYMBOLS = byte_symbols()
 BYTE_OF = {symbol: byte for byte, symbol in enumerate(SYMBOLS)}
 FIRST_TOKENS = (*SPECIAL_TOKENS, *sorted(SYMBOLS))
-LARGEST_VOCABULARY = 1 << 16
+MAX_VOCABULARY_SIZE = 1 << 16
 BLOCK_BYTES = 1 << 20
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
@@ -55,10 +55,10 @@ class Tokenizer:
         merged = dict.fromkeys("".join(pair) for pair in merges)
         self.merges, self.info = list(merges), dict(info or {})
         tokens = [*FIRST_TOKENS, *merged]
-        if not len(tokens) <= vocab_size <= LARGEST_VOCABULARY:
+        if not len(tokens) <= vocab_size <= MAX_VOCABULARY_SIZE:
             raise ValueError(
                 f"vocab_size={vocab_size} must hold the {len(FIRST_TOKENS)} first tokens and {len(merged)} "
-                f"merged ones, and be at most {LARGEST_VOCABULARY}, as ids are stored in two bytes"
+                f"merged ones, and be at most {MAX_VOCABULARY_SIZE}, as ids are stored in two bytes"
             )
         self.num_used = len(tokens)
         self.tokens = tokens + [f"<|unused_{number}|>" for number in range(vocab_size - len(tokens))]

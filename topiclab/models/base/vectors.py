@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-LEAST_DIRECTION = 1e-3  # of the topics' spread, as a share of the largest: smaller ones fit noise
+MIN_DIRECTION = 1e-3  # of the topics' spread, as a share of the largest: smaller ones fit noise
 
 
 def unit_noise(size: int, dim: int) -> Tensor:
@@ -22,6 +22,4 @@ def fit_products(topics: Tensor, products: Tensor, start: Tensor) -> Tensor:
     offsets = (topics - topics.mean(dim=0)).double()
     target = (products - products.mean(dim=0)).double()
     start = start.double()
-    return (
-        start + (torch.linalg.pinv(offsets, rtol=LEAST_DIRECTION) @ (target - offsets @ start.T)).T
-    ).float()
+    return (start + (torch.linalg.pinv(offsets, rtol=MIN_DIRECTION) @ (target - offsets @ start.T)).T).float()

@@ -26,8 +26,8 @@ logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # see training
 
 KIND = "codebooks"  # of the cache entries
 EVAL_BATCH = 2048
-MOST_START_ROWS = 16 * EVAL_BATCH  # whose vectors may start the codes
-MOST_DEVICE_BYTES = 8 << 30  # inputs up to this size lie on the device, larger ones are brought in batches
+MAX_START_ROWS = 16 * EVAL_BATCH  # whose vectors may start the codes
+MAX_DEVICE_BYTES = 8 << 30  # inputs up to this size lie on the device, larger ones are brought in batches
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class CodebookTraining(L.LightningModule):
         return torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=self.weight_decay, fused=True)
 
     def on_fit_start(self) -> None:
-        if self.inputs.nbytes <= MOST_DEVICE_BYTES:
+        if self.inputs.nbytes <= MAX_DEVICE_BYTES:
             self.inputs = self.inputs.to(self.device)
 
     def on_train_epoch_start(self) -> None:
@@ -116,7 +116,7 @@ class CodebookTraining(L.LightningModule):
         self._seed(self.current_epoch)
         quantizer = self.autoencoder.quantizer
         if self.is_quantizing and not quantizer.is_started.item():
-            rows = self.train_rows[torch.randperm(len(self.train_rows))[:MOST_START_ROWS]]
+            rows = self.train_rows[torch.randperm(len(self.train_rows))[:MAX_START_ROWS]]
             with torch.no_grad():
                 vectors = [self.autoencoder.vectors(inputs).float() for inputs, _ in self.batches(rows)]
             quantizer.start(torch.cat(vectors))

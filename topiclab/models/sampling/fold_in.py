@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from scipy import sparse
 
-MOST_STEPS, TOLERANCE = 500, 1e-5
+MAX_STEPS, TOLERANCE = 500, 1e-5
 
 
 def fold_in(bow: sparse.csr_matrix, beta: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -31,7 +31,7 @@ def _fold_in(
         begin, end = indptr[doc], indptr[doc + 1]
         mass = counts[begin:end].sum() + alpha.sum()
         proportions = alpha / alpha.sum()
-        for _ in range(MOST_STEPS):
+        for _ in range(MAX_STEPS):
             moved = alpha.copy()
             for place in range(begin, end):
                 share = proportions * words[indices[place]]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from topiclab.report.description import Description
 
 INCHES_A_TOPIC = 0.19
-LONGEST_LABEL = 70
+MAX_LABEL_LENGTH = 70
 BRANCHES = 12  # parts of the tree in colours of their own
 HUES = [f"C{number}" for number in range(10) if number != 7]  # without gray
 
@@ -80,9 +80,9 @@ def leaf_label(topic: Mapping[str, Any]) -> str:
 
 
 def short_label(label: str) -> str:
-    """The label on one line of at most LONGEST_LABEL characters, its dollars no mathematics to matplotlib."""
+    """The label on one line of at most MAX_LABEL_LENGTH characters, its dollars no mathematics to matplotlib."""
     label = " ".join(label.split())
-    if len(label) > LONGEST_LABEL:
-        cut = label.rfind(" ", LONGEST_LABEL // 2, LONGEST_LABEL)
-        label = label[: cut if cut > 0 else LONGEST_LABEL - 1].rstrip(" …") + "…"
+    if len(label) > MAX_LABEL_LENGTH:
+        cut = label.rfind(" ", MAX_LABEL_LENGTH // 2, MAX_LABEL_LENGTH)
+        label = label[: cut if cut > 0 else MAX_LABEL_LENGTH - 1].rstrip(" …") + "…"
     return label.replace("$", r"\$")

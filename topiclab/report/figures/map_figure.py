@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 INCHES = (11, 8)
 CORE = (0.5, 99.5)  # percentiles of the documents inside the frame: outliers must not shrink it
-MOST_LETTERS = 28
+MAX_LETTERS = 28
 GAP = 3  # points from a name to its place
 
 
@@ -57,7 +57,7 @@ def _name_topics(axes: Axes, description: Description, order: np.ndarray) -> Non
     taken = []
     for topic in order:
         keyword = description.topics[topic]["keyword"]
-        word = keyword if len(keyword) <= MOST_LETTERS else keyword[: MOST_LETTERS - 1] + "…"
+        word = keyword if len(keyword) <= MAX_LETTERS else keyword[: MAX_LETTERS - 1] + "…"
         for side, points in (("bottom", GAP), ("top", -GAP)):  # above the place, or below
             text = axes.annotate(
                 word.replace("$", r"\$"),

@@ -18,7 +18,7 @@ from topiclab.report.figures.base import new_axes, save_figure
 CELL = 48  # least pixels of a cell's shorter side
 GAP, GROUP_GAP, MARGIN, LINE, TEXT = 3, 16, 12, 20, 14
 SHADE = 160  # of the gaps: white strokes that end at an edge must not run into the next image
-MOST_IN_A_ROW, MOST_CELLS = 16, 64
+MAX_IN_A_ROW, MAX_CELLS = 16, 64
 INK = (40, 40, 40)
 
 
@@ -65,14 +65,14 @@ def draw_references(
 
 def draw_reconstructions(originals: np.ndarray, restored: np.ndarray, folder: Path) -> Path:
     """Write reconstructions.png: each image and at its right what its codes give back; both (n, C, H, W)."""
-    pairs = _in_rows(np.stack([originals, restored], axis=1)[:MOST_CELLS], MOST_IN_A_ROW // 2)
+    pairs = _in_rows(np.stack([originals, restored], axis=1)[:MAX_CELLS], MAX_IN_A_ROW // 2)
     blocks = [Block("given, restored" if not at else "", pairs[:, at]) for at in range(pairs.shape[1])]
     return _save(_sheet(blocks), folder / "reconstructions.png")
 
 
 def draw_samples(images: np.ndarray, folder: Path, name: str = "samples") -> Path:
     """Write <name>.png: a plain grid of (n, C, H, W)."""
-    return _save(_sheet([Block("", _in_rows(images[:MOST_CELLS], MOST_IN_A_ROW))]), folder / f"{name}.png")
+    return _save(_sheet([Block("", _in_rows(images[:MAX_CELLS], MAX_IN_A_ROW))]), folder / f"{name}.png")
 
 
 def draw_codebook_usage(counts: np.ndarray, folder: Path) -> Path:
@@ -99,7 +99,7 @@ def _sheet(blocks: Sequence[Block], labels: Sequence[str] = ()) -> Image.Image:
     """Blocks side by side under their headings, each row's label before them."""
     font = ImageFont.load_default(TEXT)
     pen = ImageDraw.Draw(Image.new("RGB", (1, 1)))
-    tiles = [_tiles(block.images[:, :MOST_IN_A_ROW]) for block in blocks]
+    tiles = [_tiles(block.images[:, :MAX_IN_A_ROW]) for block in blocks]
     widths = [
         max(tile.width, math.ceil(pen.textlength(block.heading, font)))
         for tile, block in zip(tiles, blocks, strict=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from topiclab.report.description import Description
 
 ROWS = 6  # topics of each kind
-MOST_TICKS = 8
+MAX_TICKS = 8
 TINY = 0.1  # of the median period; one with fewer documents is not drawn
 COLOURS = {"emerging": "#1a7f37", "fading": "#b35900", "steady": "0.4"}
 
@@ -43,7 +43,7 @@ def draw_time(described: Description, folder: Path) -> Path | None:
                 draw_share(panels[row, column], time, described.topics[topics[row]])
             else:
                 panels[row, column].set_visible(False)
-    ticks = range(0, len(time["periods"]), -(-len(time["periods"]) // MOST_TICKS))
+    ticks = range(0, len(time["periods"]), -(-len(time["periods"]) // MAX_TICKS))
     for axes in panels[-1]:
         axes.set_xticks(ticks, [time["periods"][tick] for tick in ticks], fontsize=8)
     figure.suptitle(

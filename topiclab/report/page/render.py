@@ -23,14 +23,14 @@ from topiclab.report.description import Description, read_description
 from topiclab.report.figures.colours import distinct_colours
 
 SCRIPTS = ("data", "elements", "view", "scatter", "names", "search", "charts", "panel", "controls", "main")
-MOST_DOCUMENTS = 60_000  # that a page holds
+MAX_DOCUMENTS = 60_000  # that a page holds
 COLOURED_LABELS = 45
 SPAN = NO_LABEL = 65_535
 CORE = (1, 99)  # percentiles of the documents that the whole view frames: outliers must not shrink it
 TOPIC_CORE = 70  # percent of a topic's documents, those nearest its anchor, that its own view shows
 
 
-def write_page(folder: Path, title: str, most_documents: int = MOST_DOCUMENTS) -> Path:
+def write_page(folder: Path, title: str, most_documents: int = MAX_DOCUMENTS) -> Path:
     """Write page.html into a description folder.
 
     most_documents: of more, a seeded sample is drawn; the examples of each topic are always among them, and
@@ -43,7 +43,7 @@ def write_page(folder: Path, title: str, most_documents: int = MOST_DOCUMENTS) -
     return path
 
 
-def render_page(description: Description, title: str, most_documents: int = MOST_DOCUMENTS) -> str:
+def render_page(description: Description, title: str, most_documents: int = MAX_DOCUMENTS) -> str:
     """The HTML of the page."""
     if description.num_topics >= SPAN:
         raise ValueError(f"{description.num_topics} topics are more than a page shows; merge them to fewer")
