@@ -80,7 +80,7 @@ def leaf_label(topic: Mapping[str, Any]) -> str:
 
 
 def short_label(label: str) -> str:
-    """The label on one line of at most MAX_LABEL_LENGTH characters, its dollars no mathematics to matplotlib."""
+    """The label on one line of at most MAX_LABEL_LENGTH characters, its dollars no maths to matplotlib."""
     label = " ".join(label.split())
     if len(label) > MAX_LABEL_LENGTH:
         cut = label.rfind(" ", MAX_LABEL_LENGTH // 2, MAX_LABEL_LENGTH)
