@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,11 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
-    if text and args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(text, encoding="utf-8")
-    elif text:
-        print(text)
+    _show(text, args.out)
     if table.check and text and (args.figures or args.out):
         place = args.out.with_suffix(".png") if args.out else args.outputs / f"{table.name}.png"
         print(draw_check(table.check, cells, place), file=sys.stderr)
@@ -56,6 +52,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         draw_figures([cell.folder for cell in cells if cell.is_done])
     _print_notes(cells, _metrics(table, cells, args.format))
     return int(any(not cell.is_done for cell in cells))
+
+
+def _show(text: str, out: Path | None) -> None:
+    """Write the table, or print it; nothing where it is ''."""
+    if text and out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text, encoding="utf-8")
+    elif text:
+        print(text)
 
 
 def parser_of_arguments() -> argparse.ArgumentParser:
@@ -146,17 +151,25 @@ def _text(table: Table, cells: Sequence[Cell], args: argparse.Namespace) -> str:
         if not any(cell.is_done for cell in here):
             continue
         body, lines = _body(part, here, args)
-        heading = [f"## {part.title}"] if part.title and args.format == "md" else []
-        bodies += ["\n\n".join([*heading, body.rstrip("\n")])] if body else []
+        if body:
+            heading = [f"## {part.title}"] if part.title and args.format == "md" else []
+            bodies.append("\n\n".join([*heading, body.rstrip("\n")]))
         notes |= dict.fromkeys(part.notes)
         if part.reference:
             published.setdefault(part.reference, []).extend(line for line in lines if line.published)
     if args.format != "md" or not bodies:
         return "\n".join(f"{body}\n" for body in bodies)
-    for name, lines in published.items():
-        notes |= dict.fromkeys(_origins(_reference(name, args), lines, cells))
     title = [f"# {table.title}"] if table.parts else []
+    notes |= dict.fromkeys(_all_origins(published, cells, args))
     return "\n\n".join([*title, *bodies, *notes]) + "\n"
+
+
+def _all_origins(
+    published: Mapping[str, Sequence[Line]], cells: Sequence[Cell], args: argparse.Namespace
+) -> Iterator[str]:
+    """The origins of every reference beside whose numbers lines stand."""
+    for name, lines in published.items():
+        yield from _origins(_reference(name, args), lines, cells)
 
 
 def _body(table: Table, cells: Sequence[Cell], args: argparse.Namespace) -> tuple[str, list[Line]]:

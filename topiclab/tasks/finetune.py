@@ -132,14 +132,7 @@ def read_lessons(cfg: Mapping[str, Any], tokenizer: Tokenizer, length: int) -> L
         split = assign_split(written, data["split"]["val"] or 0.0, 0.0)
         told = f"finetune.path={options['path']}"
     else:
-        for corpus in (
-            load_corpus(part, cfg["paths"]["data"], cfg["paths"]["cache"]) for part in parts(data)
-        ):
-            made = (
-                instructions(corpus, kind, tokenizer, max_tokens=length // 2, seed=cfg["seed"])
-                for kind in options["kinds"]
-            )
-            asked += [questions for questions in made if questions is not None]
+        asked = _questions(cfg, tokenizer, length)
         conversations = [turns for questions in asked for turns in questions.conversations()]
         split = np.concatenate([questions.split for questions in asked] or [np.zeros(0, dtype=np.int8)])
         told = f"data={data['name']} with finetune.kinds={options['kinds']}"
@@ -150,6 +143,19 @@ def read_lessons(cfg: Mapping[str, Any], tokenizer: Tokenizer, length: int) -> L
                 "finetune.kinds, or raise data.split.val"
             )
     return Lessons(conversations, split, [questions for questions in asked if questions.kind == "label"])
+
+
+def _questions(cfg: Mapping[str, Any], tokenizer: Tokenizer, length: int) -> list[Instructions]:
+    """Questions of every kind about every corpus that can be asked them."""
+    asked: list[Instructions] = []
+    for part in parts(cfg["data"]):
+        corpus = load_corpus(part, cfg["paths"]["data"], cfg["paths"]["cache"])
+        made = (
+            instructions(corpus, kind, tokenizer, max_tokens=length // 2, seed=cfg["seed"])
+            for kind in cfg["finetune"]["kinds"]
+        )
+        asked += [questions for questions in made if questions is not None]
+    return asked
 
 
 def parts(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:

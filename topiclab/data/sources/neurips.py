@@ -38,14 +38,15 @@ def neurips_documents(path: Path | None, has_keywords: bool, encoding: str = "ut
     for record in read_records(path, columns, encoding):
         title, abstract = (clean_text(record[name] or "") for name in ("title", "abstract"))
         keywords = clean_text(record.get("keywords") or "") if has_keywords else ""
-        has_abstract = abstract and abstract.lower() != MISSING
-        parts = [title, abstract, keywords] if has_abstract else []
-        yield Document(
-            text=". ".join(part.rstrip(".") for part in parts if part),
-            id=str(record[identity]),
-            timestamp=record.get("year"),
-            title=title,
-        )
+        text = _joined(title, abstract, keywords)
+        yield Document(text, id=str(record[identity]), timestamp=record.get("year"), title=title)
+
+
+def _joined(title: str, abstract: str, keywords: str) -> str:
+    """One text of the parts that are not blank; '' without an abstract."""
+    if not abstract or abstract.lower() == MISSING:
+        return ""
+    return ". ".join(part.rstrip(".") for part in (title, abstract, keywords) if part)
 
 
 def clean_text(text: str) -> str:

@@ -181,16 +181,9 @@ def _padded(documents: np.ndarray, sizes: np.ndarray, length: int, has_separator
 def _best_fit(documents: np.ndarray, sizes: np.ndarray, length: int, has_separator: bool) -> Segments:
     """Rows filled with the longest part that fits; about a microsecond a part, once an epoch.
 
-    A part is (document, first token, tokens), with a separator before it where there are separators, at most
-    a row long.  The lengths of which there are parts are the bits of one number.
+    The lengths of which there are parts are the bits of one number.
     """
-    parts: list[list[tuple[int, int, int]]] = [[] for _ in range(length + 2)]
-    most = length + 1 - has_separator  # tokens of a part
-    for number, size in zip(documents.tolist(), sizes.tolist(), strict=True):
-        for start in range(0, size, length):  # without separators parts share a token, which one tells
-            if has_separator or start == 0 or size - start > 1:
-                num = min(most, size - start)
-                parts[num + has_separator].append((number, start, num))
+    parts = _parts_by_width(documents, sizes, length, has_separator)
     filled = sum(1 << width for width, found in enumerate(parts) if found)
     placed: list[tuple[int, int, int, int, int, bool]] = []
     row = 0
@@ -198,10 +191,10 @@ def _best_fit(documents: np.ndarray, sizes: np.ndarray, length: int, has_separat
         left = length + 1
         while left > has_separator:
             width = (filled & ((1 << (left + 1)) - 1)).bit_length() - 1
+            if width < 0 and has_separator:  # the shortest is cut, its rest comes back
+                width = (filled & -filled).bit_length() - 1
             if width < 0:
-                if not (has_separator and filled):
-                    break
-                width = (filled & -filled).bit_length() - 1  # the shortest is cut, its rest comes back
+                break
             number, start, num = parts[width].pop()
             if not parts[width]:
                 filled ^= 1 << width
@@ -223,3 +216,21 @@ def _best_fit(documents: np.ndarray, sizes: np.ndarray, length: int, has_separat
         row += 1
     columns = np.array([part[:5] for part in placed], dtype=np.int64).T
     return Segments(*columns, is_first=np.array([part[5] for part in placed]))
+
+
+def _parts_by_width(
+    documents: np.ndarray, sizes: np.ndarray, length: int, has_separator: bool
+) -> list[list[tuple[int, int, int]]]:
+    """The parts of all documents by their length.
+
+    A part is (document, first token, tokens), with a separator before it where there are separators, at most
+    a row long.
+    """
+    parts: list[list[tuple[int, int, int]]] = [[] for _ in range(length + 2)]
+    most = length + 1 - has_separator  # tokens of a part
+    for number, size in zip(documents.tolist(), sizes.tolist(), strict=True):
+        for start in range(0, size, length):  # without separators parts share a token, which one tells
+            if has_separator or start == 0 or size - start > 1:
+                num = min(most, size - start)
+                parts[num + has_separator].append((number, start, num))
+    return parts

@@ -58,19 +58,23 @@ def summarise(
         groups.setdefault(tuple(cell.axes[axis] for axis in AXES if axis not in averaged), []).append(cell)
     lines = []
     for group in groups.values():
-        seeds = _complete_seeds(group, averaged)
-        if not seeds:
-            continue
-        axes = {axis: _told(group, axis) if axis in averaged else group[0].axes[axis] for axis in AXES}
-        if numbers := sorted({cell.chosen_topics for cell in group if cell.chosen_topics is not None}):
-            axes["num_topics"] = f"{axes['num_topics']} ({' '.join(map(str, numbers))})"
-        scores = {
-            name: _score([statistics.fmean(_value(cell, name) for cell in seed) for seed in seeds])
-            for name in metrics
-        }
-        numbers = {} if reference is None else reference.numbers_of(axes, metrics)
-        lines.append(Line(axes, len(seeds), scores, numbers))
+        if seeds := _complete_seeds(group, averaged):
+            axes = _axes_of(group, averaged)
+            scores = {
+                name: _score([statistics.fmean(_value(cell, name) for cell in seed) for seed in seeds])
+                for name in metrics
+            }
+            numbers = {} if reference is None else reference.numbers_of(axes, metrics)
+            lines.append(Line(axes, len(seeds), scores, numbers))
     return lines
+
+
+def _axes_of(group: Sequence[Cell], averaged: Sequence[str]) -> dict[str, Any]:
+    """The values of AXES that a line shows; beside num_topics the numbers that were chosen."""
+    axes = {axis: _told(group, axis) if axis in averaged else group[0].axes[axis] for axis in AXES}
+    if numbers := sorted({cell.chosen_topics for cell in group if cell.chosen_topics is not None}):
+        axes["num_topics"] = f"{axes['num_topics']} ({' '.join(map(str, numbers))})"
+    return axes
 
 
 def _complete_seeds(group: Sequence[Cell], averaged: Sequence[str]) -> list[list[Cell]]:
