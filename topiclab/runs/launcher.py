@@ -120,18 +120,25 @@ def run_pool(
                 elif slot in workers and workers[slot].number is None:
                     stop([workers.pop(slot)])
             for worker in first_ended([worker for worker in workers.values() if worker.number is not None]):
-                number, seconds = worker.number, time.monotonic() - worker.start
-                assert number is not None
-                code, goes_on = worker.end()
-                worker.number = None
-                returns[number] = job_return(cells[number], code, seconds)
-                log.info(progress.ended(number, code == DONE, seconds))
+                number, job, goes_on = _end(worker, cells, progress)
+                returns[number] = job
                 if not goes_on:
                     schedule.leave(worker.slot)
                     stop([workers.pop(worker.slot)])
     finally:
         stop(list(workers.values()))
     return [returns[number] for number in range(len(cells))]
+
+
+def _end(worker: Worker, cells: Sequence[Cell], progress: Progress) -> tuple[int, JobReturn, bool]:
+    """The number of the cell that ended, what Hydra wants of it, and whether the worker goes on."""
+    number, seconds = worker.number, time.monotonic() - worker.start
+    assert number is not None
+    code, goes_on = worker.end()
+    worker.number = None
+    job = job_return(cells[number], code, seconds)
+    log.info(progress.ended(number, code == DONE, seconds))
+    return number, job, goes_on
 
 
 def _gpus_of(cells: Sequence[Cell]) -> list[str]:
