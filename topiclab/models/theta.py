@@ -37,5 +37,5 @@ class THETA(ETM):
       length are so alike that beta stays nearly uniform.
     - Labels are predicted from log theta, and topic words are ranked by usage (see readout.py).
 
-    test_models_theta.py pins losses and gradients of a step to the formulas above.
+    tests/models/test_theta.py pins losses and gradients of a step to the formulas above.
     """

@@ -4,7 +4,7 @@ import planted
 import torch
 from torch.distributions import Categorical, Normal, kl_divergence
 
-
+from topiclab.pipeline.build import make_model
 
 PUBLISHED = ["model.init=random", "model.kl_warmup=0", "objective.weight=1", "objective.length_power=1"]
 NO_DROPOUT = ["model.encoder.dropout=0", "model.encoder.inner_dropout=0"]
