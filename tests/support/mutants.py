@@ -102,9 +102,9 @@ MUTANTS = (
     ),
     Mutant(
         "retrieval_from_all_documents",
-        "topiclab/metrics/evaluate.py",
-        'candidates = corpus.rows("train")',
-        "candidates = np.arange(corpus.num_docs)",
+        "topiclab/metrics/documents.py",
+        'candidates = self.corpus.rows("train")',
+        "candidates = np.arange(self.corpus.num_docs)",
         (f"{HELD_OUT}::test_retrieval_asks_training_documents_alone",),
     ),
     Mutant(
