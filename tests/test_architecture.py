@@ -21,7 +21,7 @@ MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
 # The floors of the house, from the ground up: a room takes only from floors below its own, and a room that
 # is not here has no place yet. topiclab/__init__.py opens the Python face on first use and stands apart.
 FLOORS = (
-    ("atomic",),
+    ("atomic", "limits"),
     ("machine", "device", "cache", "checkpoint"),
     ("config",),
     ("result", "data", "runs"),
@@ -38,7 +38,7 @@ FLOORS = (
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 NEVER = {"models": ("config",), "minillm": ("config",), "nn": ("config",)}  # although a lower floor
 WITHOUT_CFG = ("data", "nn", "models", "minillm")
-WITHOUT_TORCH = ("report", "describe", "metrics", "runs", "config", "machine", "result", "__main__")
+WITHOUT_TORCH = ("report", "describe", "metrics", "runs", "config", "limits", "machine", "result", "__main__")
 
 
 def imports_of(path: Path, *, only_at_import: bool = False) -> Iterator[str]:
