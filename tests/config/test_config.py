@@ -6,7 +6,7 @@ import hydra
 import pytest
 import yaml
 from hydra.core.global_hydra import GlobalHydra
-from hydra.utils import get_method
+from hydra.utils import get_class, get_method
 
 from topiclab.config.checks import validate
 from topiclab.config.compose import ConfigError, compose, conf_dir

@@ -77,7 +77,7 @@ def test_the_keys_of_a_model_are_ruled_by_its_class(path):
 def test_classes_are_read_as_they_are_written():
     """The types that are read from the source are those of the constructors that Python finds."""
     found = {target for path in OPTIONS for target in targets(option(path))}
-    assert {"topiclab.models.theta.Theta", "topiclab.minillm.network.MiniLLM"} <= found
+    assert {"topiclab.models.theta.THETA", "topiclab.minillm.network.MiniLLM"} <= found
     for target in found:
         check_kinds(kinds_of(target), get_class(target))
 
@@ -140,7 +140,7 @@ def test_a_value_is_refused_by_the_class_that_takes_it(overrides, told):
 def test_rules_of_a_class_import_nothing_heavy():
     code = (
         "import sys; from topiclab.config.rules import rules_of_class;"
-        "assert 'encoder.dropout' in rules_of_class('topiclab.models.theta.Theta');"
+        "assert 'encoder.dropout' in rules_of_class('topiclab.models.theta.THETA');"
         "print({'torch', 'lightning', 'numpy'} & set(sys.modules))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
