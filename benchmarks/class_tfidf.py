@@ -31,6 +31,7 @@ from topiclab.data.sources.corpora import load_corpus
 from topiclab.data.words.tokenizer import DEFAULT_PATTERNS, stop_words, tokenize
 from topiclab.describe.ngrams import count_ngrams
 from topiclab.describe.terms import best, class_scores, class_terms
+from topiclab.settings import Vocabulary
 
 MIN_SPEEDUP, MIN_OVERLAP = 3, 0.9
 MIN_DF, NUM_TERMS = 5, 10
@@ -38,7 +39,7 @@ OPTIONS = {
     **{"membership": "main", "num_terms": NUM_TERMS},
     **{"domain_evenness": 0.9, "domain_share": 0.02, "domain_words": []},
 }
-VOCABULARY = {"tokenizer": "regex", "token_pattern": None, "lowercase": True, "stop_words": "english"}
+VOCABULARY = Vocabulary.of(compose()["data"]["vocabulary"])
 
 
 def documents(num: int) -> tuple[Corpus, np.ndarray]:

@@ -31,6 +31,7 @@ from sides import BENCHMARKS, run_side
 from soft_labels_file import write_soft_labels
 
 from topiclab.config.compose import compose
+from topiclab.config.configuration import Configuration
 from topiclab.data.corpus import Corpus
 from topiclab.data.sources.corpora import load_corpus
 from topiclab.metrics.clustering import purity
@@ -75,13 +76,15 @@ AS_PAPER = [
 def prepare(folder: Path) -> tuple[Corpus, dict[str, Path]]:
     """The corpus, and as files its bag, its vectors and the soft labels of both teachers."""
     files = {name: folder / name for name in ("bag.npz", "vectors.npy", "dense.npz", "sparse.npz")}
-    cfg = compose([*DATA, *DENSE, *RECIPE])
-    corpus = load_corpus(cfg["data"])
+    cfg = Configuration.of(compose([*DATA, *DENSE, *RECIPE]))
+    corpus = load_corpus(cfg.data)
     embeddings = document_vectors(cfg, corpus)
     write_bag(files["bag.npz"], corpus.bow, corpus.vocab)
     np.save(files["vectors.npy"], embeddings.vectors)
     for name, teacher in (("dense.npz", DENSE), ("sparse.npz", SPARSE)):
-        datamodule = make_datamodule(compose([*DATA, *teacher, *RECIPE]), corpus, embeddings)
+        datamodule = make_datamodule(
+            Configuration.of(compose([*DATA, *teacher, *RECIPE])), corpus, embeddings
+        )
         write_soft_labels(files[name], datamodule.soft_labels)
     return corpus, files
 

@@ -30,6 +30,7 @@ from topiclab.config.compose import compose
 from topiclab.data.sources.corpora import load_corpus
 from topiclab.embed.embedder import embed_corpus
 from topiclab.metrics.clustering import purity
+from topiclab.settings import Trainer
 
 NUM_TOPICS, SEED = 50, 0
 MIN_SPEEDUP, MAX_MEMORY, MAX_LOSS_DIFFERENCE = 2.0, 0.5, 0.02
@@ -68,7 +69,9 @@ def main() -> int:
     cfg = compose([*DATA, *AS_PUBLISHED])
     corpus = load_corpus(cfg["data"])
     assert corpus.labels is not None
-    embeddings = embed_corpus(cfg["embedder"], corpus, Path(cfg["paths"]["cache"]), cfg["trainer"]).vectors
+    embeddings = embed_corpus(
+        cfg["embedder"], corpus, Path(cfg["paths"]["cache"]), Trainer.of(cfg["trainer"])
+    ).vectors
     sides = {"fastopic": run_package, "topiclab": run_topiclab}
     print(
         f"{corpus.num_docs} documents, V={corpus.num_words}, K={NUM_TOPICS}, {options.steps} steps of a full "

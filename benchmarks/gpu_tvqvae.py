@@ -33,6 +33,7 @@ import torch
 from torch import Tensor
 
 from topiclab.config.compose import compose
+from topiclab.config.configuration import Configuration
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.images.image_set import ImageSet, code_corpus, load_images
 from topiclab.models.codes.codebook import CodebookTraining
@@ -166,7 +167,7 @@ def make_topics(cfg: dict[str, Any], images: ImageSet, device: torch.device) -> 
         grid.reshape(len(grid), -1).astype(np.float32),
         word_vectors=lambda: codebook,
     )
-    model = make_image_model(cfg, datamodule, (8, 8)).to(device)
+    model = make_image_model(Configuration.of(cfg), datamodule, (8, 8)).to(device)
     model.initialize(datamodule)
     model.attach(datamodule)
     return model

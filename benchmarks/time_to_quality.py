@@ -28,6 +28,7 @@ from topiclab.config.compose import compose
 from topiclab.data.sources.corpora import load_corpus
 from topiclab.embed.embedder import embed_corpus
 from topiclab.metrics.clustering import purity
+from topiclab.settings import Trainer
 
 NUM_TOPICS, PEER_EPOCHS = 50, 100
 MIN_PURITY, MAX_SHARE = 0.74, 0.1
@@ -40,7 +41,9 @@ def prepare(folder: Path) -> tuple[Path, Path, np.ndarray]:
     corpus = load_corpus(cfg["data"])
     assert corpus.labels is not None
     rows = corpus.rows("train")
-    embeddings = embed_corpus(cfg["embedder"], corpus, Path(cfg["paths"]["cache"]), cfg["trainer"])
+    embeddings = embed_corpus(
+        cfg["embedder"], corpus, Path(cfg["paths"]["cache"]), Trainer.of(cfg["trainer"])
+    )
     bag, vectors = folder / "bag.npz", folder / "vectors.npy"
     write_bag(bag, corpus.bow[rows], corpus.vocab)
     np.save(vectors, embeddings.vectors[rows])

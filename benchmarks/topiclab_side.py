@@ -19,6 +19,7 @@ from sides import report_side
 from soft_labels_file import read_soft_labels
 
 from topiclab.config.compose import compose
+from topiclab.config.configuration import Configuration
 from topiclab.data.corpus import Corpus
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.models import training  # noqa: F401  what `fit` imports late is not part of the fit
@@ -29,7 +30,7 @@ NUM_TOP_WORDS = 10
 
 def main(out: str, bag: str, vectors: str, labels: str, *overrides: str) -> None:
     torch.set_num_threads(1)
-    cfg = compose([*overrides, "trainer.device=cpu"])
+    cfg = Configuration.of(compose([*overrides, "trainer.device=cpu"]))
     corpus = corpus_of_bag(*read_bag(Path(bag)))
     embeddings = None if vectors == "none" else np.load(vectors)
     soft_labels = None if labels == "none" else read_soft_labels(Path(labels))
@@ -37,7 +38,7 @@ def main(out: str, bag: str, vectors: str, labels: str, *overrides: str) -> None
         teach = None if soft_labels is None else lambda _: soft_labels
         datamodule = TopicDataModule(corpus, embeddings, teach=teach)
         model = make_model(cfg, datamodule)
-        result = model.fit(datamodule, Path(folder), cfg["trainer"])
+        result = model.fit(datamodule, Path(folder), cfg.trainer)
     final_loss = getattr(model, "history", [{}])[-1].get("train/loss", float("nan"))
     assert result.top_words is not None
     top_words = result.top_words[:, :NUM_TOP_WORDS].tolist()

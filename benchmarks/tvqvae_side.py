@@ -17,6 +17,7 @@ from sides import report_side
 from topiclab_side import NUM_TOP_WORDS, corpus_of_bag
 
 from topiclab.config.compose import compose
+from topiclab.config.configuration import Configuration
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.models import training  # noqa: F401  what `fit` imports late is not part of the fit
 from topiclab.models.tvqvae import TVQVAE
@@ -25,12 +26,14 @@ from topiclab.pipeline.build import make_model
 
 def main(out: str, bag: str, vectors: str, words: str, cache: str, codes: str, *overrides: str) -> None:
     torch.set_num_threads(1)
-    cfg = compose([*overrides, "trainer.device=cpu"])
+    cfg = Configuration.of(compose([*overrides, "trainer.device=cpu"]))
     documents = {"embeddings": np.load(vectors), "embedding_key": "benchmark", "cache_root": Path(cache)}
     datamodule = TopicDataModule(
         corpus_of_bag(*read_bag(Path(bag))), **documents, word_vectors=lambda: np.load(words)
     )
-    cold = make_model(compose([*overrides, "model.init=random"]), datamodule)  # whose start is stage 1 alone
+    cold = make_model(
+        Configuration.of(compose([*overrides, "model.init=random"])), datamodule
+    )  # whose start is stage 1 alone
     assert isinstance(cold, TVQVAE)
     with Meter() as first:
         cold.initialize(datamodule)
@@ -44,7 +47,7 @@ def main(out: str, bag: str, vectors: str, words: str, cache: str, codes: str, *
     model = make_model(cfg, datamodule)
     assert isinstance(model, TVQVAE)
     with tempfile.TemporaryDirectory() as folder, Meter() as meter:
-        result = model.fit(datamodule, Path(folder), cfg["trainer"])
+        result = model.fit(datamodule, Path(folder), cfg.trainer)
     assert result.top_words is not None
     seconds = {"stage_one_seconds": first.wall_seconds, "stage_one_cpu_seconds": first.cpu_seconds}
     top_words = result.top_words[:, :NUM_TOP_WORDS].tolist()

@@ -28,6 +28,7 @@ from bag import write_bag
 from sides import BENCHMARKS, compare_sides, run_side
 
 from topiclab.config.compose import compose
+from topiclab.config.configuration import Configuration
 from topiclab.data.corpus import Corpus
 from topiclab.data.sources.corpora import load_corpus
 from topiclab.metrics.clustering import purity
@@ -65,8 +66,8 @@ AS_PUBLISHED = [
 def prepare(folder: Path) -> tuple[Corpus, list[Path]]:
     """The corpus, and as files its bag, its documents' vectors and its words'."""
     files = [folder / name for name in ("bag.npz", "vectors.npy", "words.npy")]
-    cfg = compose([*DATA, *RECIPE])
-    corpus = load_corpus(cfg["data"])
+    cfg = Configuration.of(compose([*DATA, *RECIPE]))
+    corpus = load_corpus(cfg.data)
     datamodule = make_datamodule(cfg, corpus, document_vectors(cfg, corpus))
     write_bag(files[0], corpus.bow, corpus.vocab)
     np.save(files[1], np.asarray(datamodule.embeddings))

@@ -18,6 +18,7 @@ import json
 import os
 import warnings
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 warnings.filterwarnings("ignore", message="IProgress not found")
@@ -41,6 +42,7 @@ from topiclab.report.figures.base import document_coordinates
 from topiclab.report.figures.topic_panels import chain_traces, curves, likeness, share_bars, topic_map, word_panels
 from topiclab.report.figures.word_clouds import word_clouds
 from topiclab.result import TopicResult
+from topiclab.settings import Vocabulary
 
 default = next((path for path in (Path("outputs"), Path("../outputs")) if path.is_dir()), Path("outputs"))
 OUTPUTS = Path(os.environ.get("TOPICLAB_OUTPUTS", default))
@@ -97,7 +99,7 @@ table(
 # ## From texts to words
 
 # %%
-vocabulary = config["data"]["vocabulary"]
+vocabulary = Vocabulary.of(config["data"]["vocabulary"])
 stages = {
     "words of three letters and more": {"stop_words": "none", "domain_words": []},
     "without English stop words": {"domain_words": []},
@@ -105,9 +107,9 @@ stages = {
 }
 rows = []
 for name, changed in stages.items():
-    tokens = tokenize(corpus.texts, {**vocabulary, **changed})
+    tokens = tokenize(corpus.texts, replace(vocabulary, **changed))
     rows.append([name, f"{len(tokens.ids):,}", f"{len(np.unique(tokens.ids)):,}"])
-limits = f"in {vocabulary['min_df']} papers at least and {vocabulary['max_df']:.0%} at most"
+limits = f"in {vocabulary.min_df} papers at least and {vocabulary.max_df:.0%} at most"
 table(["step", "tokens", "words"], [*rows, [limits, f"{lengths.sum():,}", f"{corpus.num_words:,}"]])
 
 # %% [markdown]
@@ -190,7 +192,7 @@ table(["alpha", *(f"R-hat at {stop:,} sweeps" for stop in shown_stops), "of a ch
 
 # %%
 options = to_plain(compose_unchecked(["task=describe"]))["describe"]
-grams = ngram_counts(corpus, {**options["terms"], "min_df": min(5, vocabulary["min_df"])}, vocabulary)
+grams = ngram_counts(corpus, {**options["terms"], "min_df": min(5, vocabulary.min_df)}, vocabulary)
 terms = class_terms(grams, result.theta, options["terms"])
 chosen = representatives(result.theta, None, 3, 0.5, corpus.texts)
 labels = label_topics(terms, corpus.titles, chosen)

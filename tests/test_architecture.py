@@ -21,8 +21,8 @@ MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
 # The floors of the house, from the ground up: a room takes only from floors below its own, and a room that
 # is not here has no place yet. topiclab/__init__.py opens the Python face on first use and stands apart.
 FLOORS = (
-    ("atomic", "limits"),
-    ("machine", "device", "cache", "checkpoint"),
+    ("atomic",),
+    ("machine", "device", "cache", "checkpoint", "settings"),
     ("config",),
     ("result", "data", "runs"),
     ("nn", "objectives", "metrics", "report"),
@@ -38,7 +38,10 @@ FLOORS = (
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 NEVER = {"models": ("config",), "minillm": ("config",), "nn": ("config",)}  # although a lower floor
 WITHOUT_CFG = ("data", "nn", "models", "minillm")
-WITHOUT_TORCH = ("report", "describe", "metrics", "runs", "config", "limits", "machine", "result", "__main__")
+CARRIERS = ("config", "runs")  # which carry the whole configuration as it was composed
+MAX_MAPPINGS = 145  # parameters; lower it with every group that becomes a type
+WITHOUT_TORCH = ("report", "describe", "metrics", "runs", "config")
+WITHOUT_TORCH += ("machine", "settings", "result", "__main__")
 
 
 def imports_of(path: Path, *, only_at_import: bool = False) -> Iterator[str]:
@@ -141,6 +144,30 @@ def test_the_whole_configuration_stops_above(room: str) -> None:
         if "cfg" in (getattr(node, "id", None), getattr(node, "arg", None))
     ]
     assert not wrong, f"these read cfg: {wrong}"
+
+
+def mapping_parameters() -> list[tuple[str, str, str]]:
+    """Room, name and place of every parameter that is a Mapping[str, Any]."""
+    return [
+        (room_of(module_of(path)), parameter.arg, f"{path.relative_to(PACKAGE)}:{parameter.lineno}")
+        for path in FILES
+        if path.parent != PACKAGE or path.stem != "__init__"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for parameter in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+        if parameter.annotation and "Mapping[str, Any]" in ast.unparse(parameter.annotation)
+    ]
+
+
+def test_groups_of_fixed_keys_are_types() -> None:
+    typed = {"trainer", "paths", "vocabulary", "split", "select_k", "evaluation"}
+    wrong = [place for _, name, place in mapping_parameters() if name in typed]
+    wrong += [place for room, name, place in mapping_parameters() if name == "cfg" and room not in CARRIERS]
+    assert not wrong, f"these take a mapping: {wrong}"
+
+
+def test_few_parameters_are_mappings() -> None:
+    assert len(mapping_parameters()) <= MAX_MAPPINGS
 
 
 @pytest.mark.parametrize("room", WITHOUT_TORCH)

@@ -4,6 +4,7 @@ import numpy as np
 import planted
 import pytest
 import torch
+from made_settings import configured
 from scipy import sparse
 
 from topiclab.config.compose import ConfigError, compose
@@ -215,14 +216,14 @@ def test_a_data_module_without_teacher_says_so(tmp_path):
     cfg = planted.configuration("model=theta", "objective=dsl", "teacher=neighbours")
     datamodule = planted.datamodule()
     with pytest.raises(ValueError, match="needs soft labels; add teacher=neighbours"):
-        make_model(cfg, datamodule).fit(datamodule, tmp_path, cfg["trainer"])
+        make_model(cfg, datamodule).fit(datamodule, tmp_path, cfg.trainer)
 
 
 def test_the_published_recipe_composes():
     teacher = ["objective=dsl", "teacher=neighbours", "teacher.temperature=3", "objective.weight=1000"]
     student = ["objective.student_temperature=3", "objective.floor=1e-9", "objective.masking=zero_logit"]
     model = ["model=prodlda", "model.init=random", "model.theta_samples=10", "model.is_prior_learned=true"]
-    cfg = compose([*teacher, *student, *model])
+    cfg = configured(*teacher, *student, *model)
     sizes = {"num_words": 30, "embedding_dim": 8, "num_classes": 0}
     built = build_model(cfg, sizes)
     assert built.objective.teacher_temperature == 3

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 BLOCK_BYTES = 1 << 20
+Key = Mapping[str, Any]  # all that an entry depends on, as plain JSON
 
 
 @dataclass(frozen=True)
@@ -49,18 +50,18 @@ class Cache:
 
     root: Path
 
-    def folder(self, kind: str, key: Mapping[str, Any]) -> Path:
+    def folder(self, kind: str, key: Key) -> Path:
         """Where the entry of this key lies, whether or not it exists."""
         return self.root / kind / key_hash(key)
 
-    def read(self, kind: str, key: Mapping[str, Any]) -> Entry | None:
+    def read(self, kind: str, key: Key) -> Entry | None:
         """The published, intact entry of this key, or None."""
         return _read(self.folder(kind, key), logging.DEBUG)
 
     def entry(
         self,
         kind: str,
-        key: Mapping[str, Any],
+        key: Key,
         fill: Callable[[Path], Mapping[str, Any] | None],
         *,
         is_resumable: bool = False,
@@ -77,7 +78,7 @@ class Cache:
             return self._filled(kind, key, fill, is_resumable)
 
     def free_entry(
-        self, kind: str, key: Mapping[str, Any], fill: Callable[[Path], Mapping[str, Any] | None]
+        self, kind: str, key: Key, fill: Callable[[Path], Mapping[str, Any] | None]
     ) -> Entry | None:
         """`entry`, or None at once while another process fills it."""
         entry = self.read(kind, key)
@@ -89,20 +90,18 @@ class Cache:
         except Timeout:
             return None
 
-    def _lock(self, kind: str, key: Mapping[str, Any]) -> FileLock:
+    def _lock(self, kind: str, key: Key) -> FileLock:
         folder = self.folder(kind, key)
         folder.parent.mkdir(parents=True, exist_ok=True)
         return FileLock(folder.with_name(folder.name + ".lock"))
 
-    def _filled(self, kind: str, key: Mapping[str, Any], fill: Callable, is_resumable: bool) -> Entry:
+    def _filled(self, kind: str, key: Key, fill: Callable, is_resumable: bool) -> Entry:
         """The entry under its lock, which another process may have filled before."""
         folder = self.folder(kind, key)
         entry = _read(folder, logging.WARNING)
         return entry if entry is not None else _publish(folder, key, fill, is_resumable)
 
-    def array_entry(
-        self, kind: str, key: Mapping[str, Any], compute: Callable[[], Mapping[str, np.ndarray]]
-    ) -> Entry:
+    def array_entry(self, kind: str, key: Key, compute: Callable[[], Mapping[str, np.ndarray]]) -> Entry:
         """The entry of this key whose files are the arrays `compute` returns."""
 
         def fill(folder: Path) -> None:
@@ -113,7 +112,7 @@ class Cache:
 
 
 def cached_arrays(
-    root: Path | None, kind: str, key: Mapping[str, Any], compute: Callable[[], Mapping[str, np.ndarray]]
+    root: Path | None, kind: str, key: Key, compute: Callable[[], Mapping[str, np.ndarray]]
 ) -> dict[str, np.ndarray]:
     """The arrays of `compute`, run once per key (every time if root is None), memory-mapped read-only."""
     if root is None:
@@ -122,12 +121,12 @@ def cached_arrays(
     return Cache(Path(root)).array_entry(kind, key, compute).arrays()
 
 
-def canonical_json(key: Mapping[str, Any]) -> str:
+def canonical_json(key: Key) -> str:
     """One JSON text per key, whatever the order of its items; TypeError or ValueError when not plain JSON."""
     return json.dumps(key, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def key_hash(key: Mapping[str, Any]) -> str:
+def key_hash(key: Key) -> str:
     """sha256 of the canonical JSON, in hex."""
     return hashlib.sha256(canonical_json(key).encode()).hexdigest()
 
@@ -162,7 +161,7 @@ def _read(folder: Path, log_level: int) -> Entry | None:
         return None
 
 
-def _publish(folder: Path, key: Mapping[str, Any], fill: Callable, is_resumable: bool) -> Entry:
+def _publish(folder: Path, key: Key, fill: Callable, is_resumable: bool) -> Entry:
     partial = folder.with_name(folder.name + ".partial")
     if not is_resumable:
         shutil.rmtree(partial, ignore_errors=True)

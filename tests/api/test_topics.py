@@ -7,6 +7,7 @@ import planted
 import pytest
 
 import topiclab
+from topiclab.config.compose import compose
 from topiclab.runs.run import run_cell
 
 SMALL = ["model.encoder.hidden_dims=[32,32]", "trainer.max_epochs=20", "embedder.dim=16"]
@@ -86,7 +87,7 @@ def test_predict_task_reads_documents_of_any_number(supervised, num_docs, tmp_pa
         csv.writer(stream).writerows([["id", "text"], *enumerate(texts)])
     new = ["task=predict", "data=file", f"data.path={path}", "data.id_column=id", f"run={supervised.folder}"]
     folder = tmp_path / "predicted"
-    assert run_cell(planted.compose(new), folder)["status"] == "done"
+    assert run_cell(compose(new), folder)["status"] == "done"
     with (folder / "topics.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     theta = supervised.transform(texts)

@@ -2,34 +2,23 @@
 
 import logging
 import random
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_settings import vocabulary
 
 from topiclab.data.corpus import SPLITS, Corpus
 from topiclab.data.documents import Document, assign_split, build_corpus
 from topiclab.data.sources.corpora import corpus_from_texts
+from topiclab.settings import Selection, Split, Vocabulary
 
-VOCABULARY = {
-    "lowercase": True,
-    "tokenizer": "regex",
-    "token_pattern": None,
-    "stop_words": "english",
-    "min_df": 1,
-    "max_df": 1.0,
-    "size": 2000,
-    "ngrams": [1, 1],
-}
-DATA = {
-    "name": "test",
-    "sample": None,
-    "sample_seed": 0,
-    "deduplicate": False,
-    "split": {"val": 0.1, "test": 0.1},
-    "vocabulary": VOCABULARY,
-}
+VOCABULARY = vocabulary(min_df=1, max_df=1.0)
+SPLIT = Split(val=0.1, test=0.1)
+SELECTION = Selection("test")
 WORDS = ["river", "stone", "cloud", "engine", "violin", "harbour", "pepper"]
 
 
@@ -39,8 +28,8 @@ def titles(number: int, seed: int = 0) -> list[str]:
     return [" ".join(draw.choices(WORDS, k=5)) + f" {seed} {i}" for i in range(number)]
 
 
-def build(texts: list[str], **changes: object) -> Corpus:
-    return build_corpus(map(Document, texts), {**DATA, **changes})
+def build(texts: list[str], words: Vocabulary = VOCABULARY, split: Split = SPLIT, **changes: Any) -> Corpus:
+    return build_corpus(map(Document, texts), replace(SELECTION, **changes), words, split)
 
 
 def places(corpus: Corpus) -> dict[str, str]:
@@ -69,9 +58,7 @@ def test_split_shares_hold_and_test_does_not_depend_on_val() -> None:
 
 def test_copies_share_a_split_whatever_their_ids() -> None:
     texts = titles(60) * 2
-    corpus = corpus_from_texts(
-        texts, ids=list(map(str, range(120))), vocabulary=VOCABULARY, split=DATA["split"]
-    )
+    corpus = corpus_from_texts(texts, ids=list(map(str, range(120))), vocabulary=VOCABULARY, split=SPLIT)
     np.testing.assert_array_equal(corpus.split[:60], corpus.split[60:])
 
 
@@ -91,7 +78,9 @@ def test_default_ids_follow_the_text_and_stay_unique() -> None:
 
 def test_repeated_ids_are_refused() -> None:
     with pytest.raises(ValueError, match=r"id 'a' of document 3 was used before.*data.id_column"):
-        build_corpus([Document("one", "a"), Document("two", "b"), Document("three", "a")], DATA)
+        build_corpus(
+            [Document("one", "a"), Document("two", "b"), Document("three", "a")], SELECTION, VOCABULARY, SPLIT
+        )
 
 
 def test_sample_is_stable_seeded_and_nested() -> None:
@@ -133,7 +122,7 @@ def test_blank_texts_go_and_wordless_texts_stay() -> None:
 def test_tokens_and_counts_agree(documents: list[list[str]]) -> None:
     corpus = build(
         [" ".join(words) for words in documents] + ["river stone", "cloud"],
-        vocabulary={**VOCABULARY, "size": 3},
+        words=replace(VOCABULARY, size=3),
     )
     for row in range(corpus.num_docs):
         ids = corpus.token_ids[corpus.token_offsets[row] : corpus.token_offsets[row + 1]]
@@ -151,19 +140,24 @@ def test_fingerprints_tell_what_changed() -> None:
     texts = titles(50)
     base = build(texts)
     assert build(texts).fingerprint == base.fingerprint
-    stop_words = {**VOCABULARY, "stop_words": "none"}
+    stop_words = replace(VOCABULARY, stop_words="none")
     of_the_words = [f"{text} of the" for text in texts]
-    windows = [build(of_the_words, vocabulary={**v, "max_df": 0.9}) for v in (VOCABULARY, stop_words)]
+    windows = [build(of_the_words, words=replace(v, max_df=0.9)) for v in (VOCABULARY, stop_words)]
     assert windows[0].vocab == windows[1].vocab
     assert windows[0].fingerprint != windows[1].fingerprint
     labelled = [
-        build_corpus([Document(text, label=name) for text, name in zip(texts, names, strict=True)], DATA)
+        build_corpus(
+            [Document(text, label=name) for text, name in zip(texts, names, strict=True)],
+            SELECTION,
+            VOCABULARY,
+            SPLIT,
+        )
         for names in ("ab" * 25, "ba" * 25)
     ]
     assert len({corpus.fingerprint for corpus in [base, *labelled]}) == 3
     same_texts = [
-        build(texts, vocabulary={**VOCABULARY, "size": 4}),
-        build(texts, split={"val": 0.4, "test": 0.1}),
+        build(texts, words=replace(VOCABULARY, size=4)),
+        build(texts, split=Split(val=0.4, test=0.1)),
     ]
     for changed in same_texts:
         assert changed.text_fingerprint == base.text_fingerprint
@@ -186,7 +180,7 @@ def test_fingerprints_tell_what_changed() -> None:
 def test_labels_are_sorted_and_missing_is_minus_one(
     values: list[object], ids: list[int], names: tuple[str, ...]
 ) -> None:
-    corpus = corpus_from_texts(WORDS[:5], labels=values, vocabulary=VOCABULARY, split=DATA["split"])
+    corpus = corpus_from_texts(WORDS[:5], labels=values, vocabulary=VOCABULARY, split=SPLIT)
     assert corpus.labels is not None
     assert corpus.labels.tolist() == ids
     assert corpus.labels.dtype == np.int64
@@ -195,11 +189,11 @@ def test_labels_are_sorted_and_missing_is_minus_one(
 
 def test_labels_follow_their_documents() -> None:
     corpus = corpus_from_texts(
-        ["river", " ", "stone"], labels=["r", "blank", "s"], vocabulary=VOCABULARY, split=DATA["split"]
+        ["river", " ", "stone"], labels=["r", "blank", "s"], vocabulary=VOCABULARY, split=SPLIT
     )
     assert corpus.label_names == ("r", "s")
     assert build(WORDS).labels is None
-    unlabelled = corpus_from_texts(WORDS, labels=[None] * 7, vocabulary=VOCABULARY, split=DATA["split"])
+    unlabelled = corpus_from_texts(WORDS, labels=[None] * 7, vocabulary=VOCABULARY, split=SPLIT)
     assert unlabelled.labels is None
 
 
@@ -223,11 +217,11 @@ def test_times_are_read_as_utc() -> None:
         "2024-05-01",
         "NaT",
     ]
-    times = build_corpus(documents, DATA).timestamps
+    times = build_corpus(documents, SELECTION, VOCABULARY, SPLIT).timestamps
     np.testing.assert_array_equal(times, np.array(expected, dtype="datetime64[s]"))
     assert build(WORDS).timestamps is None
     with pytest.raises(ValueError, match=r"timestamp 'yesterday' of document .* ISO 8601"):
-        build_corpus([*documents, Document("late", timestamp="yesterday")], DATA)
+        build_corpus([*documents, Document("late", timestamp="yesterday")], SELECTION, VOCABULARY, SPLIT)
 
 
 @pytest.mark.parametrize(
@@ -251,15 +245,15 @@ def test_texts_without_a_corpus_in_them_are_refused(texts: list[str], message: s
 def test_half_a_surrogate_pair_is_found_wherever_it_stands(part: str) -> None:
     broken = Document("river")._replace(**{part: "half \ud800"})
     with pytest.raises(ValueError, match=f"the {part} of document 2 holds half .* at character 5"):
-        build_corpus([Document("stone"), broken], DATA)
+        build_corpus([Document("stone"), broken], SELECTION, VOCABULARY, SPLIT)
 
 
 def test_what_python_callers_get_wrong_is_named() -> None:
     with pytest.raises(TypeError, match="sequence of strings"):
-        corpus_from_texts("river", vocabulary=VOCABULARY, split=DATA["split"])
+        corpus_from_texts("river", vocabulary=VOCABULARY, split=SPLIT)
     with pytest.raises(TypeError, match="sequence of strings"):
-        corpus_from_texts(["river", None], vocabulary=VOCABULARY, split=DATA["split"])  # type: ignore[list-item]
+        corpus_from_texts(["river", None], vocabulary=VOCABULARY, split=SPLIT)  # type: ignore[list-item]
     with pytest.raises(ValueError, match="2 texts but 1 labels"):
-        corpus_from_texts(["river", "stone"], labels=[1], vocabulary=VOCABULARY, split=DATA["split"])
+        corpus_from_texts(["river", "stone"], labels=[1], vocabulary=VOCABULARY, split=SPLIT)
     with pytest.raises(ValueError, match=r"label \[1\] is a list"):
-        corpus_from_texts(["river", "stone"], labels=[[1], 2], vocabulary=VOCABULARY, split=DATA["split"])
+        corpus_from_texts(["river", "stone"], labels=[[1], 2], vocabulary=VOCABULARY, split=SPLIT)

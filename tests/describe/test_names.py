@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 import torch
+from made_settings import trainer
 from tiny_lm import save_lm
 
 from topiclab.config.compose import ConfigError, compose
@@ -17,7 +18,7 @@ from topiclab.describe.terms import Terms
 from topiclab.rate.writer import MAX_REPLY_LENGTH, EndpointWriter, LocalWriter, make_writer, tidy_name
 
 PROMPT = "Name the topic.\nTerms: {terms}\nTitles:\n{titles}\nName:"
-TRAINER = {"device": "cpu", "precision": "fp32"}
+TRAINER = trainer()
 WORDS = [["cat", "dog"], ["music"], []]
 TERMS = Terms(WORDS, [[1.0] * len(words) for words in WORDS], [], WORDS)
 ROWS = np.array([[0, 1], [2, -1], [-1, -1]])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from made_settings import vocabulary
 from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer
 
@@ -11,7 +12,7 @@ from topiclab.describe.ngrams import count_ngrams
 from topiclab.describe.redundancy import singular
 from topiclab.describe.terms import best, class_scores, class_terms, evenness
 
-VOCABULARY = {"tokenizer": "regex", "token_pattern": None, "lowercase": True, "stop_words": "english"}
+VOCABULARY = vocabulary()
 OPTIONS = {
     **{"membership": "main", "num_terms": 4},
     **{"domain_evenness": 0.9, "domain_share": 0.05, "domain_words": []},

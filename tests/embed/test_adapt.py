@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from embedding_corpus import embedding_corpus
+from made_settings import trainer
 
 from topiclab.embed.adapt import contrastive_loss, warm_cosine
 from topiclab.embed.embedder import embed_corpus
@@ -17,7 +18,7 @@ from topiclab.embed.huggingface import HuggingFaceEmbedder
 
 pytestmark = pytest.mark.skipif(find_spec("peft") is None, reason="extra lora missing")
 
-TRAINER = {"device": "cpu", "precision": "fp32"}
+TRAINER = trainer()
 SETTINGS = {
     "epochs": 1,
     "lr": 2e-5,

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from embedding_corpus import CORPUS, embedding_corpus
+from made_settings import CPU, trainer
 from places import PYTHONPATH, REPO
 
 from topiclab.cache import Cache
@@ -24,7 +25,7 @@ from topiclab.embed.embedder import embed_corpus, embed_words
 from topiclab.embed.huggingface import HuggingFaceEmbedder, pad, truncate
 from topiclab.embed.weights import folder_revision
 
-TRAINER = {"device": "cpu", "precision": "fp32"}
+TRAINER = trainer()
 TEXTS = [f"{start} " + " ".join((CORPUS * 3)[start : start + 1 + start % 3]) for start in range(7)] + [
     "x",
     "fox " * 600,
@@ -37,7 +38,7 @@ def config(**options) -> dict:
 
 
 def tiny(folder: Path, **options) -> HuggingFaceEmbedder:
-    return HuggingFaceEmbedder(path=str(folder), **{**TRAINER, **options})
+    return HuggingFaceEmbedder(path=str(folder), **{**CPU, **options})
 
 
 def assert_parallel(ours: np.ndarray, reference: np.ndarray) -> None:
@@ -218,6 +219,7 @@ from pathlib import Path
 from embedding_corpus import embedding_corpus
 from topiclab.embed import shards
 from topiclab.embed.embedder import embed_corpus
+from made_settings import trainer
 from topiclab.embed.huggingface import HuggingFaceEmbedder
 shards.SHARD_DOCS = 2
 encode = HuggingFaceEmbedder.encode_full
@@ -232,7 +234,7 @@ HuggingFaceEmbedder.encode_full = slow
 target = "topiclab.embed.huggingface.HuggingFaceEmbedder"
 options = {"_target_": target, "path": sys.argv[1], "pooling": "lasttoken"}
 texts = [f"document {number}" for number in range(9)]
-embed_corpus(options, embedding_corpus(texts), Path(sys.argv[2]), {"device": "cpu", "precision": "fp32"})
+embed_corpus(options, embedding_corpus(texts), Path(sys.argv[2]), trainer())
 """
 
 
@@ -284,12 +286,12 @@ def test_missing_device_is_an_error() -> None:
 def test_cached_vectors_are_read_without_loading_the_model(tiny_e5, tmp_path, monkeypatch) -> None:
     corpus = embedding_corpus(["one text", "another text", "a third"])
     cfg = {"_target_": "topiclab.embed.huggingface.HuggingFaceEmbedder", "path": str(tiny_e5)}
-    first = embed_corpus(cfg, corpus, tmp_path, {"device": "cpu"})
+    first = embed_corpus(cfg, corpus, tmp_path, trainer(precision="auto"))
 
     def refuse(*_: object) -> None:
         raise AssertionError("the model was loaded")
 
     monkeypatch.setattr("topiclab.embed.loading.load_model", refuse)
-    second = embed_corpus(cfg, corpus, tmp_path, {"device": "cpu"})
+    second = embed_corpus(cfg, corpus, tmp_path, trainer(precision="auto"))
     assert second.is_cached
     np.testing.assert_array_equal(second.vectors, first.vectors)

@@ -37,7 +37,7 @@ def precomputed(path: Path) -> dict:
 
 def test_planted_topics_separate_also_in_unseen_documents(tmp_path: Path) -> None:
     texts, labels = planted()
-    embeddings = embed_corpus(LSA, embedding_corpus(texts, num_train=200), tmp_path, {})
+    embeddings = embed_corpus(LSA, embedding_corpus(texts, num_train=200), tmp_path, None)
     assert embeddings.vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(embeddings.vectors, axis=1), 1, atol=1e-5)
     clusters = KMeans(5, n_init=5, random_state=0).fit(np.asarray(embeddings.vectors[:200]))
@@ -49,8 +49,8 @@ def test_planted_topics_separate_also_in_unseen_documents(tmp_path: Path) -> Non
 def test_only_training_rows_are_read() -> None:
     texts, _ = planted(60)
     other = texts[:40] + ["something else entirely"] * 20
-    one = embed_corpus(LSA, embedding_corpus(texts, num_train=40), None, {})
-    two = embed_corpus(LSA, embedding_corpus(other, num_train=40), None, {})
+    one = embed_corpus(LSA, embedding_corpus(texts, num_train=40), None, None)
+    two = embed_corpus(LSA, embedding_corpus(other, num_train=40), None, None)
     np.testing.assert_allclose(one.vectors[:40], two.vectors[:40], atol=1e-6)
     assert not two.vectors[40:].any()  # no term of theirs is known: the zero vector, not NaN
 
@@ -58,11 +58,11 @@ def test_only_training_rows_are_read() -> None:
 def test_cached_state_and_determinism(tmp_path: Path) -> None:
     texts, _ = planted(80)
     corpus = embedding_corpus(texts, num_train=60)
-    first, again = embed_corpus(LSA, corpus, tmp_path, {}), embed_corpus(LSA, corpus, tmp_path, {})
+    first, again = embed_corpus(LSA, corpus, tmp_path, None), embed_corpus(LSA, corpus, tmp_path, None)
     assert (first.is_cached, again.is_cached, first.key) == (False, True, again.key)
-    np.testing.assert_array_equal(first.vectors, embed_corpus(LSA, corpus, None, {}).vectors)
+    np.testing.assert_array_equal(first.vectors, embed_corpus(LSA, corpus, None, None).vectors)
     np.testing.assert_array_equal(again.embedder.encode(texts), first.embedder.encode(texts))
-    assert embed_corpus(LSA, embedding_corpus(texts, num_train=61), tmp_path, {}).key != first.key
+    assert embed_corpus(LSA, embedding_corpus(texts, num_train=61), tmp_path, None).key != first.key
 
 
 def test_state_makes_it_whole_elsewhere() -> None:
@@ -86,8 +86,8 @@ def test_order_of_documents_does_not_matter() -> None:
 def test_words_lie_in_the_documents_space(tmp_path: Path) -> None:
     texts, labels = planted()
     corpus = embedding_corpus(texts, vocab=("topicab", "topicbb", "unseen"))
-    vectors = embed_words(LSA, corpus, tmp_path, {})
-    documents = embed_corpus(LSA, corpus, tmp_path, {}).vectors
+    vectors = embed_words(LSA, corpus, tmp_path, None)
+    documents = embed_corpus(LSA, corpus, tmp_path, None).vectors
     similarity = documents @ vectors[:2].T
     for topic in (0, 1):
         own, other = similarity[labels == topic, topic], similarity[labels != topic, topic]
@@ -101,9 +101,9 @@ def test_known_words_are_another_key_and_raw_texts_keep_theirs() -> None:
     raw, words_only = corpus_as_read(corpus, "raw"), corpus_as_read(corpus, "bow")
     assert raw is corpus
     assert set(words_only.texts) == {""}  # the corpus of this test has no tokens
-    keys = {embed_corpus(RANDOM, read, None, {}).key for read in (corpus, raw, words_only)}
+    keys = {embed_corpus(RANDOM, read, None, None).key for read in (corpus, raw, words_only)}
     assert len(keys) == 2
-    vectors = embed_corpus(RANDOM, words_only, None, {}).vectors
+    vectors = embed_corpus(RANDOM, words_only, None, None).vectors
     np.testing.assert_array_equal(vectors, np.repeat(vectors[:1], 60, axis=0))
 
 
@@ -131,18 +131,18 @@ def test_small_corpora() -> None:
 
 
 def test_random_vectors_follow_text_and_seed() -> None:
-    embedder = build(RANDOM, {})
+    embedder = build(RANDOM, None)
     vectors = embedder.encode(["a", "b", "a"])
     assert vectors.dtype == np.float32
     np.testing.assert_array_equal(vectors[0], vectors[2])
     assert abs(vectors[0] @ vectors[1]) < 0.99
-    assert np.abs(build({**RANDOM, "seed": 1}, {}).encode(["a"]) - vectors[:1]).max() > 0.01
+    assert np.abs(build({**RANDOM, "seed": 1}, None).encode(["a"]) - vectors[:1]).max() > 0.01
 
 
 def test_precomputed_rows(tmp_path: Path) -> None:
     path = tmp_path / "x.npy"
     np.save(path, np.arange(6.0).reshape(3, 2))
-    embeddings = embed_corpus(precomputed(path), embedding_corpus(["a", "b", "c"]), tmp_path, {})
+    embeddings = embed_corpus(precomputed(path), embedding_corpus(["a", "b", "c"]), tmp_path, None)
     np.testing.assert_array_equal(embeddings.vectors, np.arange(6.0).reshape(3, 2))
     assert embeddings.vectors.dtype == np.float32
     np.testing.assert_array_equal(embeddings.embedder.encode(["c", "a"]), [[4, 5], [0, 1]])
@@ -165,18 +165,18 @@ def test_precomputed_faults(tmp_path: Path, array: np.ndarray, message: str) -> 
     path = tmp_path / "x.npy"
     np.save(path, array, allow_pickle=True)
     with pytest.raises(ValueError, match=message):
-        embed_corpus(precomputed(path), embedding_corpus(["a", "b", "c"]), None, {})
+        embed_corpus(precomputed(path), embedding_corpus(["a", "b", "c"]), None, None)
 
 
 def test_precomputed_path_is_required(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"embedder\.path=<file\.npy>"):
-        build({**precomputed(tmp_path), "path": None}, {})
+        build({**precomputed(tmp_path), "path": None}, None)
     with pytest.raises(FileNotFoundError, match="is not a file"):
-        build(precomputed(tmp_path / "none.npy"), {})
+        build(precomputed(tmp_path / "none.npy"), None)
 
 
 def test_only_a_language_model_can_be_adapted() -> None:
     with pytest.raises(
         ValueError, match=r"mode\.adapt=simcse tunes a language model, and embedder=lsa is none"
     ):
-        embed_corpus(LSA, embedding_corpus(["a"]), None, {}, adapt={"adapt": "simcse", "adaptation": {}})
+        embed_corpus(LSA, embedding_corpus(["a"]), None, None, adapt={"adapt": "simcse", "adaptation": {}})

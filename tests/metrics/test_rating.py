@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from made_results import FixedRater, make_corpus, make_result
+from made_settings import trainer
 from tiny_lm import save_lm
 
 from topiclab.config.compose import ConfigError, compose
@@ -114,9 +115,9 @@ def test_what_was_rated_before_a_failure_is_kept(tmp_path):
 def test_the_metric_and_its_values_by_topic():
     result, corpus = make_result(), make_corpus()
     found = evaluate(result, corpus, rater=FixedRater())
-    assert found["metrics"]["llm_rating"] == pytest.approx(2.5)
-    assert found["per_topic"]["llm_rating"] == pytest.approx([2.5] * 4)
-    assert "rating=local or rating=endpoint" in evaluate(result, corpus)["reasons"]["llm_rating"]
+    assert found.metrics["llm_rating"] == pytest.approx(2.5)
+    assert found.per_topic["llm_rating"] == pytest.approx([2.5] * 4)
+    assert "rating=local or rating=endpoint" in evaluate(result, corpus).reasons["llm_rating"]
 
 
 @pytest.mark.parametrize("options", [{}, {"chat": True}, {"appends_end": True}])
@@ -142,11 +143,10 @@ def test_local_rating_is_the_expected_digit_of_the_models_own_logits(options, tm
 
 def test_none_and_local_open_no_socket(tiny, no_network):
     result, corpus = make_result(), make_corpus()
-    trainer = {"device": "cpu", "precision": "fp32"}
     for overrides in ([], ["rating=local", f"rating.path={tiny}"]):
-        rater = make_rater(compose(overrides)["rating"], trainer)
+        rater = make_rater(compose(overrides)["rating"], trainer())
         found = evaluate(result, corpus, rater=rater)
-        assert math.isfinite(found["metrics"]["llm_rating"]) == bool(overrides)
+        assert math.isfinite(found.metrics["llm_rating"]) == bool(overrides)
     with pytest.raises(pytest.fail.Exception, match="a socket was opened"):
         llm_rating(TOPICS, endpoint("http://127.0.0.1:9"), None)
 

@@ -10,6 +10,7 @@ import pytest
 import zstandard
 from brute_force import brute_force
 from made_results import VOCAB, make_corpus, make_result
+from made_settings import configured, vocabulary
 
 from topiclab.config.compose import ConfigError, compose
 from topiclab.metrics import reference as counting
@@ -20,10 +21,7 @@ from topiclab.metrics.reference import count_texts, load_counts, reference_count
 from topiclab.runs.run import CellFailed, run_cell
 from topiclab.tasks.count import count
 
-VOCABULARY = {
-    **{"lowercase": True, "tokenizer": "regex", "token_pattern": None},
-    **{"stop_words": "english", "min_df": 1, "max_df": 1.0, "size": None, "ngrams": [1, 1]},
-}
+VOCABULARY = vocabulary(min_df=1, max_df=1.0, size=None)
 WORDS = ("apple", "pear", "plum", "the", "fig")
 
 
@@ -107,22 +105,22 @@ def test_metrics_are_those_of_the_reference_and_absent_words_are_named(tmp_path)
     external = reference_counts(reference(lines), corpus.vocab, VOCABULARY, None)
     found = evaluate(result, corpus, external=external)
     topics = result.topic_words(10)
-    assert found["metrics"]["c_v_ref"] == pytest.approx(c_v(topics, external[110]).mean())
-    assert found["metrics"]["npmi_ref"] == pytest.approx(npmi(topics, external[10]).mean())
-    assert found["metrics"]["npmi"] == pytest.approx(npmi(topics, cooccurrence(corpus, 10)).mean())
+    assert found.metrics["c_v_ref"] == pytest.approx(c_v(topics, external[110]).mean())
+    assert found.metrics["npmi_ref"] == pytest.approx(npmi(topics, external[10]).mean())
+    assert found.metrics["npmi"] == pytest.approx(npmi(topics, cooccurrence(corpus, 10)).mean())
     word = topics[0][0]
     lines.write_text(re.sub(rf"\b{word}\b", "other", "\n".join(corpus.texts)))
     absent = reference_counts(reference(lines), corpus.vocab, VOCABULARY, None)
     found = evaluate(result, corpus, external=absent)
-    assert math.isnan(found["metrics"]["c_v_ref"])
-    assert f"1 top words: {word}" in found["reasons"]["c_v_ref"]
-    assert np.isnan(found["per_topic"]["c_v_ref"]).sum() == sum(word in words for words in topics)
+    assert math.isnan(found.metrics["c_v_ref"])
+    assert f"1 top words: {word}" in found.reasons["c_v_ref"]
+    assert np.isnan(found.per_topic["c_v_ref"]).sum() == sum(word in words for words in topics)
 
 
 def test_without_reference_or_window_the_reason_says_so():
     corpus, result = make_corpus(), make_result()
-    assert "reference.path names one" in evaluate(result, corpus)["reasons"]["c_v_ref"]
-    reasons = evaluate(result, corpus, external={10: cooccurrence(corpus, 10)})["reasons"]
+    assert "reference.path names one" in evaluate(result, corpus).reasons["c_v_ref"]
+    reasons = evaluate(result, corpus, external={10: cooccurrence(corpus, 10)}).reasons
     assert "windows of 10, not of 110" in reasons["c_v_ref"]
     assert "npmi_ref" not in reasons
 
@@ -167,9 +165,9 @@ def test_task_count_writes_what_a_fit_reads(tmp_path, monkeypatch):
     for number, text in enumerate(random_texts(5)):
         Path(f"texts/{number}.txt").write_text(text)
     Path("words.txt").write_text("pear\n\napple\nunheard\npear\n")
-    cfg = compose(["task=count", "reference.path=texts", "reference.words=words.txt"])
+    cfg = configured("task=count", "reference.path=texts", "reference.words=words.txt")
     outcome = count(cfg, tmp_path)
-    assert outcome["metrics"] == {"words_found": 2, "words_absent": 1}
+    assert outcome.metrics == {"words_found": 2, "words_absent": 1}
     counts = reference_counts(reference("counts.npz"), VOCAB, VOCABULARY, None)
     assert counts[10].vocab == ("pear", "apple", "unheard")
     assert counts[10].ids([["unheard", "pear"]]).tolist() == [[-1, 0]]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from made_settings import configured
 from places import REPO
 from tiny_minillm import tiny_model, tiny_tokenizer
 
@@ -143,7 +144,7 @@ def test_a_finished_run_loads_from_python(run, tmp_path):
     )
     assert isinstance(loaded.chat("What is this about?", seed=3), str)
     with pytest.raises(ValueError, match="is a language model, which has no topics; use task=chat"):
-        predict(compose(["task=predict", f"run={run}", "trainer.device=cpu"]), tmp_path)
+        predict(configured("task=predict", f"run={run}", "trainer.device=cpu"), tmp_path)
 
 
 def test_lines_and_commands(model, tmp_path, capsys):
@@ -194,16 +195,16 @@ def test_ctrl_c_ends_a_reply_and_keeps_it(model, tmp_path, capsys, monkeypatch):
 
 def test_the_task_replies_once_or_to_a_pipe(run, tmp_path, monkeypatch, capsys):
     line = ["task=chat", f"run={run}", "chat.max_new_tokens=12", "trainer.device=cpu"]
-    outcome = chat(compose([*line, "prompt='What is this about?'"]), tmp_path)
+    outcome = chat(configured(*line, "prompt='What is this about?'"), tmp_path)
     reply = capsys.readouterr().out.rstrip("\n")
-    assert outcome["manifest"]["replies"] == 1
+    assert outcome.manifest["replies"] == 1
     saved = json.loads((tmp_path / "conversation.jsonl").read_text(encoding="utf-8"))
     assert saved["messages"] == [
         {"role": "user", "content": "What is this about?"},
         {"role": "assistant", "content": reply},
     ]
     monkeypatch.setattr(sys, "stdin", io.StringIO("Hello.\nAnd?\n"))
-    assert chat(compose(line), tmp_path)["manifest"]["replies"] == 2
+    assert chat(configured(*line), tmp_path).manifest["replies"] == 2
 
 
 def test_what_the_task_needs(run, tmp_path):
@@ -218,7 +219,7 @@ def test_what_the_task_needs(run, tmp_path):
         compose(["task=chat", f"run={tmp_path}"])
     (tmp_path / "result.json").write_text('{"status": "done", "config": {"task": {"name": "fit"}}}')
     with pytest.raises(ValueError, match="holds a run of task=fit, which has no language model; give"):
-        chat(compose(["task=chat", f"run={tmp_path}", "prompt=hi"]), tmp_path / "chat")
+        chat(configured("task=chat", f"run={tmp_path}", "prompt=hi"), tmp_path / "chat")
     with pytest.raises(ConfigError, match=r"chat\.top_p=0 is refused: give a share above 0, up to 1"):
         compose(["task=chat", f"run={run}", "chat.top_p=0"])
 

@@ -6,8 +6,9 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from made_settings import CPU
 from safetensors import safe_open
-from tiny_lm import TRAINER, documents
+from tiny_lm import documents
 from tiny_minillm import SHAPE, TEXTS, tiny_model, tiny_tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, Qwen3ForCausalLM
 
@@ -199,7 +200,7 @@ def test_damaged_weights_are_refused(folder, tokenizer, tmp_path):
 def test_the_export_teaches(exported):
     model, folder = exported
     words = ("cat", "dog", "music", "sports")
-    teacher = CausalLMTeacher(path=str(folder), multi_token="exact", **TRAINER)
+    teacher = CausalLMTeacher(path=str(folder), multi_token="exact", **CPU)
     facts = teacher.prepare(documents(["the cat sat", "music and sports"], words))
     logits, states = teacher.label(np.arange(2))
     assert facts["logit_difference"] < 1e-4

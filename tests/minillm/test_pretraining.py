@@ -5,6 +5,7 @@ import math
 import lightning as L
 import pytest
 import torch
+from made_settings import trainer
 from nano_minillm import NANO, made, some_ids
 
 from topiclab.minillm.network import IGNORED, MiniLLM
@@ -23,7 +24,7 @@ OPTIMIZER = {
     "momentum": 0.95,
 }
 SCHEDULE = {"kind": "wsd", "warmup": 0.1, "decay": 0.5, "floor": 0.05}
-TRAINER = {"device": "cpu", "devices": 1, "precision": "fp32", "checkpoint_seconds": 0}
+TRAINER = trainer(checkpoint_seconds=0)
 TOKEN_BYTES = torch.full((NANO.vocab_size,), 4)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from embedding_corpus import embedding_corpus
+from made_settings import CPU
 from small_cells import SMALL
 from tiny_lm import TRAINER, documents, taught
 from tiny_minillm import TEXTS, save_run, tiny_tokenizer
@@ -32,7 +33,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def embedder_of(run: Path, **options) -> MiniLLMEmbedder:
-    return MiniLLMEmbedder(str(run), **TRAINER, **options)
+    return MiniLLMEmbedder(str(run), **CPU, **options)
 
 
 def test_only_a_whole_run_of_a_language_model_is_read(run: Path, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_planted_topics_are_found_and_kept_by_training_documents(tmp_path):
     datamodule = planted.datamodule()
     cfg = planted.configuration("model=agglomerative")
     model = make_model(cfg, datamodule)
-    result = model.fit(datamodule, tmp_path, cfg["trainer"])
+    result = model.fit(datamodule, tmp_path, cfg.trainer)
     assert planted.recovery(result) >= 0.7
     np.testing.assert_array_equal(result.theta[datamodule.train_rows], model.members)
     held_out = planted.corpus().rows("test")
@@ -85,4 +85,4 @@ def test_smoothing_twice_is_smoothing_the_smoothed():
 def test_too_few_clusters_say_so(tmp_path):
     cfg = planted.configuration("model=agglomerative", "model.documents_per_cluster=300")
     with pytest.raises(ValueError, match=r"makes 1 clusters of .* too few to merge to num_topics=5; lower"):
-        make_model(cfg, planted.datamodule()).fit(planted.datamodule(), tmp_path, cfg["trainer"])
+        make_model(cfg, planted.datamodule()).fit(planted.datamodule(), tmp_path, cfg.trainer)

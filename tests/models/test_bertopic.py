@@ -84,5 +84,5 @@ def test_fewer_clusters_than_topics_are_fewer_topics(tmp_path):
     from topiclab.pipeline.build import make_model
 
     cfg = planted.configuration("model=bertopic", "num_topics=40")
-    result = make_model(cfg, planted.datamodule()).fit(planted.datamodule(), tmp_path, cfg["trainer"])
+    result = make_model(cfg, planted.datamodule()).fit(planted.datamodule(), tmp_path, cfg.trainer)
     assert result.num_topics == result.info["topics_found"] == result.info["clusters_found"] < 40

@@ -16,7 +16,7 @@ RNG = np.random.default_rng(0)
 def fitted(folder, *overrides):
     cfg = planted.configuration(*overrides)
     model = make_model(cfg, planted.datamodule())
-    return model, model.fit(planted.datamodule(), folder, cfg["trainer"])
+    return model, model.fit(planted.datamodule(), folder, cfg.trainer)
 
 
 @pytest.mark.parametrize(("num_docs", "num_words", "num_topics"), [(1, 1, 1), (7, 30, 3), (40, 200, 20)])

@@ -10,8 +10,8 @@ import numpy as np
 import planted
 import pytest
 import torch
-from every_model import MODELS
 from scipy import sparse
+from small_cells import MODELS
 
 from topiclab.data.batch import tensors_of
 from topiclab.data.corpus import Corpus
@@ -61,7 +61,7 @@ class Documents:
 def documents() -> Documents:
     """Documents of planted topics; every third of them is held out, for validation or test."""
     corpus = load_corpus(
-        planted.configuration("data.planted.num_docs=150", "data.planted.doc_length=15")["data"]
+        planted.configuration("data.planted.num_docs=150", "data.planted.doc_length=15").data
     )
     split = np.array([0, 0, 1, 0, 0, 2])[np.arange(corpus.num_docs) % 6].astype(np.int8)
     mix = np.random.default_rng(1).normal(size=(corpus.num_words, 12))
@@ -96,20 +96,20 @@ def with_noise() -> Documents:
 
 def fitted(known: Documents, folder: Path, *overrides: str, **options: Any):
     cfg = planted.configuration(*overrides)
-    if "max_epochs" in cfg["model"]:
+    if "max_epochs" in cfg.model:
         cfg = planted.configuration(*overrides, "trainer.max_epochs=3")
-    if cfg["teacher"]["name"] != "none":
-        options["teach"] = partial(soft_labels, cfg["teacher"], trainer=cfg["trainer"])
+    if cfg.teacher["name"] != "none":
+        options["teach"] = partial(soft_labels, cfg.teacher, trainer=cfg.trainer)
     datamodule = TopicDataModule(
         known.corpus,
         known.vectors,
-        shows_labels=cfg["mode"]["name"] == "supervised",
+        shows_labels=cfg.mode["name"] == "supervised",
         word_vectors=lambda: np.random.default_rng(4).normal(size=(known.corpus.num_words, 12)),
         occurrences=known.occurrences,
         **options,
     )
     model = make_model(cfg, datamodule)
-    return model, model.fit(datamodule, folder, cfg["trainer"])
+    return model, model.fit(datamodule, folder, cfg.trainer)
 
 
 @pytest.mark.parametrize("settings", [*MODELS, *VARIANTS])
@@ -169,6 +169,6 @@ def test_retrieval_asks_training_documents_alone():
         labels=labels,
         label_names=("first", "second"),
     )
-    found = evaluate(TopicResult(theta, np.ones((2, 1), np.float32), ("word",)), corpus)["metrics"]
+    found = evaluate(TopicResult(theta, np.ones((2, 1), np.float32), ("word",)), corpus).metrics
     assert [found[f"test/p@{depth}"] for depth in (1, 5, 10)] == [0, 0, 0]
     assert [found[f"train/p@{depth}"] for depth in (1, 5)] == [1, 1]

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import planted
 import pytest
+from made_settings import trainer
 from pyarrow import parquet
 from sklearn.metrics import normalized_mutual_info_score
 
@@ -30,7 +31,7 @@ def test_a_training_document_is_smoothed_as_in_the_fit(tmp_path):
     cfg = planted.configuration("model=kmeans", "model.neighbours=15")
     datamodule = planted.datamodule()
     model = make_model(cfg, datamodule)
-    result = model.fit(datamodule, tmp_path, cfg["trainer"])
+    result = model.fit(datamodule, tmp_path, cfg.trainer)
     smoothed = smooth(datamodule.train_embeddings, datamodule.train_neighbours(15))
     np.testing.assert_allclose(model._smooth(datamodule.train_embeddings), smoothed, atol=1e-5)
     assert planted.recovery(result) >= 0.7
@@ -42,16 +43,16 @@ def test_a_training_document_is_smoothed_as_in_the_fit(tmp_path):
 def test_without_neighbours_no_vectors_are_kept(tmp_path):
     cfg = planted.configuration("model=kmeans")
     model = make_model(cfg, planted.datamodule())
-    model.fit(planted.datamodule(), tmp_path, cfg["trainer"])
+    model.fit(planted.datamodule(), tmp_path, cfg.trainer)
     assert model.state().keys() == {"centroids", "fences", "word_scores"}
 
 
 def test_clusters_of_soft_labels_are_kept_by_training_documents_and_joined_by_vote(tmp_path):
     cfg = planted.configuration("model=kmeans", "model.reads=soft_labels", "teacher=neighbours")
-    teach = partial(soft_labels, cfg["teacher"], trainer=cfg["trainer"])
+    teach = partial(soft_labels, cfg.teacher, trainer=cfg.trainer)
     datamodule = planted.datamodule(teach=teach)
     model = make_model(cfg, datamodule)
-    result = model.fit(datamodule, tmp_path, cfg["trainer"])
+    result = model.fit(datamodule, tmp_path, cfg.trainer)
     assert planted.recovery(result) >= 0.7
     rows = datamodule.train_rows
     np.testing.assert_array_equal(result.theta[rows], model.members)
@@ -79,7 +80,7 @@ def test_the_topics_of_training_documents_are_their_clusters(options, tmp_path):
     datamodule = planted.datamodule()
     cfg = planted.configuration("model=kmeans", *options)
     model = make_model(cfg, datamodule)
-    result = model.fit(datamodule, tmp_path, cfg["trainer"])
+    result = model.fit(datamodule, tmp_path, cfg.trainer)
     assert planted.recovery(result) >= 0.7
     np.testing.assert_array_equal(result.theta[datamodule.train_rows], model.members)
     info = result.info
@@ -97,7 +98,7 @@ def test_spherical_topics_do_not_see_the_length_of_a_vector(tmp_path):
     datamodule = planted.datamodule()
     cfg = planted.configuration("model=kmeans")
     model = make_model(cfg, datamodule)
-    theta = model.fit(datamodule, tmp_path, cfg["trainer"]).theta
+    theta = model.fit(datamodule, tmp_path, cfg.trainer).theta
     np.testing.assert_array_equal(model.transform(None, 8 * planted.vectors()), theta)
 
 
@@ -105,7 +106,7 @@ def test_an_outlier_is_beyond_the_fence_of_its_cluster(tmp_path):
     rng = np.random.default_rng(1)
     datamodule = planted.datamodule()
     model = make_model(planted.configuration("model=kmeans", "model.spherical=false"), datamodule)
-    model.fit(datamodule, tmp_path, {})
+    model.fit(datamodule, tmp_path, trainer())
     model.explain(datamodule, tmp_path)
     table = parquet.read_table(tmp_path / "distances.parquet").to_pydict()
     assert tuple(table["id"]) == planted.corpus().ids
@@ -127,6 +128,6 @@ def test_an_outlier_is_beyond_the_fence_of_its_cluster(tmp_path):
 
 def test_one_topic_has_no_silhouette(tmp_path):
     cfg = planted.configuration("model=kmeans", "num_topics=1")
-    result = make_model(cfg, planted.datamodule()).fit(planted.datamodule(), tmp_path, cfg["trainer"])
+    result = make_model(cfg, planted.datamodule()).fit(planted.datamodule(), tmp_path, cfg.trainer)
     assert result.info["silhouette"] is None
     assert "needs two clusters" in result.info["silhouette_reason"]

@@ -30,7 +30,7 @@ def fitted(folder, *overrides):
     cfg = planted.configuration(*overrides)
     datamodule = planted.datamodule()
     model = make_model(cfg, datamodule)
-    return model, model.fit(datamodule, folder, cfg["trainer"])
+    return model, model.fit(datamodule, folder, cfg.trainer)
 
 
 def unrolled_plan(left, right, sharpness, column_weights):
@@ -187,7 +187,7 @@ def test_ecrtm_starts_from_the_embedders_words(tmp_path):
     datamodule = planted.datamodule(word_vectors=lambda: words)
     cfg = planted.configuration("model=ecrtm", "model.word_init=embedder")
     model = make_model(cfg, datamodule)
-    result = model.fit(datamodule, tmp_path, cfg["trainer"])
+    result = model.fit(datamodule, tmp_path, cfg.trainer)
     assert model.decoder.topics.shape == (5, 12)
     assert planted.recovery(result) >= 0.7
     twin = make_model(cfg, datamodule)
@@ -251,9 +251,9 @@ def test_the_transport_of_nstm_stays_in_float32_under_autocast():
 def test_soft_labels_find_the_planted_topics(name, tmp_path):
     cfg = planted.configuration(f"model={name}", "objective=dsl", "teacher=neighbours")
     datamodule = planted.datamodule()
-    datamodule.soft_labels = soft_labels(cfg["teacher"], datamodule, cfg["trainer"])
+    datamodule.soft_labels = soft_labels(cfg.teacher, datamodule, cfg.trainer)
     model = make_model(cfg, datamodule)
-    result = model.fit(datamodule, tmp_path, cfg["trainer"])
+    result = model.fit(datamodule, tmp_path, cfg.trainer)
     assert planted.recovery(result) >= 0.7
 
 
@@ -281,7 +281,7 @@ def test_fastopic_learns_labels_that_it_is_shown(tmp_path):
     cfg = planted.configuration("model=fastopic", "mode=supervised", "mode.class_weight=100")
     datamodule = planted.datamodule(shows_labels=True)
     model = make_model(cfg, datamodule)
-    model.fit(datamodule, tmp_path, cfg["trainer"])
+    model.fit(datamodule, tmp_path, cfg.trainer)
     rows = planted.corpus().rows("test")
     classes = model.predict_classes(planted.corpus().bow[rows], planted.vectors()[rows])
     assert (classes.argmax(1) == planted.corpus().labels[rows]).mean() > 0.8

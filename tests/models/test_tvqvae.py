@@ -218,7 +218,7 @@ def test_planted_topics_are_recovered_at_every_expansion(expansion, init, tmp_pa
     steps = ["trainer.max_epochs=5"] if init == "kmeans" else ["trainer.max_epochs=40", "model.lr=1e-2"]
     cfg = planted.configuration(*FAST, f"model.expansion={expansion}", f"model.init={init}", *steps)
     datamodule = planted.datamodule()
-    result = make_model(cfg, datamodule).fit(datamodule, tmp_path, cfg["trainer"])
+    result = make_model(cfg, datamodule).fit(datamodule, tmp_path, cfg.trainer)
     assert planted.recovery(result) >= 0.9
 
 
@@ -226,7 +226,7 @@ def fitted(folder, *overrides, **options):
     cfg = planted.configuration(*FAST, *overrides)
     datamodule = planted.datamodule(**options)
     model = make_model(cfg, datamodule)
-    return model, model.fit(datamodule, folder, cfg["trainer"])
+    return model, model.fit(datamodule, folder, cfg.trainer)
 
 
 @pytest.fixture(scope="module")
@@ -276,7 +276,7 @@ def test_documents_without_words_keep_their_place(tmp_path):
     counts[rows] = 0
     emptied = replace(planted.corpus(), bow=sparse.csr_matrix(counts))
     datamodule = TopicDataModule(emptied, planted.vectors(), word_vectors=planted.word_vectors)
-    result = make_model(cfg, datamodule).fit(datamodule, tmp_path, cfg["trainer"])
+    result = make_model(cfg, datamodule).fit(datamodule, tmp_path, cfg.trainer)
     assert len(result.theta) == len(counts)
     assert np.ptp(result.theta[rows], axis=0).max() == pytest.approx(0, abs=1e-6)  # alike: no code is read
     assert np.array_equal(result.word_nll[rows], np.zeros(7))
@@ -299,7 +299,7 @@ def test_word_lists_and_shares_of_codes_by_hand():
     [
         (["num_topics=1"], "ask for at least 2"),
         (["model.num_codes=4", "model.expansion=5"], "lower model.expansion"),
-        (["model.encoder.reads=bow"], "give codes or embeddings or both"),
+        (["model.encoder.reads=bow"], "use reads=codes"),
         (["embedder=precomputed", "embedder.path=vectors.npy"], "embedder=precomputed has not"),
         (["input=teacher", "teacher=llama1b"], "input=teacher has not"),
     ],
@@ -313,8 +313,8 @@ def test_what_cannot_be_fitted_is_refused(overrides, told, tmp_path, monkeypatch
 
 def test_codes_are_refused_where_there_are_none():
     cfg = compose(["model=prodlda"])
-    cfg["model"]["encoder"]["reads"] = "codes"
-    assert any("give embeddings or bow or both" in fault for fault in validate(cfg))
+    cfg.model["encoder"]["reads"] = "codes"
+    assert any("has no codes" in fault for fault in validate(cfg))
 
 
 def test_an_input_without_word_vectors_is_told(tmp_path):

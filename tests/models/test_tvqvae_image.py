@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from made_settings import configured
 from sklearn.metrics import normalized_mutual_info_score
 
-from topiclab.config.compose import compose
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.images.image_set import ImageSet, code_corpus
 from topiclab.metrics.images import another_row
@@ -67,15 +68,15 @@ def planted(regions: str = "quadrant") -> TopicDataModule:
 
 
 def fitted(folder, *overrides, regions="quadrant"):
-    cfg = compose([*SMALL, f"model.regions={regions}", *overrides])
+    cfg = configured(*SMALL, f"model.regions={regions}", *overrides)
     datamodule = planted(regions)
     model = make_image_model(cfg, datamodule, (SIDE, SIDE))
-    return model, model.fit(datamodule, folder, cfg["trainer"]), datamodule
+    return model, model.fit(datamodule, folder, cfg.trainer), datamodule
 
 
 def unfitted(*overrides, regions="quadrant"):
     model = make_image_model(
-        compose([*SMALL, f"model.regions={regions}", *overrides]), planted(regions), (4, 4)
+        configured(*SMALL, f"model.regions={regions}", *overrides), planted(regions), (4, 4)
     )
     model.rho.normal_()
     return model.eval()
@@ -200,7 +201,7 @@ def test_images_without_topics_are_those_of_no_condition():
 
 def test_state_transform_and_drawing_survive_saving(whole, tmp_path):
     model, result, datamodule = whole
-    twin = make_image_model(compose([*SMALL, "seed=9"]), datamodule, (SIDE, SIDE))
+    twin = make_image_model(configured(*SMALL, "seed=9"), datamodule, (SIDE, SIDE))
     twin.load_state({name: np.array(value) for name, value in model.state().items()})
     vectors = datamodule.embeddings
     np.testing.assert_allclose(twin.transform(datamodule.corpus.bow, vectors), result.theta, atol=1e-6)
@@ -228,8 +229,8 @@ def test_what_is_drawn_from_a_topic_has_that_topic(kind, tmp_path):
 
 
 def test_more_than_one_code_a_cell_is_refused():
-    cfg = compose(SMALL)
-    cfg["model"]["expansion"] = 3
+    cfg = configured(*SMALL)
+    cfg = replace(cfg, model={**cfg.model, "expansion": 3})
     with pytest.raises(ValueError, match=r"one code a cell; use model\.expansion=1"):
         make_image_model(cfg, planted(), (SIDE, SIDE))
 
@@ -280,7 +281,7 @@ def test_evidence_is_paired():
         drawn_topic=np.repeat([0, 1], [12, 8]),
         drawn_label=np.repeat([3, 5, 7], [9, 1, 10]),
     )
-    metrics = evaluate_images(evidence)["metrics"]
+    metrics = evaluate_images(evidence).metrics
     assert metrics["test/prior_gap"] == pytest.approx(0.1, abs=0.003)
     assert metrics["test/prior_gap_se"] < 0.001
     assert metrics["test/prior_ce_unconditional"] - metrics["test/prior_ce"] == pytest.approx(0.05)
@@ -291,5 +292,5 @@ def test_evidence_is_paired():
     assert metrics["sample_purity"] == pytest.approx(0.95)
     assert 0.7 < metrics["sample_nmi"] < 0.9
     never = dataclasses.replace(evidence, unconditional=None, drawn_label=None, nats=hard[:0])
-    reasons = evaluate_images(never)["reasons"]
+    reasons = evaluate_images(never).reasons
     assert {"test/prior_ce", "test/prior_ce_unconditional", "test/prior_gap", "sample_purity"} <= set(reasons)

@@ -137,7 +137,7 @@ def test_planted_topics_are_recovered_from_words_in_context(words, tmp_path) -> 
     )
     datamodule = planted.datamodule(occurrences=planted_occurrences, word_vectors=None)
     model = make_model(cfg, datamodule)
-    result = model.fit(datamodule, tmp_path, cfg["trainer"])
+    result = model.fit(datamodule, tmp_path, cfg.trainer)
     assert planted.recovery(result) >= 0.9
     twin = make_model(cfg, datamodule)
     twin.load_state(model.state())
@@ -155,10 +155,10 @@ def test_a_resumed_fit_keeps_its_codes(tmp_path) -> None:
     cfg = planted.configuration(*FAST, "embedder=minilm", "model.words=token", "trainer.max_epochs=1")
     datamodule = planted.datamodule(occurrences=planted_occurrences)
     model, resumed = make_model(cfg, datamodule), make_model(cfg, datamodule)
-    result = model.fit(datamodule, tmp_path, cfg["trainer"])
+    result = model.fit(datamodule, tmp_path, cfg.trainer)
     codes = model.documents_of(datamodule).codes
     np.testing.assert_allclose(codes.lengths, 3 * planted.corpus().bow.sum(axis=1).A1)
-    again = resumed.fit(datamodule, tmp_path, cfg["trainer"])
+    again = resumed.fit(datamodule, tmp_path, cfg.trainer)
     assert resumed.text_codes is None  # stage 1 is not run again
     np.testing.assert_array_equal(again.theta, result.theta)
     assert again.info == result.info
@@ -168,7 +168,7 @@ def test_an_input_without_occurrences_is_refused(tmp_path) -> None:
     cfg = planted.configuration(*FAST, "embedder=minilm", "model.words=token")
     datamodule = planted.datamodule()
     with pytest.raises(ValueError, match="this input gives none"):
-        make_model(cfg, datamodule).fit(datamodule, tmp_path, cfg["trainer"])
+        make_model(cfg, datamodule).fit(datamodule, tmp_path, cfg.trainer)
 
 
 @pytest.mark.parametrize("words", ["token", "contextual_type"])

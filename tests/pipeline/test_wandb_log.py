@@ -6,6 +6,7 @@ import json
 import struct
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,16 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from topiclab.config.compose import compose
+from topiclab.config.configuration import Configuration
 from topiclab.data.corpus import Corpus
+from topiclab.metrics.evaluation import Evaluation
 from topiclab.pipeline.wandb_log import log_results, tags_of, wandb_logger
 from topiclab.report.figures.base import MAP_DOCUMENTS, document_coordinates, draw_run
 from topiclab.result import TopicResult
 
 NUM_DOCS, NUM_TOPICS, NUM_WORDS = 40, 3, 12
-CFG: dict[str, Any] = {
+GIVEN: dict[str, Any] = {
     "name": "mirror",
     "num_topics": NUM_TOPICS,
     "seed": 4,
@@ -37,6 +41,7 @@ CFG: dict[str, Any] = {
         "tags": ["mine", "theta"],
     },
 }
+CFG = Configuration.of({**compose(), **GIVEN})
 
 
 @pytest.fixture(autouse=True)
@@ -72,11 +77,11 @@ def result(corpus: Corpus) -> TopicResult:
     return TopicResult(theta, rng.dirichlet(np.ones(NUM_WORDS), NUM_TOPICS).astype(np.float32), corpus.vocab)
 
 
-EVALUATION = {
-    "metrics": {"npmi": 0.25, "test/purity": 0.5, "train/perplexity": float("nan")},
-    "reasons": {"train/perplexity": "no likelihood"},
-    "per_topic": {"npmi": [0.1, float("nan"), 0.4]},
-}
+EVALUATION = Evaluation(
+    metrics={"npmi": 0.25, "test/purity": 0.5, "train/perplexity": float("nan")},
+    reasons={"train/perplexity": "no likelihood"},
+    per_topic={"npmi": [0.1, float("nan"), 0.4]},
+)
 
 
 def records_of(path: Path) -> Iterator[Any]:
@@ -139,7 +144,7 @@ def test_an_offline_run_holds_what_the_cell_found(
     assert found["run"].job_type == "fit"
     assert set(found["run"].tags) == {"toy", "theta", "lsa", "zero_shot", "bow", "mine"}
     assert found["run"].run_id == (tmp_path / "wandb_id.txt").read_text()
-    assert {key: found["config"][key] for key in CFG} == CFG
+    assert {key: found["config"][key] for key in GIVEN} == GIVEN
     assert found["summary"]["topics/npmi"] == 0.25
     assert found["summary"]["test/purity"] == 0.5
     assert "train/perplexity" not in found["summary"]
@@ -187,7 +192,7 @@ def test_a_resumed_cell_keeps_its_id_and_a_sweep_agent_owns_it(
         raise InterruptedError
 
     monkeypatch.setattr(wandb, "init", refuse)
-    online = CFG | {"logger": CFG["logger"] | {"mode": "online"}}
+    online = replace(CFG, logger={**CFG.logger, "mode": "online"})
     for sweep in (None, None, "sweep7"):
         if sweep:
             monkeypatch.setenv("WANDB_SWEEP_ID", sweep)
@@ -200,14 +205,14 @@ def test_a_resumed_cell_keeps_its_id_and_a_sweep_agent_owns_it(
 
 
 def test_without_wandb_nothing_is_done(tmp_path: Path, corpus: Corpus, result: TopicResult) -> None:
-    with wandb_logger(CFG | {"logger": {"name": "csv"}}, tmp_path) as logger:
+    with wandb_logger(replace(CFG, logger={"name": "csv"}), tmp_path) as logger:
         assert logger is None
         log_results(logger, result, corpus, EVALUATION, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_tags_are_short_and_named_once() -> None:
-    tags = tags_of(CFG | {"data": {"name": "x" * 99}})
+    tags = tags_of(replace(CFG, data={"name": "x" * 99}))
     assert max(map(len, tags)) == 64
     assert tags.count("theta") == 1
 

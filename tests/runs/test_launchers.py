@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
+from made_settings import trainer
 from omegaconf import OmegaConf
 from places import PYTHONPATH
 
@@ -100,10 +101,9 @@ def test_two_processes_share_a_corpus(
         **{"path": str(tiny_qwen), "pooling": "lasttoken", "normalize": True},
     }
     texts = [document.text for document in read_documents(tmp_path / "texts.csv", "text")]
-    trainer = {"device": "cpu", "precision": "fp32"}
-    alone = embed_texts(options_of_model, texts, tmp_path / "alone", trainer)
+    alone = embed_texts(options_of_model, texts, tmp_path / "alone", trainer())
     monkeypatch.setattr(HuggingFaceEmbedder, "encode_full", None)  # what joins needs no model
-    joined = embed_texts(options_of_model, texts, tmp_path / "cache", trainer)
+    joined = embed_texts(options_of_model, texts, tmp_path / "cache", trainer())
     assert joined.key == alone.key
     np.testing.assert_allclose(joined.vectors, alone.vectors, atol=1e-5)  # of other numbers of threads
     assert list((tmp_path / "cache/embedding_shards").iterdir()) == []

@@ -6,20 +6,17 @@ from pathlib import Path
 import cells
 import pytest
 
-from topiclab.config.compose import ConfigError
+from topiclab.config.compose import ConfigError, compose
 from topiclab.config.identity import config_hash
+from topiclab.runs.outcome import Outcome
 from topiclab.runs.provenance import git_revision
 from topiclab.runs.run import CellFailed, run_cell, write_failure
 
 
 @pytest.fixture
 def cfg():
-    return {
-        "task": {"name": "fit", "_target_": "cells.fit", "keys": None},
-        "num_topics": 5,
-        "trainer": {"device": "cpu", "lr": 0.1},
-        "paths": {"data": None},
-    }
+    composed = compose(["num_topics=5", "trainer.device=cpu", "trainer.gradient_clip=0.1"])
+    return composed | {"task": {"name": "fit", "_target_": "cells.fit", "keys": None}}
 
 
 def attempts(folder):
@@ -64,8 +61,8 @@ def test_revision_is_none_outside_a_checkout(monkeypatch, tmp_path):
 
 def test_folder_of_another_configuration_is_refused_by_its_keys(cfg, tmp_path):
     run_cell(cfg, tmp_path)
-    with pytest.raises(ConfigError, match=r"trainer\.lr \(0\.1 -> 0\.2\).*name=") as caught:
-        run_cell(cfg | {"trainer": {"device": "cpu", "lr": 0.2}}, tmp_path)
+    with pytest.raises(ConfigError, match=r"trainer\.gradient_clip \(0\.1 -> 0\.2\).*name=") as caught:
+        run_cell(cfg | {"trainer": cfg["trainer"] | {"gradient_clip": 0.2}}, tmp_path)
     assert "num_topics" not in str(caught.value)
     assert attempts(tmp_path) == 1
 
@@ -113,11 +110,11 @@ def test_failed_folder_may_hold_another_configuration_next(cfg, tmp_path):
 def test_checkpoints_are_kept_for_the_same_configuration_only(cfg, tmp_path):
     last = tmp_path / "checkpoints" / "last.ckpt"
     cfg["task"]["_target_"] = "cells.interrupted"
-    for lr, is_kept in ((0.1, False), (0.1, True), (0.2, False)):
+    for clip, is_kept in ((0.1, False), (0.1, True), (0.2, False)):
         last.parent.mkdir(exist_ok=True)
         last.touch()
         with pytest.raises(KeyboardInterrupt):
-            run_cell(cfg | {"trainer": {"device": "cpu", "lr": lr}}, tmp_path)
+            run_cell(cfg | {"trainer": cfg["trainer"] | {"gradient_clip": clip}}, tmp_path)
         assert last.exists() == is_kept
 
 
@@ -137,7 +134,7 @@ def test_interrupt_leaves_no_result(cfg, tmp_path, task):
 
 
 def test_outcome_that_is_no_json_fails_the_cell(cfg, tmp_path, monkeypatch):
-    outcome = {"metrics": {}, "reasons": {}, "manifest": {"model": object()}}
+    outcome = Outcome(metrics={}, seconds={}, manifest={"model": object()})
     monkeypatch.setattr(cells, "fit", lambda cfg, folder: outcome)
     with pytest.raises(CellFailed, match="TypeError"):
         run_cell(cfg, tmp_path)

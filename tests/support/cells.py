@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
+from topiclab.runs.outcome import Outcome
+
 RAISES, IS_KILLED, CRASHES, IS_SLOW, EXITS, LEAVES = 13, 9, 11, 600, 17, 18
 
 
 def fit(cfg, folder: Path):
-    num_topics = cfg["num_topics"]
+    num_topics = cfg.num_topics
     with (folder / "attempts").open("a") as stream:
         stream.write(f"{os.getpid()}\n")
     print(f"cell {num_topics} speaks")
@@ -30,17 +32,16 @@ def fit(cfg, folder: Path):
         os._exit(1)
     if num_topics == IS_SLOW:
         time.sleep(60)
-    return {
-        "metrics": {"npmi": np.float32(0.25), "td": math.nan},
-        "reasons": {},
-        "seconds": {"fit": 0.1},
-        "manifest": {
+    return Outcome(
+        metrics={"npmi": np.float32(0.25), "td": math.nan},
+        seconds={"fit": 0.1},
+        manifest={
             "threads": os.environ.get("OMP_NUM_THREADS"),
             "cwd": str(Path.cwd()),
             "worst": -math.inf,
             "folder": folder,
         },
-    }
+    )
 
 
 def interrupted(cfg, folder: Path):

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 from embedding_corpus import embedding_corpus
+from made_settings import CPU, trainer
 
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.teach.causal_lm import CausalLMTeacher
 
-TRAINER = {"device": "cpu", "precision": "fp32"}
+TRAINER = trainer()
 TEXTS = [
     *("the cat sat on the mat " * times + "fox" for times in (0, 1, 2, 3, 5, 7, 1)),
     "a dog.\n\n",
@@ -132,7 +133,7 @@ def documents(texts=TEXTS, words=WORDS, **options: Any) -> TopicDataModule:
 
 def taught(folder: Path, datamodule: TopicDataModule, **options: Any):
     """The teacher after prepare, its facts, and what it says of every document."""
-    teacher = CausalLMTeacher(path=str(folder), **{**TRAINER, **options})
+    teacher = CausalLMTeacher(path=str(folder), **{**CPU, **options})
     facts = teacher.prepare(datamodule)
     return teacher, facts, teacher.label(np.arange(datamodule.corpus.num_docs))
 

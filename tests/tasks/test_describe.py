@@ -4,9 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from every_model import MODELS
 from pyarrow import parquet
-from small_cells import cell
+from small_cells import MODELS, cell
 
 from topiclab.config.compose import ConfigError, compose, compose_cell, quote_run
 from topiclab.report.__main__ import main
@@ -184,10 +183,10 @@ def test_runs_without_documents_are_refused(change, told, dated, tmp_path):
 def test_vectors_are_those_of_the_fit_on_another_device_too(dated):
     outcome = json.loads((dated / "result.json").read_text())
     cfg, _ = compose_cell(["task=describe", f"run={dated}", "trainer.device=cpu"])
-    assert config_of_run(outcome, cfg, dated)["trainer"]["precision"] == "auto"  # lsa has none
+    assert config_of_run(outcome, cfg, dated).trainer.precision == "auto"  # lsa has none
     outcome["manifest"]["embedding"]["dtype"] = "bf16"
-    trainer = config_of_run(outcome, cfg, dated)["trainer"]
-    assert (trainer["precision"], trainer["device"]) == ("bf16", "cpu")
+    trainer = config_of_run(outcome, cfg, dated).trainer
+    assert (trainer.precision, trainer.device) == ("bf16", "cpu")
 
 
 def test_folders_with_equals_signs_are_quoted():

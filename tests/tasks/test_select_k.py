@@ -10,6 +10,7 @@ from small_cells import check_failure, check_same_topics
 from topiclab.api.topics import fit as fit_texts
 from topiclab.api.topics import load
 from topiclab.config.compose import compose
+from topiclab.config.configuration import Configuration
 from topiclab.config.identity import config_hash
 from topiclab.data.sources.corpora import load_corpus
 from topiclab.metrics.num_topics import CRITERIA, Candidates, bends, recommend
@@ -36,9 +37,10 @@ def configuration(cache, *overrides):
     )
 
 
-def chosen(cfg):
-    corpus = load_corpus(cfg["data"])
-    return choose_num_topics(cfg["select_k"], corpus, document_vectors(cfg, corpus), cfg["paths"]["cache"])
+def chosen(composed):
+    cfg = Configuration.of(composed)
+    corpus = load_corpus(cfg.data)
+    return choose_num_topics(cfg.comparison, corpus, document_vectors(cfg, corpus), cfg.paths.cache)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from made_settings import configured
 
-from topiclab.config.compose import compose
 from topiclab.data.images.image_set import load_images
 from topiclab.tasks.tvq_crossmodal import caption_corpus, caption_topics, pixel_clusters
 
@@ -12,11 +12,11 @@ from topiclab.tasks.tvq_crossmodal import caption_corpus, caption_topics, pixel_
 def images_cfg(tmp_path_factory):
     small = ["captions.model.codebook.max_epochs=2", "trainer.max_epochs=2", "trainer.device=cpu"]
     cell = ["task=tvq_crossmodal", "model=tvqvae_image", "data=digits", "data.sample=300", "embedder=lsa"]
-    return compose([*cell, *small, "num_topics=5", f"paths.cache={tmp_path_factory.mktemp('cache')}"])
+    return configured(*cell, *small, "num_topics=5", f"paths.cache={tmp_path_factory.mktemp('cache')}")
 
 
 def test_captions_stand_in_the_order_of_the_images(images_cfg, tmp_path):
-    images = load_images(images_cfg["data"])
+    images = load_images(images_cfg.data)
     corpus = caption_corpus(images_cfg, images)
     assert [corpus.label_names[label] for label in corpus.labels] == [
         images.label_names[label] for label in images.labels
@@ -28,7 +28,7 @@ def test_captions_stand_in_the_order_of_the_images(images_cfg, tmp_path):
 
 
 def test_clusters_of_pixels_say_something_of_the_digit(images_cfg):
-    images = load_images(images_cfg["data"])
+    images = load_images(images_cfg.data)
     clusters = pixel_clusters(images, 10, seed=0)
     assert (clusters.sum(axis=1) == 1).all()
     main = clusters.argmax(axis=1)

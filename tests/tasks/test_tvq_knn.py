@@ -1,9 +1,11 @@
 """task=tvq_knn: planted neighbourhoods are kept by learned codes and lost by shuffled ones."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from made_settings import configured
 
-from topiclab.config.compose import compose
 from topiclab.data.sources.corpora import load_corpus
 from topiclab.pipeline.build import make_model
 from topiclab.pipeline.inputs import document_vectors, make_datamodule
@@ -27,7 +29,7 @@ SMALL = [
 
 @pytest.fixture(scope="module")
 def cfg(tmp_path_factory):
-    return compose(["task=tvq_knn", *SMALL, f"paths.cache={tmp_path_factory.mktemp('cache')}"])
+    return configured("task=tvq_knn", *SMALL, f"paths.cache={tmp_path_factory.mktemp('cache')}")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def outcome(cfg, tmp_path_factory):
 
 
 def test_planted_neighbourhoods_are_kept_by_learned_codes_alone(outcome):
-    metrics = outcome["metrics"]
+    metrics = outcome.metrics
     chance = 10 / 99
     assert metrics["codes/overlap"] > 3 * chance
     assert metrics["shuffled/overlap"] == pytest.approx(chance, abs=0.05)
@@ -47,19 +49,19 @@ def test_planted_neighbourhoods_are_kept_by_learned_codes_alone(outcome):
 
 
 def test_every_space_has_its_measures_and_what_is_absent_a_reason(outcome):
-    metrics = outcome["metrics"]
+    metrics = outcome.metrics
     for source in ("codes", "kmeans", "random", "shuffled"):
         assert {
             f"{source}/{name}" for name in ("overlap", "npmi_gain", "decay1", "decay2", "skew")
         } <= metrics.keys()
         assert f"{source}/decay3" not in metrics
-    assert outcome["reasons"].keys() == {name for name, value in metrics.items() if not np.isfinite(value)}
+    assert outcome.reasons.keys() == {name for name, value in metrics.items() if not np.isfinite(value)}
 
 
 def test_codes_are_those_of_the_fit_and_come_from_its_cache(cfg, outcome):
     vectors, learned = learned_codes(cfg)
     assert learned.codebook.is_cached
-    assert learned.codebook.key == outcome["manifest"]["codebook"]["key"]
+    assert learned.codebook.key == outcome.manifest["codebook"]["key"]
     controls = control_codes(vectors, learned, seed=0)
     assert {codes.shape for codes in controls.values()} == {learned.codes.shape}
     assert (np.sort(controls["shuffled"], axis=0) == np.sort(learned.codes, axis=0)).all()
@@ -69,9 +71,9 @@ def test_codes_are_those_of_the_fit_and_come_from_its_cache(cfg, outcome):
 def test_exchanged_codes_are_not_started_from_learned_ones(cfg, outcome):
     tables = []
     for assignment in ("nearest", "random", "nearest"):
-        codebook = {**cfg["model"]["codebook"], "assignment": assignment}
-        chosen = {**cfg, "model": {**cfg["model"], "codebook": codebook}}
-        corpus = load_corpus(chosen["data"])
+        codebook = {**cfg.model["codebook"], "assignment": assignment}
+        chosen = replace(cfg, model={**cfg.model, "codebook": codebook})
+        corpus = load_corpus(chosen.data)
         datamodule = make_datamodule(chosen, corpus, document_vectors(chosen, corpus))
         model = make_model(chosen, datamodule)
         model.initialize(datamodule)
@@ -82,4 +84,4 @@ def test_exchanged_codes_are_not_started_from_learned_ones(cfg, outcome):
 
 def test_a_model_without_codes_is_refused(cfg, tmp_path):
     with pytest.raises(ValueError, match="use model=tvqvae"):
-        tvq_knn({**cfg, "model": compose(["model=prodlda"])["model"]}, tmp_path)
+        tvq_knn(replace(cfg, model=configured("model=prodlda").model), tmp_path)

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from made_settings import CPU
 from tiny_lm import TEXTS, TRAINER, WORDS, documents, plain_forward, prompted, save_lm, taught
 
 from topiclab.config.compose import compose
@@ -182,7 +183,7 @@ def test_interrupted_pass_resumes(llama: Path, tmp_path: Path, monkeypatch: pyte
     labels = soft_labels(lm_config(llama), datamodule, TRAINER)
     assert seen == [[0, 1], [2, 3], [4, 5], [4, 5], [6, 7], [8]]
     assert labels.manifest["num_multi_token"] > 0
-    teacher = CausalLMTeacher(path=str(llama), multi_token="exact", **TRAINER)
+    teacher = CausalLMTeacher(path=str(llama), multi_token="exact", **CPU)
     teacher.prepare(datamodule)
     logits, states = label(teacher, np.arange(len(TEXTS)))
     np.testing.assert_allclose(labels.raw_logits(slice(None)), logits, atol=0.05)
@@ -192,13 +193,13 @@ def test_interrupted_pass_resumes(llama: Path, tmp_path: Path, monkeypatch: pyte
 
 
 def test_fingerprint_follows_what_labels_depend_on(lm: Path, llama: Path, tmp_path: Path) -> None:
-    base = CausalLMTeacher(path=str(lm), **TRAINER).fingerprint(documents())
-    assert base == CausalLMTeacher(path=str(lm), batch_tokens=7, **TRAINER).fingerprint(documents())
+    base = CausalLMTeacher(path=str(lm), **CPU).fingerprint(documents())
+    assert base == CausalLMTeacher(path=str(lm), batch_tokens=7, **CPU).fingerprint(documents())
     changes = ({"prompt": "one_label"}, {"multi_token": "exact"}, {"max_length": 40}, {"precision": "bf16"})
     for change in changes:
-        assert CausalLMTeacher(path=str(lm), **{**TRAINER, **change}).fingerprint(documents()) != base
+        assert CausalLMTeacher(path=str(lm), **{**CPU, **change}).fingerprint(documents()) != base
     other = save_lm(tmp_path / "other", initializer_range=0.1)
-    assert CausalLMTeacher(path=str(other), **TRAINER).fingerprint(documents()) != base
+    assert CausalLMTeacher(path=str(other), **CPU).fingerprint(documents()) != base
 
 
 def test_bf16_stays_near_fp32(lm: Path) -> None:

@@ -30,7 +30,7 @@ def configuration(*overrides):
 def labels_of(corpus, *overrides):
     """(D, V) float32 targets, and the input vectors."""
     teacher = configuration(*overrides)["teacher"]
-    labels = soft_labels(teacher, TopicDataModule(corpus, None), {})
+    labels = soft_labels(teacher, TopicDataModule(corpus, None), None)
     values = distributions(labels, teacher["temperature"]).values
     return values.toarray() if sparse.issparse(values) else values.astype(np.float32), labels.vectors
 
@@ -143,9 +143,9 @@ def test_the_seed_starts_the_decomposition_only():
 
 def test_lsa_is_the_embedder_of_that_name(tmp_path):
     corpus, cfg = planted.corpus(), configuration("embedder.dim=16")
-    embeddings = embed_corpus(cfg["embedder"], corpus, tmp_path, {})
+    embeddings = embed_corpus(cfg["embedder"], corpus, tmp_path, None)
     datamodule = TopicDataModule(corpus, None, cache_root=tmp_path)
-    labels = soft_labels({**cfg["teacher"], "space": "lsa"}, datamodule, {})
+    labels = soft_labels({**cfg["teacher"], "space": "lsa"}, datamodule, None)
     np.testing.assert_array_equal(labels.vectors, embeddings.vectors)
     assert len(list((tmp_path / "embeddings").glob("*/manifest.json"))) == 1
 
@@ -154,7 +154,7 @@ def test_fingerprint_names_only_what_is_read():
     datamodule = TopicDataModule(planted.corpus(), None)
 
     def fingerprint(*overrides):
-        return make_teacher(configuration(*overrides)["teacher"], {}).fingerprint(datamodule)
+        return make_teacher(configuration(*overrides)["teacher"], None).fingerprint(datamodule)
 
     assert fingerprint("teacher.centring=raw") == fingerprint()
     similar = "teacher.label=similarity"

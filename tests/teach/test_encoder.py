@@ -37,13 +37,13 @@ def datamodule(corpus, vectors=None, words=None):
 
 @cache
 def lsa_words(template="{word}"):
-    return embed_words(configuration()["embedder"], planted.corpus(), None, {}, template=template)
+    return embed_words(configuration()["embedder"], planted.corpus(), None, None, template=template)
 
 
 def values_of(data, *overrides):
     """(D, V) float32 targets."""
     teacher = configuration(*overrides)["teacher"]
-    values = distributions(soft_labels(teacher, data, {}), teacher["temperature"]).values
+    values = distributions(soft_labels(teacher, data, None), teacher["temperature"]).values
     return values.toarray() if sparse.issparse(values) else values.astype(np.float32)
 
 
@@ -145,13 +145,13 @@ def test_centroids_are_means_of_the_training_documents_that_hold_the_word():
 
 def test_the_input_is_the_embedders():
     data = datamodule(planted.corpus())
-    labels = soft_labels(configuration()["teacher"], data, {})
+    labels = soft_labels(configuration()["teacher"], data, None)
     np.testing.assert_array_equal(labels.vectors, data.embeddings)
 
 
 def test_words_are_read_in_the_template():
     corpus, cfg = planted.corpus(), configuration("embedder=random", "embedder.dim=16")
-    framed = embed_words(cfg["embedder"], corpus, None, {}, template="on {word}: {word}")
+    framed = embed_words(cfg["embedder"], corpus, None, None, template="on {word}: {word}")
     expected = RandomEmbedder(16).encode([f"on {word}: {word}" for word in corpus.vocab])
     np.testing.assert_array_equal(framed, expected)
     with pytest.raises(
@@ -164,7 +164,7 @@ def test_fingerprint_names_only_what_is_read():
     data = datamodule(planted.corpus())
 
     def fingerprint(*overrides):
-        return make_teacher(configuration(*overrides)["teacher"], {}).fingerprint(data)
+        return make_teacher(configuration(*overrides)["teacher"], None).fingerprint(data)
 
     assert fingerprint("teacher.template='a {word}'") == fingerprint("teacher.words=centroid")
     framed = "teacher.words=template"

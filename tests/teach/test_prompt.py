@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_lm import TEXTS, TRAINER, documents, plain_forward, prompted, save_lm, taught
+from made_settings import CPU
+from tiny_lm import TEXTS, documents, plain_forward, prompted, save_lm, taught
 
 from topiclab.teach.causal_lm import CausalLMTeacher
 
@@ -61,15 +62,15 @@ def test_prompt_files(llama: Path, tmp_path: Path) -> None:
     teacher, *_ = taught(llama, documents(), prompt=str(path))
     assert teacher.tokenizer.decode(teacher.tokens[0]) == "<s>About fox\nLabel:"
     names = ("default", "central_theme", "one_label", "main_idea", "long_one_word", "long_brief_tag")
-    texts = {CausalLMTeacher(path=str(llama), prompt=name, **TRAINER).prompt.text for name in names}
+    texts = {CausalLMTeacher(path=str(llama), prompt=name, **CPU).prompt.text for name in names}
     assert len(texts) == 6
     assert all(text.endswith("\n\nDocument: {document}\n\nTopic:") for text in texts)
     with pytest.raises(FileNotFoundError, match=r"teacher\.prompt=mine is neither a file nor one of "):
-        CausalLMTeacher(path=str(llama), prompt="mine", **TRAINER)
+        CausalLMTeacher(path=str(llama), prompt="mine", **CPU)
     for wrong in ("Topic:", "{document}", "{document} {document}\nTopic:"):
         path.write_text(wrong)
         with pytest.raises(ValueError, match=r"must hold .document. once"):
-            CausalLMTeacher(path=str(llama), prompt=str(path), **TRAINER)
+            CausalLMTeacher(path=str(llama), prompt=str(path), **CPU)
 
 
 def test_chat_template_opens_the_answer(tmp_path: Path, llama: Path) -> None:

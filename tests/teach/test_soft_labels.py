@@ -67,21 +67,21 @@ def datamodule(cache_root=None, **options):
 def test_an_interrupted_pass_goes_on_at_the_shard_where_it_stopped(scripted, tmp_path):
     Scripted.dies_after = 2
     with pytest.raises(KeyboardInterrupt):
-        soft_labels(scripted, datamodule(tmp_path), {})
+        soft_labels(scripted, datamodule(tmp_path), None)
     Scripted.dies_after = None
-    labels = soft_labels(scripted, datamodule(tmp_path), {})
+    labels = soft_labels(scripted, datamodule(tmp_path), None)
     assert Scripted.labelled == list(range(0, 600, 100))
     np.testing.assert_allclose(labels.raw_logits(slice(None)), Scripted.logits, atol=5e-3)
     np.testing.assert_array_equal(labels.vectors, Scripted.logits[:, :3])
-    again = soft_labels(scripted, datamodule(tmp_path), {})
+    again = soft_labels(scripted, datamodule(tmp_path), None)
     assert again.is_cached
     assert len(Scripted.labelled) == 6
     assert again.manifest["fact"] == 1
 
 
 def test_top_k_is_stored_small_and_under_a_key_of_its_own(scripted, tmp_path):
-    dense = soft_labels(scripted, datamodule(tmp_path), {})
-    few = soft_labels({**scripted, "top_k": 5}, datamodule(tmp_path), {})
+    dense = soft_labels(scripted, datamodule(tmp_path), None)
+    few = soft_labels({**scripted, "top_k": 5}, datamodule(tmp_path), None)
     assert few.key != dense.key
     assert few.logits.shape == few.words.shape == (600, 5)
     assert few.logits.dtype == np.float16
@@ -90,7 +90,7 @@ def test_top_k_is_stored_small_and_under_a_key_of_its_own(scripted, tmp_path):
 
 
 def test_labels_without_a_cache_are_the_same(scripted, tmp_path):
-    kept, made = (soft_labels(scripted, datamodule(root), {}) for root in (tmp_path, None))
+    kept, made = (soft_labels(scripted, datamodule(root), None) for root in (tmp_path, None))
     np.testing.assert_array_equal(kept.logits, made.logits)
     assert not made.is_cached
 
@@ -102,20 +102,20 @@ def test_labels_without_a_cache_are_the_same(scripted, tmp_path):
 def test_logits_that_say_nothing_true_are_refused(scripted, value, message, tmp_path):
     Scripted.logits[7] = value
     with pytest.raises(ValueError, match=message):
-        soft_labels(scripted, datamodule(tmp_path), {})
+        soft_labels(scripted, datamodule(tmp_path), None)
     assert Cache(tmp_path).read("soft_labels", {}) is None
 
 
 def test_equal_logits_are_told_and_refused_where_all_are(scripted, tmp_path, caplog):
     Scripted.logits[3] = 1.5
     with caplog.at_level(logging.WARNING):
-        labels = soft_labels(scripted, datamodule(tmp_path / "one"), {})
+        labels = soft_labels(scripted, datamodule(tmp_path / "one"), None)
     assert "equally likely for 1 of 600" in caplog.text
     assert labels.manifest["num_uninformative"] == 1
     Scripted.logits[:, 1:] = 1.5
     Scripted.logits[:, 0] = -np.inf  # a word that is taught to none
     with pytest.raises(ValueError, match="teaches nothing"):
-        soft_labels(scripted, datamodule(tmp_path / "all"), {})
+        soft_labels(scripted, datamodule(tmp_path / "all"), None)
 
 
 def test_a_published_size_opens_in_under_a_second(tmp_path):
@@ -131,7 +131,7 @@ def test_a_published_size_opens_in_under_a_second(tmp_path):
 
 
 def test_neighbour_labels_speak_of_the_documents_topic():
-    labels = soft_labels(NEIGHBOURS, datamodule(), {})
+    labels = soft_labels(NEIGHBOURS, datamodule(), None)
     values = np.asarray(distributions(labels, 1.0).values, dtype=float)
     own = planted.corpus().labels
     counts = np.stack([planted.corpus().bow[own == label].sum(axis=0).A1 for label in range(5)])
@@ -144,7 +144,7 @@ def test_neighbour_labels_speak_of_the_documents_topic():
 def test_neighbour_labels_by_hand():
     """The mean of the TF-IDF bags of a document and its nearest training documents."""
     module = datamodule()
-    labels = soft_labels(NEIGHBOURS, module, {})
+    labels = soft_labels(NEIGHBOURS, module, None)
     bow = planted.corpus().bow.toarray().astype(float)
     train = module.train_rows
     idf = np.log1p(len(train) / (bow[train] > 0).sum(0))
@@ -161,7 +161,7 @@ def test_a_document_whose_vector_is_zero_gets_the_average_label():
     vectors = planted.vectors().copy()
     vectors[[3, 8]] = 0
     zeroed = TopicDataModule(planted.corpus(), vectors, embedding_key="zeroed")
-    labels = soft_labels(NEIGHBOURS, zeroed, {})
+    labels = soft_labels(NEIGHBOURS, zeroed, None)
     values = np.asarray(distributions(labels, 1.0).values, dtype=float)
     assert labels.manifest["documents_without_vector"] == 2
     np.testing.assert_array_equal(values[3], values[8])
@@ -171,7 +171,7 @@ def test_a_document_whose_vector_is_zero_gets_the_average_label():
     assert teacher.fingerprint(zeroed)["version"] == 2
     assert teacher.fingerprint(datamodule())["version"] == 1
     with pytest.raises(ValueError, match="choose an embedder"):
-        soft_labels(NEIGHBOURS, TopicDataModule(planted.corpus(), None), {})
+        soft_labels(NEIGHBOURS, TopicDataModule(planted.corpus(), None), None)
 
 
 def test_held_out_documents_are_no_ones_neighbours():
@@ -186,20 +186,20 @@ def test_smaller_neighbourhoods_are_the_beginning_of_larger_ones(tmp_path):
 
 
 def test_precomputed_labels_are_read_and_those_of_other_documents_refused(tmp_path):
-    made = soft_labels(NEIGHBOURS, datamodule(tmp_path), {})
+    made = soft_labels(NEIGHBOURS, datamodule(tmp_path), None)
     folder = next((tmp_path / "soft_labels").glob("*/logits.npy")).parent
     precomputed = {"_target_": "topiclab.teach.precomputed.PrecomputedTeacher", "path": str(folder)}
     cfg = {"name": "precomputed", "temperature": 1.0, "top_k": None, **precomputed}
-    read = soft_labels(cfg, datamodule(tmp_path / "other"), {})
+    read = soft_labels(cfg, datamodule(tmp_path / "other"), None)
     np.testing.assert_array_equal(read.logits, made.logits)
     other = TopicDataModule(embedding_corpus(["fox and hound"], vocab=planted.corpus().vocab), None)
     with pytest.raises(ValueError, match="soft labels of other texts than those of test"):
-        soft_labels(cfg, other, {})
+        soft_labels(cfg, other, None)
     words = TopicDataModule(embedding_corpus(planted.corpus().texts, vocab=("fox",)), None)
     with pytest.raises(ValueError, match="soft labels of other vocabulary"):
-        soft_labels(cfg, words, {})
+        soft_labels(cfg, words, None)
     (tmp_path / "embeddings").mkdir()
     (tmp_path / "embeddings" / "manifest.json").write_text('{"inputs": {}}')
     for path in (tmp_path, tmp_path / "embeddings"):
         with pytest.raises(ValueError, match="holds no soft labels"):
-            soft_labels({**cfg, "path": str(path)}, datamodule(), {})
+            soft_labels({**cfg, "path": str(path)}, datamodule(), None)

@@ -6,6 +6,7 @@ from tiny_lm import save_lm
 
 from topiclab.api.topics import load
 from topiclab.config.compose import compose
+from topiclab.config.configuration import Configuration
 from topiclab.data.sources.corpora import load_corpus
 from topiclab.pipeline.inputs import document_vectors
 from topiclab.runs.run import CellFailed, run_cell
@@ -26,7 +27,7 @@ def test_states_of_unseen_texts_are_those_of_the_fit(embed_text, overrides, tmp_
     cfg = compose([*overrides, "input=teacher", f"embed_text={embed_text}"])
     run_cell(cfg, tmp_path)
     corpus = load_corpus(cfg["data"], cfg["paths"]["data"])
-    states = document_vectors(cfg, corpus)
+    states = document_vectors(Configuration.of(cfg), corpus)
     assert states.is_cached
     run = load(tmp_path)
     np.testing.assert_allclose(run.embed(corpus.texts[:9]), states.vectors[:9], atol=1e-4)
@@ -36,7 +37,7 @@ def test_states_of_unseen_texts_are_those_of_the_fit(embed_text, overrides, tmp_
 def test_the_embedder_stays_the_input_unless_told(overrides):
     cfg = compose(overrides)
     corpus = load_corpus(cfg["data"], cfg["paths"]["data"])
-    assert "embedder" in document_vectors(cfg, corpus).manifest["inputs"]
+    assert "embedder" in document_vectors(Configuration.of(cfg), corpus).manifest["inputs"]
 
 
 def test_a_teacher_without_states_is_refused(tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from topiclab.config.configuration import Configuration
 from topiclab.device import resolve_device
 from topiclab.models.codes.image_topics import ImageTopicModel
 from topiclab.models.tvqvae_image import TVQVAEImage
@@ -91,7 +92,7 @@ def load_image_run(folder: Path, result: Mapping[str, Any], device: str) -> Imag
         "num_classes": len(facts["label_names"]) if cfg["mode"]["name"] == "supervised" else 0,
         "grid_shape": tuple(facts["grid_shape"]),
     }
-    model = build_model(cfg, sizes)
+    model = build_model(Configuration.of(cfg), sizes)
     assert isinstance(model, TVQVAEImage)
     model.load_state(load_arrays(folder / MODEL))
     autoencoder = ImageAutoencoder(**facts["autoencoder"])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from topiclab.config.compose import compose, compose_unchecked, to_plain
+from topiclab.config.configuration import Configuration
 from topiclab.config.instantiate import build
 from topiclab.data.sources.corpora import corpus_from_texts
 from topiclab.data.words.occurrences import Occurrences
@@ -25,6 +26,7 @@ from topiclab.pipeline.fit_texts import fit_corpus
 from topiclab.pipeline.saved_model import ADAPTER, EMBEDDER, MODEL, load_arrays, load_facts
 from topiclab.result import TopicResult
 from topiclab.runs.run import finished_run, run_cell
+from topiclab.settings import Selection, Trainer, Vocabulary
 from topiclab.teach.states import TeacherStates
 
 if TYPE_CHECKING:
@@ -53,11 +55,15 @@ class FittedTopics:
         """Vectors (N, E) of unseen texts, read as the run's own (`embed_text`; a teacher reads them raw)."""
         return self.embedder.encode(self._as_read(texts))
 
+    @property
+    def _vocabulary(self) -> Vocabulary:
+        return Vocabulary.of(self.config["data"]["vocabulary"])
+
     def _as_read(self, texts: Sequence[str]) -> Sequence[str]:
         # older runs have no such keys: an embedder read raw texts
         reads_bow = self.config.get("embed_text", "raw") == "bow"
         if reads_bow and self.config.get("input", "embedder") == "embedder":
-            return texts_of_known_words(texts, self.result.vocab, self.config["data"]["vocabulary"])
+            return texts_of_known_words(texts, self.result.vocab, self._vocabulary)
         return texts
 
     def _occurrences(self, texts: Sequence[str]) -> dict[str, Occurrences]:
@@ -68,7 +74,7 @@ class FittedTopics:
             self.embedder,
             self._as_read(texts),
             self.result.vocab,
-            self.config["data"]["vocabulary"],
+            self._vocabulary,
             self.config["model"]["subtokens"],
         )
         return {"occurrences": found}
@@ -76,7 +82,7 @@ class FittedTopics:
     def transform(self, texts: Sequence[str], embeddings: np.ndarray | None = None) -> np.ndarray:
         """Topic proportions (N, K) of unseen texts; embeddings (N, E) stand in for the embedder's when
         given."""
-        bow = count(texts, self.result.vocab, self.config["data"]["vocabulary"])
+        bow = count(texts, self.result.vocab, self._vocabulary)
         if embeddings is None:
             embeddings = self.embed(texts)
         return self.model.transform(bow, embeddings, **self._occurrences(texts))
@@ -89,7 +95,7 @@ class FittedTopics:
         """Predicted labels of unseen texts; ValueError unless the run was supervised."""
         if not isinstance(self.model, TopicModel) or self.model.classifier is None:
             raise ValueError("this run predicts no labels; fit it with mode=supervised")
-        bow = count(texts, self.result.vocab, self.config["data"]["vocabulary"])
+        bow = count(texts, self.result.vocab, self._vocabulary)
         if embeddings is None:
             embeddings = self.embed(texts)
         classes = self.model.predict_classes(bow, embeddings, **self._occurrences(texts))
@@ -124,8 +130,14 @@ def fit(
             *overrides,
         ]
     )
-    settings = {name: value for name, value in cfg["data"].items() if name not in ("source", "fingerprint")}
-    corpus = corpus_from_texts(texts, labels=labels, **settings)
+    chosen = Configuration.of(cfg)
+    corpus = corpus_from_texts(
+        texts,
+        labels=labels,
+        vocabulary=chosen.vocabulary,
+        split=chosen.split,
+        **vars(Selection.of(chosen.data)),
+    )
     cfg["data"]["fingerprint"] = corpus.fingerprint
     folder = Path(tempfile.mkdtemp(prefix="topiclab-") if folder is None else folder)
     run_cell(cfg, folder, partial(fit_corpus, corpus=corpus))
@@ -148,7 +160,8 @@ def load(folder: str | Path, device: str = "auto") -> FittedTopics | ImageTopics
         from topiclab.minillm.finished import chat_model
 
         options = to_plain(compose_unchecked(["task=chat"]))["chat"]
-        return chat_model(folder, options, {"device": device, "precision": "auto"})
+        trainer = replace(Trainer.of(cfg["trainer"]), device=device, precision="auto")
+        return chat_model(folder, options, trainer)
     if cfg["data"].get("modality") == "images":
         from topiclab.api.images import load_image_run
 
@@ -161,20 +174,19 @@ def load(folder: str | Path, device: str = "auto") -> FittedTopics | ImageTopics
         "embedding_dim": facts["embedding_dim"],
         "num_classes": len(facts["label_names"]) if is_supervised else 0,
     }
-    model = build_model(with_num_topics(cfg, result["manifest"]), sizes)
+    of_run = Configuration.of(cfg)
+    model = build_model(with_num_topics(of_run, result["manifest"]), sizes)
     model.load_state(load_arrays(folder / MODEL))
-    embedder = load_embedder(cfg, folder, facts["vocab"], cfg["trainer"] | {"device": device})
+    embedder = load_embedder(of_run, folder, facts["vocab"], replace(of_run.trainer, device=device))
     return FittedTopics(folder, cfg, result["metrics"], topics, tuple(facts["label_names"]), model, embedder)
 
 
-def load_embedder(
-    cfg: Mapping[str, Any], folder: Path, vocab: Sequence[str], trainer: Mapping[str, Any]
-) -> Embedder:
+def load_embedder(cfg: Configuration, folder: Path, vocab: Sequence[str], trainer: Trainer) -> Embedder:
     """What makes the vectors of unseen texts that the run's model reads."""
-    if cfg.get("input", "embedder") == "teacher":  # older runs have no such key
-        return TeacherStates(cfg["teacher"], trainer, vocab)
+    if cfg.input == "teacher":
+        return TeacherStates(cfg.teacher, trainer, vocab)
     adapter = {"adapter": str(folder / ADAPTER)} if (folder / ADAPTER).is_dir() else {}
-    embedder = build(cfg["embedder"] | adapter, trainer)
+    embedder = build({**cfg.embedder, **adapter}, trainer)
     if is_fitted(embedder):
         embedder.load_state(load_arrays(folder / EMBEDDER))
     return embedder

@@ -8,6 +8,8 @@ from typing import Any
 
 from hydra.utils import get_object
 
+from topiclab.settings import Trainer
+
 # Where classes lie that a finished run names by an earlier path.
 MOVED: dict[str, str] = {
     "topiclab.models.classical.LDA": "topiclab.models.lda.LDA",
@@ -23,7 +25,7 @@ def target_of(group: Mapping[str, Any]) -> Callable[..., Any]:
     return get_object(MOVED.get(path) or path)
 
 
-def build(group: Mapping[str, Any], trainer: Mapping[str, Any] | None = None, **given: Any) -> Any:
+def build(group: Mapping[str, Any], trainer: Trainer | None = None, **given: Any) -> Any:
     """The object of a configuration group: its class, called with the group's options and with `given`.
 
     trainer: its device and precision are passed to a class whose constructor names a device.
@@ -31,5 +33,5 @@ def build(group: Mapping[str, Any], trainer: Mapping[str, Any] | None = None, **
     target = target_of(group)
     options = {name: value for name, value in group.items() if name not in NOT_OPTIONS}
     if trainer is not None and "device" in inspect.signature(target).parameters:
-        options |= {"device": trainer.get("device", "auto"), "precision": trainer.get("precision", "auto")}
+        options |= {"device": trainer.device, "precision": trainer.precision}
     return target(**options, **given)

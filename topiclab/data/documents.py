@@ -8,7 +8,7 @@ import logging
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timezone
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from topiclab.data.corpus import SPLITS, Corpus
 from topiclab.data.words.vocabulary import columns, count_tokens, fit_vocabulary
+from topiclab.settings import Selection, Split, Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -34,46 +35,49 @@ class Document(NamedTuple):
     title: str | None = None
 
 
-def build_corpus(documents: Iterable[Document], data: Mapping[str, Any]) -> Corpus:
+def build_corpus(
+    documents: Iterable[Document], selection: Selection, vocabulary: Vocabulary, split: Split
+) -> Corpus:
     """Read the stream once, drop blanks (and duplicates), sample, choose the vocabulary, count and split.
 
-    data: the group `data`; name, sample, sample_seed, deduplicate, split and vocabulary are read here.
-    Raises ValueError for fewer than two documents, repeated ids, or an empty vocabulary.
+    Raises ValueError for fewer than two documents, repeated ids, an empty vocabulary, or shares of None.
     """
-    kept, info = usable_documents(documents, data)
+    kept, info = usable_documents(documents, selection)
     if len(kept) < 2:
         raise ValueError(
-            f"corpus {data['name']} has {len(kept)} usable documents ({info['read']} read, {info['blank']} "
+            f"corpus {selection.name} has {len(kept)} usable documents ({info['read']} read, {info['blank']} "
             f"blank, {info['duplicates']} repeated), but a topic model needs at least 2; give more texts, or "
             "check data.path and data.text_column"
         )
-    if not data["deduplicate"] and info["duplicates"] > WARN_DUPLICATE_SHARE * info["read"]:
+    if not selection.deduplicate and info["duplicates"] > WARN_DUPLICATE_SHARE * info["read"]:
         log.warning(
             "corpus %s: %d of %d documents repeat an earlier text; data.deduplicate=true drops them",
-            data["name"],
+            selection.name,
             info["duplicates"],
             info["read"],
         )
     texts = tuple(document.text for document in kept)
-    split = assign_split(texts, **data["split"])
-    if SPLITS.index("train") not in split:
+    if split.val is None or split.test is None:
+        raise ValueError("documents have no makers' own division; give data.split.val and data.split.test")
+    assigned = assign_split(texts, split.val, split.test)
+    if SPLITS.index("train") not in assigned:
         raise ValueError(
-            f"corpus {data['name']}: all {len(kept)} documents fell to validation and test, none to "
+            f"corpus {selection.name}: all {len(kept)} documents fell to validation and test, none to "
             "training; use data.split.val=0 data.split.test=0 for so few"
         )
-    vocab, tokens = fit_vocabulary(texts, data["vocabulary"])
-    bow = count_tokens(tokens, vocab, data["vocabulary"])
+    vocab, tokens = fit_vocabulary(texts, vocabulary)
+    bow = count_tokens(tokens, vocab, vocabulary)
     labels, label_names = index_labels([document.label for document in kept])
     info["without_known_words"] = int((np.diff(bow.indptr) == 0).sum())
     return Corpus(
-        name=data["name"],
+        name=selection.name,
         ids=tuple(str(document.id) for document in kept),
         texts=texts,
         vocab=vocab,
         bow=bow,
         token_ids=columns(tokens.words, vocab)[tokens.ids],
         token_offsets=tokens.offsets,
-        split=split,
+        split=assigned,
         labels=labels,
         label_names=label_names,
         timestamps=_timestamps(kept),
@@ -83,24 +87,24 @@ def build_corpus(documents: Iterable[Document], data: Mapping[str, Any]) -> Corp
 
 
 def usable_documents(
-    documents: Iterable[Document], data: Mapping[str, Any]
+    documents: Iterable[Document], selection: Selection
 ) -> tuple[list[Document], dict[str, Any]]:
     """The documents with text, each with an id, deduplicated and sampled; and what was dropped, counted."""
     info: dict[str, Any] = {"read": 0, "blank": 0, "duplicates": 0}
-    return list(_chosen(documents, data, info)), info
+    return list(_chosen(documents, selection, info)), info
 
 
-def usable_texts(documents: Iterable[Document], data: Mapping[str, Any]) -> Iterator[str]:
-    """The texts of `usable_documents`; one at a time in memory, or data.sample of them."""
+def usable_texts(documents: Iterable[Document], selection: Selection) -> Iterator[str]:
+    """The texts of `usable_documents`; one at a time in memory, or selection.sample of them."""
     info: dict[str, Any] = {"read": 0, "blank": 0, "duplicates": 0}
-    return (document.text for document in _chosen(documents, data, info))
+    return (document.text for document in _chosen(documents, selection, info))
 
 
-def _chosen(
-    documents: Iterable[Document], data: Mapping[str, Any], info: dict[str, Any]
-) -> Iterable[Document]:
-    admitted = _admit(documents, data["deduplicate"], info)
-    return admitted if data["sample"] is None else _sample(admitted, data["sample"], data["sample_seed"])
+def _chosen(documents: Iterable[Document], selection: Selection, info: dict[str, Any]) -> Iterable[Document]:
+    admitted = _admit(documents, selection.deduplicate, info)
+    return (
+        admitted if selection.sample is None else _sample(admitted, selection.sample, selection.sample_seed)
+    )
 
 
 def assign_split(texts: Iterable[str], val: float, test: float) -> np.ndarray:

@@ -13,6 +13,7 @@ from scipy import sparse
 
 from topiclab.data.corpus import Corpus
 from topiclab.data.words.tokenizer import Tokens, tokenize
+from topiclab.settings import Vocabulary
 
 compute: Any = import_module("pyarrow.compute")  # whose functions are made at its import
 
@@ -43,7 +44,7 @@ class NgramCounts:
         return int((self.parts[:, 0] == np.arange(len(self.parts))).sum())
 
 
-def ngram_counts(corpus: Corpus, options: Mapping[str, Any], vocabulary: Mapping[str, Any]) -> NgramCounts:
+def ngram_counts(corpus: Corpus, options: Mapping[str, Any], vocabulary: Vocabulary) -> NgramCounts:
     """Words and neighbouring pairs of a corpus; its whole vocabulary, not the V words of the models.
 
     options: min_df, the fewest documents of a term (an int, or a share of them as a float); has_bigrams.

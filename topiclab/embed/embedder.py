@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast
 
 import numpy as np
 
-from topiclab.cache import Cache, key_hash
+from topiclab.cache import Cache, Key, key_hash
 from topiclab.config.instantiate import build
 from topiclab.data.corpus import Corpus, text_fingerprint
 from topiclab.embed.entries import KIND, VECTORS, load_vectors
+from topiclab.settings import Trainer
 
 if TYPE_CHECKING:
     from topiclab.embed.huggingface import HuggingFaceEmbedder
@@ -98,11 +99,12 @@ def embed_corpus(
     embedder_cfg: Mapping[str, Any],
     corpus: Corpus,
     cache_root: Path | None,
-    trainer: Mapping[str, Any],
+    trainer: Trainer | None,
     adapt: Mapping[str, Any] | None = None,
 ) -> Embeddings:
     """Vectors of every document, from the cache where it has them; computed every time without cache_root.
 
+    trainer: its device and precision are the embedder's; None leaves them to it.
     adapt: the `mode` group; where its `adapt` is set, the model is first tuned on the training rows.
     """
     started = time.perf_counter()
@@ -120,7 +122,7 @@ def embed_corpus(
 
 
 def embed_texts(
-    embedder_cfg: Mapping[str, Any], texts: Sequence[str], cache_root: Path | None, trainer: Mapping[str, Any]
+    embedder_cfg: Mapping[str, Any], texts: Sequence[str], cache_root: Path | None, trainer: Trainer | None
 ) -> Embeddings:
     """`embed_corpus` of a corpus of these texts, for an embedder that learns nothing from them."""
     started = time.perf_counter()
@@ -134,7 +136,7 @@ def embed_words(
     embedder_cfg: Mapping[str, Any],
     corpus: Corpus,
     cache_root: Path | None,
-    trainer: Mapping[str, Any],
+    trainer: Trainer | None,
     adapt: Mapping[str, Any] | None = None,
     template: str = "{word}",
 ) -> np.ndarray:
@@ -151,7 +153,7 @@ def prepared_embedder(
     embedder_cfg: Mapping[str, Any],
     corpus: Corpus,
     cache_root: Path | None,
-    trainer: Mapping[str, Any],
+    trainer: Trainer | None,
     adapt: Mapping[str, Any] | None,
 ) -> Embedder:
     """The embedder of `embed_corpus`, tuned where `adapt` asks for it; LSA is not yet fitted."""
@@ -170,7 +172,7 @@ def prepared_embedder(
 
 
 def _fit_and_encode(
-    embedder: FittedEmbedder, corpus: Corpus, cache_root: Path | None, key: Mapping[str, Any]
+    embedder: FittedEmbedder, corpus: Corpus, cache_root: Path | None, key: Key
 ) -> tuple[np.ndarray, dict[str, Any], bool]:
     def compute() -> dict[str, np.ndarray]:
         embedder.fit([corpus.texts[row] for row in corpus.rows("train")])
@@ -183,7 +185,7 @@ def _fit_and_encode(
 
 
 def _encode(
-    embedder: Embedder, texts: Sequence[str], cache_root: Path | None, key: Mapping[str, Any]
+    embedder: Embedder, texts: Sequence[str], cache_root: Path | None, key: Key
 ) -> tuple[np.ndarray, dict[str, Any], bool]:
     """(N, E), the manifest, and whether it was cached; of a language model all dimensions are stored."""
     if cache_root is None or not is_model(embedder):
@@ -199,7 +201,7 @@ def _encode(
 
 
 def _cached(
-    cache_root: Path | None, key: Mapping[str, Any], compute: Callable[[], dict[str, np.ndarray]]
+    cache_root: Path | None, key: Key, compute: Callable[[], dict[str, np.ndarray]]
 ) -> tuple[dict[str, np.ndarray], dict[str, Any], bool]:
     if cache_root is None:
         return compute(), {"inputs": dict(key)}, False

@@ -15,7 +15,6 @@ from topiclab.data.unit_rows import unit_rows
 from topiclab.device import resolve_device, resolve_precision
 from topiclab.embed.huggingface import BATCH_TOKENS, pad
 from topiclab.embed.weights import folder_revision
-from topiclab.limits import Count
 from topiclab.minillm.data.tokenizer import END_OF_TEXT, Tokenizer
 from topiclab.minillm.finished import export_of
 
@@ -39,10 +38,10 @@ class MiniLLMEmbedder:
         self,
         run: str,
         pooling: Literal["mean", "lasttoken"] = "mean",
-        layer: Count | None = None,
+        layer: int | None = None,
         whitening: bool = True,
-        max_length: Count | None = None,
-        batch_tokens: Count | None = None,
+        max_length: int | None = None,
+        batch_tokens: int | None = None,
         device: str = "auto",
         precision: str = "auto",
     ) -> None:

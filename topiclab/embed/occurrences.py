@@ -20,6 +20,7 @@ from topiclab.embed.entries import VECTORS
 from topiclab.embed.huggingface import HuggingFaceEmbedder
 from topiclab.embed.shard_files import join, shard_path, write_shards
 from topiclab.embed.subtokens import Subtokens, encode_places
+from topiclab.settings import Trainer, Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +33,10 @@ def occurrence_vectors(
     embedder_cfg: Mapping[str, Any],
     corpus: Corpus,
     cache_root: Path | None,
-    trainer: Mapping[str, Any],
+    trainer: Trainer,
     adapt: Mapping[str, Any] | None = None,
     *,
-    vocabulary: Mapping[str, Any],
+    vocabulary: Vocabulary,
     subtokens: Subtokens | None = None,
 ) -> Occurrences:
     """The occurrences of a corpus's vocabulary in its texts, from the cache (kind `occurrences`) if there.
@@ -50,7 +51,7 @@ def occurrence_vectors(
     key = {
         "texts": corpus.text_fingerprint,
         "vocab": key_hash({"vocab": corpus.vocab}),
-        "spelling": {option: vocabulary[option] for option in SPELLING},
+        "spelling": {option: getattr(vocabulary, option) for option in SPELLING},
         "embedder": {**embedder.fingerprint(), "truncate_dim": None, "normalize": None},
         "subtokens": subtokens,
     }
@@ -71,7 +72,7 @@ def text_occurrences(
     embedder: Embedder,
     texts: Sequence[str],
     vocab: Sequence[str],
-    vocabulary: Mapping[str, Any],
+    vocabulary: Vocabulary,
     subtokens: Subtokens | None = None,
 ) -> Occurrences:
     """The occurrences of a vocabulary's words in any texts, not cached; arguments as above."""
@@ -111,7 +112,7 @@ def _encode(embedder: HuggingFaceEmbedder, shard: _Shard, progress: Progress) ->
 def _filler(
     embedder: HuggingFaceEmbedder,
     corpus: Corpus,
-    vocabulary: Mapping[str, Any],
+    vocabulary: Vocabulary,
     subtokens: Subtokens | None,
 ) -> Callable[[Path], dict[str, Any]]:
     """Fills a cache entry: one forward pass over the texts, in shards of whole documents."""

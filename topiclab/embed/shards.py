@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from topiclab.cache import Cache, Entry, key_hash, save_array
+from topiclab.cache import Cache, Entry, Key, key_hash, save_array
 from topiclab.data.corpus import text_fingerprint
 from topiclab.embed.devices import Progress, on_devices
 from topiclab.embed.entries import KIND, ROWS, VECTORS
@@ -85,7 +85,7 @@ class _Shards:
     """The shards of one corpus under one embedder.  key: of all its vectors."""
 
     cache: Cache
-    key: Mapping[str, Any]
+    key: Key
 
     @property
     def kind(self) -> str:
@@ -109,9 +109,7 @@ class _Shards:
         shutil.rmtree(self.cache.root / self.kind, ignore_errors=True)
 
 
-def encode_in_shards(
-    embedder: HuggingFaceEmbedder, texts: Sequence[str], cache: Cache, key: Mapping[str, Any]
-) -> Entry:
+def encode_in_shards(embedder: HuggingFaceEmbedder, texts: Sequence[str], cache: Cache, key: Key) -> Entry:
     """The entry with every distinct text's vector, all dimensions; see `load_vectors`.
 
     Shards that are there are joined, the others, `num_encoded` texts of the manifest, encoded first. Joining

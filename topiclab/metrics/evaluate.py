@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from topiclab.metrics.cooccurrence import Cooccurrence
 from topiclab.metrics.documents import DOCUMENT_METRICS, SplitDocuments
+from topiclab.metrics.evaluation import Evaluation
 from topiclab.metrics.rating import Rater
 from topiclab.metrics.topics import TOPIC_METRICS, FittedTopics
 from topiclab.metrics.undefined import UndefinedMetric
@@ -48,8 +49,8 @@ def evaluate(
     external: Mapping[int, Cooccurrence] | None = None,
     rater: Rater | None = None,
     top_n: int = 10,
-) -> dict[str, dict[str, Any]]:
-    """{"metrics": {name: float}, "reasons": {name: why nan}, "per_topic": {name: K floats}} for all METRICS.
+) -> Evaluation:
+    """The values of all METRICS.
 
     result: theta over all documents of corpus, in its order; one without a known word counts like any other.
     cache_root: folder that keeps the window counts between processes; None counts in memory.
@@ -80,7 +81,7 @@ def _no_documents() -> float:
     raise UndefinedMetric("the split has no documents")
 
 
-def take(measures: dict[str, Measure]) -> dict[str, dict[str, Any]]:
+def take(measures: dict[str, Measure]) -> Evaluation:
     """Call every measure; an array holds one value a topic, and its mean is the metric."""
     metrics: dict[str, float] = {}
     reasons: dict[str, str] = {}
@@ -95,4 +96,4 @@ def take(measures: dict[str, Measure]) -> dict[str, dict[str, Any]]:
             values = undefined.per_topic
         if values is not None:
             per_topic[name] = values.tolist()
-    return {"metrics": metrics, "reasons": reasons, "per_topic": per_topic}
+    return Evaluation(metrics, reasons, per_topic)

@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from topiclab.metrics.clustering import normalized_mutual_information, purity
 from topiclab.metrics.evaluate import IMAGE_METRICS, Measure, take
+from topiclab.metrics.evaluation import Evaluation
 from topiclab.metrics.undefined import UndefinedMetric
 
 
@@ -58,8 +58,8 @@ class ImageEvidence:
         return measure(self.drawn_label, self.drawn_for)
 
 
-def evaluate_images(evidence: ImageEvidence) -> dict[str, dict[str, Any]]:
-    """As `evaluate` returns it, for all IMAGE_METRICS."""
+def evaluate_images(evidence: ImageEvidence) -> Evaluation:
+    """The values of all IMAGE_METRICS."""
     measures: tuple[Measure, ...] = (
         lambda: evidence.per_code(evidence.nats),
         lambda: float(evidence.gap().mean()) + evidence.per_code(evidence.nats),

@@ -10,6 +10,7 @@ import logging
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from topiclab.data.words.tokenizer import tokenize
 from topiclab.data.words.vocabulary import columns
 from topiclab.metrics.coherence import WINDOWS
 from topiclab.metrics.cooccurrence import EXACT, MAX_DENSE_WORDS, Cooccurrence, grouped
+from topiclab.settings import Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ Counts = Mapping[int, Cooccurrence]
 def reference_counts(
     reference: Mapping[str, Any],
     vocab: Sequence[str],
-    vocabulary: Mapping[str, Any],
+    vocabulary: Vocabulary,
     cache_root: Path | None,
 ) -> dict[int, Cooccurrence]:
     """Exact counts of the group `reference` by window, {} when its path is null.
@@ -73,7 +75,9 @@ def reference_counts(
         "text_column": reference["text_column"],
         "words": key_hash({"words": list(vocab)}),
         "windows": list(REFERENCE_WINDOWS),
-        **{name: vocabulary[name] for name in ("lowercase", "tokenizer", "token_pattern")},
+        "lowercase": vocabulary.lowercase,
+        "tokenizer": vocabulary.tokenizer,
+        "token_pattern": vocabulary.token_pattern,
     }
     compute = lambda: count_texts(read_texts(files, path, reference["text_column"]), vocab, vocabulary)  # noqa: E731
     tables = cached_arrays(cache_root, "cooccurrence", key, compute)
@@ -111,9 +115,7 @@ def _whole(file: Path) -> str:
         ) from error
 
 
-def count_texts(
-    texts: Iterable[str], vocab: Sequence[str], vocabulary: Mapping[str, Any]
-) -> dict[str, np.ndarray]:
+def count_texts(texts: Iterable[str], vocab: Sequence[str], vocabulary: Vocabulary) -> dict[str, np.ndarray]:
     """pair_counts (W, V, V), num_windows (W,) and window (W,) over the texts, int64; W REFERENCE_WINDOWS.
 
     Memory holds the counts and BLOCK_LETTERS of text, whatever the number of documents.
@@ -124,9 +126,8 @@ def count_texts(
         sight_words,
     )
 
-    plain = {**vocabulary, "stop_words": "none"}
-    if plain["token_pattern"] is None:
-        plain["token_pattern"] = PLACE_PATTERN
+    pattern = PLACE_PATTERN if vocabulary.token_pattern is None else vocabulary.token_pattern
+    plain = replace(vocabulary, stop_words="none", token_pattern=pattern)
     pair_counts = np.zeros((len(REFERENCE_WINDOWS), len(vocab), len(vocab)), dtype=np.int64)
     num_windows = np.zeros(len(REFERENCE_WINDOWS), dtype=np.int64)
     num_docs = 0

@@ -11,6 +11,7 @@ from topiclab.device import resolve_device, resolve_precision
 from topiclab.minillm.chat import ChatModel
 from topiclab.minillm.data.tokenizer import Tokenizer
 from topiclab.minillm.sampler import Sampler
+from topiclab.settings import Trainer
 
 TASKS = ("pretrain", "finetune", "keywords")
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
@@ -60,13 +61,13 @@ def export_of(run: str, option: str) -> Path:
 OF_SAMPLER = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
 
 
-def chat_model(run: Path, options: Mapping[str, Any], trainer: Mapping[str, Any]) -> ChatModel:
+def chat_model(run: Path, options: Mapping[str, Any], trainer: Trainer) -> ChatModel:
     """The model of a run, see `export_of`, or of an export by itself, under the options of task=chat."""
     if (run / "result.json").is_file():
         run = export_of(str(run), "run")
-    device = resolve_device(trainer["device"])
+    device = resolve_device(trainer.device)
     # a step reads every weight once: bf16 halves that on a GPU, but takes longer on a CPU
-    precision = "fp32" if (device, trainer["precision"]) == ("cpu", "auto") else trainer["precision"]
+    precision = "fp32" if (device, trainer.precision) == ("cpu", "auto") else trainer.precision
     others = {name: value for name, value in options.items() if name not in OF_SAMPLER}
     return ChatModel.load(
         run,

@@ -25,6 +25,7 @@ from topiclab.device import resolve_device, resolve_precision
 from topiclab.minillm.network import IGNORED, MiniLLM
 from topiclab.minillm.optimizer import PEAK, make_optimizer
 from topiclab.minillm.schedule import share_of_peak
+from topiclab.settings import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -244,7 +245,7 @@ def train_rounds(
     module: Pretraining,
     datamodule: L.LightningDataModule,
     folder: Path,
-    trainer: Mapping[str, Any],
+    trainer: Trainer,
     *,
     num_rounds: int,
     inputs: str,
@@ -254,8 +255,8 @@ def train_rounds(
     trainer: device, devices, precision, checkpoint_seconds.  inputs: hash of all that the rows depend on.
     With several devices, a process for each (gloo or NCCL).
     """
-    device = torch.device(resolve_device(trainer["device"]))
-    precision = resolve_precision(trainer["precision"], device.type)
+    device = torch.device(resolve_device(trainer.device))
+    precision = resolve_precision(trainer.precision, device.type)
     module.inputs = inputs
     resumed = resumable(folder / "checkpoints", inputs)
     if resumed is not None:
@@ -263,11 +264,11 @@ def train_rounds(
     fitter = L.Trainer(
         max_epochs=num_rounds,
         accelerator={"cuda": "gpu"}.get(device.type, device.type),
-        devices=[device.index] if device.index is not None else trainer["devices"],
-        strategy="ddp_spawn" if trainer["devices"] != 1 else "auto",
+        devices=[device.index] if device.index is not None else trainer.devices,
+        strategy="ddp_spawn" if trainer.devices != 1 else "auto",
         precision="bf16-mixed" if precision == "bf16" else "32-true",
         logger=False,
-        callbacks=[BestCheckpoint(folder), LastCheckpoint(folder, trainer["checkpoint_seconds"])],
+        callbacks=[BestCheckpoint(folder), LastCheckpoint(folder, trainer.checkpoint_seconds)],
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
         enable_checkpointing=False,
@@ -279,7 +280,7 @@ def train_rounds(
         warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         fitter.fit(module, datamodule=datamodule, ckpt_path=resumed, weights_only=True)
-    if trainer["devices"] != 1:  # the module that was trained ended with its process
+    if trainer.devices != 1:  # the module that was trained ended with its process
         last = folder / "checkpoints" / "last.ckpt"
         module.on_load_checkpoint(torch.load(last, map_location="cpu", weights_only=True))
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from topiclab.config.configuration import Configuration
 from topiclab.config.instantiate import build
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.models.base.estimator import Estimator
 
 
-def make_model(cfg: Mapping[str, Any], datamodule: TopicDataModule) -> Estimator:
+def make_model(cfg: Configuration, datamodule: TopicDataModule) -> Estimator:
     sizes = {
         "num_words": datamodule.corpus.num_words,
         "embedding_dim": datamodule.embedding_dim,
@@ -19,25 +21,25 @@ def make_model(cfg: Mapping[str, Any], datamodule: TopicDataModule) -> Estimator
     return build_model(cfg, sizes)
 
 
-def build_model(cfg: Mapping[str, Any], sizes: Mapping[str, Any]) -> Estimator:
+def build_model(cfg: Configuration, sizes: Mapping[str, Any]) -> Estimator:
     """The unfitted estimator of a configuration; sizes: num_words, embedding_dim, num_classes, and of a model
     of images grid_shape."""
-    node = dict(cfg["model"])
-    if cfg["trainer"]["max_epochs"] is not None:
+    node = dict(cfg.model)
+    if cfg.trainer.max_epochs is not None:
         node |= {"min_steps": 0} if "min_steps" in node else {}
     for name in ("max_epochs", "batch_size", "gradient_clip"):
-        if cfg["trainer"][name] is not None and name in node:
-            node[name] = cfg["trainer"][name]
+        if (given := getattr(cfg.trainer, name)) is not None and name in node:
+            node[name] = given
     return build(
         node,
-        num_topics=cfg["num_topics"],
-        seed=cfg["seed"],
-        objective=build(cfg["objective"]),
-        class_weight=cfg["mode"]["class_weight"],
+        num_topics=cfg.num_topics,
+        seed=cfg.seed,
+        objective=build(cfg.objective),
+        class_weight=cfg.mode["class_weight"],
         **sizes,
     )
 
 
-def with_num_topics(cfg: Mapping[str, Any], manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+def with_num_topics(cfg: Configuration, manifest: Mapping[str, Any]) -> Configuration:
     """The configuration with the number that the manifest of a run tells of num_topics=auto."""
-    return {**cfg, "num_topics": manifest["select_k"]["num_topics"]} if "select_k" in manifest else cfg
+    return replace(cfg, num_topics=manifest["select_k"]["num_topics"]) if "select_k" in manifest else cfg

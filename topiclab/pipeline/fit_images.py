@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from lightning.pytorch.loggers import Logger
 
 from topiclab.cache import key_hash
+from topiclab.config.configuration import Configuration
 from topiclab.data.corpus import Corpus
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.images.image_set import ImageSet, code_corpus, load_images
@@ -29,6 +29,7 @@ from topiclab.pipeline.saved_model import save_images_bundle
 from topiclab.pipeline.stages import Stages, limited_threads
 from topiclab.pipeline.wandb_log import log_pictures, log_results, wandb_logger
 from topiclab.result import TopicResult
+from topiclab.runs.outcome import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -37,36 +38,35 @@ MAX_TESTED = 2000  # test images, at random, that the prior is measured on
 MAX_NEIGHBOURS = 10_000  # training images among which a drawn one's nearest is looked for
 
 
-def fit_images(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def fit_images(cfg: Configuration, folder: Path) -> Outcome:
     """Images -> codes -> topics and prior -> metrics and pictures in the run folder; as `fit` returns it."""
     clock = Stages()
-    cache = Path(cfg["paths"]["cache"])
+    cache = cfg.paths.cache
     with clock("load"):
-        images = load_images(cfg["data"], cfg["paths"]["data"], cache)
+        images = load_images(cfg.data, cfg.paths.data, cache)
         check_images(cfg, images)
     with clock("codebook"):
         codes = learned_codes(cfg, images)
-    corpus = code_corpus(images, codes.grid, cfg["model"]["num_codes"], cfg["model"]["regions"])
+    corpus = code_corpus(images, codes.grid, cfg.model["num_codes"], cfg.model["regions"])
     datamodule = grid_datamodule(cfg, corpus, codes)
     model = make_image_model(cfg, datamodule, codes.grid.shape[1:])
-    with limited_threads(cfg["trainer"]["num_threads"]), wandb_logger(cfg, folder) as wandb_run:
+    with limited_threads(cfg.trainer.num_threads), wandb_logger(cfg, folder) as wandb_run:
         with clock("fit"):
             loggers: list[Logger] = [] if wandb_run is None else [wandb_run]
-            result = replace(model.fit(datamodule, folder, cfg["trainer"], loggers), ids=corpus.ids)
-        model.to(resolve_device(cfg["trainer"]["device"]))
+            result = replace(model.fit(datamodule, folder, cfg.trainer, loggers), ids=corpus.ids)
+        model.to(resolve_device(cfg.trainer.device))
         _, channels, height, width = images.images.shape
         fitted = ImageTopicModel(model, codes.autoencoder, (channels, height, width))
         with clock("draw"):
-            gallery = draw_gallery(fitted, images, result.theta, cfg["model"]["sample"], cfg["seed"])
+            gallery = draw_gallery(fitted, images, result.theta, cfg.model["sample"], cfg.seed)
         with clock("evaluate"):
             predictions = predict_labels(model, datamodule)
-            evaluation = evaluate(result, corpus, cache_root=cache, predictions=predictions)
-            evidence = image_evidence(fitted, images, codes, result, gallery)
-            evaluation = {part: found | evaluation[part] for part, found in evaluate_images(evidence).items()}
+            of_topics = evaluate(result, corpus, cache_root=cache, predictions=predictions)
+            evaluation = evaluate_images(image_evidence(fitted, images, codes, result, gallery)) | of_topics
         with clock("write"):
             write_image_topics(result, label_captions(images, result.theta), folder)
-            (folder / "topic_metrics.json").write_text(json.dumps(evaluation["per_topic"]))
-            if cfg["logger"]["name"] != "none":
+            (folder / "topic_metrics.json").write_text(json.dumps(evaluation.per_topic))
+            if cfg.logger["name"] != "none":
                 write_history(model.history, folder / "metrics.csv")
             if predictions is not None:
                 write_predictions(corpus, predictions, folder / "predictions.csv")
@@ -76,7 +76,7 @@ def fit_images(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             pictures = draw_pictures(gallery, images, result.theta, usage, folder)
             log_results(wandb_run, result, corpus, evaluation, folder)
             log_pictures(wandb_run, pictures)
-    show(folder, evaluation["metrics"])
+    show(folder, evaluation.metrics)
     manifest = {
         "corpus": {
             "fingerprint": corpus.fingerprint,
@@ -91,15 +91,15 @@ def fit_images(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         },
         "fit": result.info,
     }
-    return {
-        "metrics": evaluation["metrics"],
-        "reasons": evaluation["reasons"],
-        "seconds": clock.seconds,
-        "manifest": manifest,
-    }
+    return Outcome(
+        metrics=evaluation.metrics,
+        reasons=evaluation.reasons,
+        seconds=clock.seconds,
+        manifest=manifest,
+    )
 
 
-def check_images(cfg: Mapping[str, Any], images: ImageSet) -> None:
+def check_images(cfg: Configuration, images: ImageSet) -> None:
     """ValueError when the set is too small, or has too few labels, for the configuration."""
     num_train = len(images.rows("train"))
     if num_train < 2:
@@ -107,51 +107,51 @@ def check_images(cfg: Mapping[str, Any], images: ImageSet) -> None:
             f"{images.name} has {num_train} training image of {images.num_docs}, but a model needs at least "
             "2; give more images, or use data.split.val=0 data.split.test=0"
         )
-    if cfg["num_topics"] > num_train:
+    if isinstance(cfg.num_topics, int) and cfg.num_topics > num_train:
         raise ValueError(
-            f"num_topics={cfg['num_topics']}, but {images.name} has {num_train} training images; "
+            f"num_topics={cfg.num_topics}, but {images.name} has {num_train} training images; "
             "ask for fewer topics"
         )
     labels = [] if images.labels is None else images.labels[images.rows("train")]
-    if cfg["mode"]["name"] == "supervised" and len(set(labels) - {-1}) < 2:
+    if cfg.mode["name"] == "supervised" and len(set(labels) - {-1}) < 2:
         raise ValueError(
             f"mode=supervised needs training images of at least two labels, but {images.name} has "
             f"{'none' if images.labels is None else 'fewer'}; give each label a folder or use mode=zero_shot"
         )
 
 
-def learned_codes(cfg: Mapping[str, Any], images: ImageSet) -> ImageCodes:
+def learned_codes(cfg: Configuration, images: ImageSet) -> ImageCodes:
     """The codebook and every image's grid; trainer.max_epochs limits this stage too."""
-    options, epochs = dict(cfg["model"]["codebook"]), cfg["trainer"]["max_epochs"]
+    options, epochs = dict(cfg.model["codebook"]), cfg.trainer.max_epochs
     if epochs is not None:
         options["max_epochs"] = min(epochs, options["max_epochs"])
     return image_codes(
         images,
         options,
-        num_codes=cfg["model"]["num_codes"],
-        seed=cfg["seed"],
-        cache_root=Path(cfg["paths"]["cache"]),
-        device=cfg["trainer"]["device"],
-        precision=cfg["trainer"]["precision"],
+        num_codes=cfg.model["num_codes"],
+        seed=cfg.seed,
+        cache_root=cfg.paths.cache,
+        device=cfg.trainer.device,
+        precision=cfg.trainer.precision,
     )
 
 
-def grid_datamodule(cfg: Mapping[str, Any], corpus: Corpus, codes: ImageCodes) -> TopicDataModule:
+def grid_datamodule(cfg: Configuration, corpus: Corpus, codes: ImageCodes) -> TopicDataModule:
     """Images as documents: their visual words as counts, their code grids as embeddings."""
-    is_supervised = cfg["mode"]["name"] == "supervised"
+    is_supervised = cfg.mode["name"] == "supervised"
     num_regions = corpus.num_words // len(codes.codebook.vectors)
     return TopicDataModule(
         corpus,
         codes.grid.reshape(len(codes.grid), -1).astype(np.float32),
         shows_labels=is_supervised,
         embedding_key=key_hash({"codebook": codes.codebook.key, "images": corpus.fingerprint}),
-        cache_root=Path(cfg["paths"]["cache"]),
+        cache_root=cfg.paths.cache,
         word_vectors=lambda: np.tile(codes.codebook.vectors, (num_regions, 1)),
     )
 
 
 def make_image_model(
-    cfg: Mapping[str, Any], datamodule: TopicDataModule, grid_shape: tuple[int, ...]
+    cfg: Configuration, datamodule: TopicDataModule, grid_shape: tuple[int, ...]
 ) -> TVQVAEImage:
     sizes = {
         "num_words": datamodule.corpus.num_words,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import Logger
 
+from topiclab.config.configuration import Configuration
 from topiclab.data.corpus import Corpus
 from topiclab.embed.embedder import Embeddings
 from topiclab.metrics.evaluate import evaluate
@@ -24,27 +24,28 @@ from topiclab.pipeline.saved_model import save_bundle
 from topiclab.pipeline.stages import Stages, limited_threads
 from topiclab.pipeline.wandb_log import log_results, wandb_logger
 from topiclab.rate.rater import make_rater
+from topiclab.runs.outcome import Outcome
 
 log = logging.getLogger(__name__)
 
 
-def fit_corpus(cfg: Mapping[str, Any], folder: Path, corpus: Corpus) -> dict[str, Any]:
+def fit_corpus(cfg: Configuration, folder: Path, corpus: Corpus) -> Outcome:
     """`fit` for a corpus that is at hand."""
     clock = Stages()
-    check_sizes(cfg, corpus)
-    cache = Path(cfg["paths"]["cache"])
+    check_sizes(cfg.num_topics, corpus)
+    cache = cfg.paths.cache
     with clock("embed"):
         embeddings = document_vectors(cfg, corpus)
         datamodule = make_datamodule(cfg, corpus, embeddings)
     chosen = chosen_num_topics(cfg, corpus, embeddings, clock)
-    rater = make_rater(cfg["rating"], cfg["trainer"])
+    rater = make_rater(cfg.rating, cfg.trainer)
     with clock("reference"):
-        external = reference_counts(cfg["reference"], corpus.vocab, cfg["data"]["vocabulary"], cache)
+        external = reference_counts(cfg.reference, corpus.vocab, cfg.vocabulary, cache)
     model = make_model(with_num_topics(cfg, chosen), datamodule)
-    with limited_threads(cfg["trainer"]["num_threads"]), wandb_logger(cfg, folder) as wandb_run:
+    with limited_threads(cfg.trainer.num_threads), wandb_logger(cfg, folder) as wandb_run:
         with clock("fit"):
             loggers: list[Logger] = [] if wandb_run is None else [wandb_run]
-            result = replace(model.fit(datamodule, folder, cfg["trainer"], loggers), ids=corpus.ids)
+            result = replace(model.fit(datamodule, folder, cfg.trainer, loggers), ids=corpus.ids)
         with clock("evaluate"):
             predictions = predict_labels(model, datamodule)
             evaluation = evaluate(
@@ -54,14 +55,14 @@ def fit_corpus(cfg: Mapping[str, Any], folder: Path, corpus: Corpus) -> dict[str
             write_topics(result, evaluation, folder)
             if isinstance(model, Explained):
                 model.explain(datamodule, folder)
-            if isinstance(model, TopicModel) and cfg["logger"]["name"] != "none":
+            if isinstance(model, TopicModel) and cfg.logger["name"] != "none":
                 write_history(model.history, folder / "metrics.csv")
             if predictions is not None:
                 write_predictions(corpus, predictions, folder / "predictions.csv")
             save_bundle(folder, model, embeddings, corpus)
             result.save(folder / "topics.npz")
             log_results(wandb_run, result, corpus, evaluation, folder)
-    show(folder, evaluation["metrics"])
+    show(folder, evaluation.metrics)
     manifest = {
         "corpus": {
             "fingerprint": corpus.fingerprint,
@@ -73,21 +74,21 @@ def fit_corpus(cfg: Mapping[str, Any], folder: Path, corpus: Corpus) -> dict[str
         "fit": result.info,
         **chosen,
     }
-    return {
-        "metrics": evaluation["metrics"],
-        "reasons": evaluation["reasons"],
-        "seconds": clock.seconds,
-        "manifest": manifest,
-    }
+    return Outcome(
+        metrics=evaluation.metrics,
+        reasons=evaluation.reasons,
+        seconds=clock.seconds,
+        manifest=manifest,
+    )
 
 
 def chosen_num_topics(
-    cfg: Mapping[str, Any], corpus: Corpus, embeddings: Embeddings, clock: Stages
+    cfg: Configuration, corpus: Corpus, embeddings: Embeddings, clock: Stages
 ) -> dict[str, Any]:
     """{"select_k": what num_topics=auto came to and why} for the manifest; nothing for a given number."""
-    if cfg["num_topics"] != "auto":
+    if cfg.num_topics != "auto":
         return {}
-    with clock("select_k"), limited_threads(cfg["trainer"]["num_threads"]):
-        choice = choose_num_topics(cfg["select_k"], corpus, embeddings, Path(cfg["paths"]["cache"]))
+    with clock("select_k"), limited_threads(cfg.trainer.num_threads):
+        choice = choose_num_topics(cfg.comparison, corpus, embeddings, cfg.paths.cache)
     log.info("num_topics=auto: %s", choice.recommendation.reason)
     return {"select_k": choice.facts()}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Literal
 
+from topiclab.config.configuration import Configuration
 from topiclab.data.corpus import Corpus
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.embed.embedder import Embeddings, corpus_as_read, embed_corpus, embed_words
@@ -15,8 +14,8 @@ from topiclab.teach.soft_labels import soft_labels
 from topiclab.teach.states import teacher_states
 
 
-def check_sizes(cfg: Mapping[str, Any], corpus: Corpus) -> None:
-    """ValueError when the corpus is too small for the configuration."""
+def check_sizes(num_topics: int | Literal["auto"], corpus: Corpus) -> None:
+    """ValueError when the corpus is too small for so many topics."""
     rows = corpus.rows("train")
     num_train = len(rows)
     if num_train < 2:
@@ -29,43 +28,43 @@ def check_sizes(cfg: Mapping[str, Any], corpus: Corpus) -> None:
             f"no training document of {corpus.name} holds a word of the vocabulary; give more documents, or "
             "lower data.vocabulary.min_df"
         )
-    if cfg["num_topics"] != "auto" and cfg["num_topics"] > num_train:
+    if num_topics != "auto" and num_topics > num_train:
         raise ValueError(
-            f"num_topics={cfg['num_topics']}, but {corpus.name} has {num_train} training documents; "
+            f"num_topics={num_topics}, but {corpus.name} has {num_train} training documents; "
             "ask for fewer topics"
         )
 
 
-def document_vectors(cfg: Mapping[str, Any], corpus: Corpus) -> Embeddings:
+def document_vectors(cfg: Configuration, corpus: Corpus) -> Embeddings:
     """What the models read of every document: the embedder's vectors, or the teacher's states."""
-    cache = Path(cfg["paths"]["cache"])
-    if cfg["input"] == "teacher":
-        return teacher_states(cfg["teacher"], corpus, cache, cfg["trainer"])
-    read = corpus_as_read(corpus, cfg["embed_text"])
-    return embed_corpus(cfg["embedder"], read, cache, cfg["trainer"], adapt=cfg["mode"])
+    cache = cfg.paths.cache
+    if cfg.input == "teacher":
+        return teacher_states(cfg.teacher, corpus, cache, cfg.trainer)
+    read = corpus_as_read(corpus, cfg.embed_text)
+    return embed_corpus(cfg.embedder, read, cache, cfg.trainer, adapt=cfg.mode)
 
 
-def make_datamodule(cfg: Mapping[str, Any], corpus: Corpus, embeddings: Embeddings) -> TopicDataModule:
+def make_datamodule(cfg: Configuration, corpus: Corpus, embeddings: Embeddings) -> TopicDataModule:
     """Documents for the model; labels are in it only when mode=supervised."""
-    is_supervised = cfg["mode"]["name"] == "supervised"
+    is_supervised = cfg.mode["name"] == "supervised"
     if is_supervised and (corpus.labels is None or len(set(corpus.labels[corpus.rows("train")]) - {-1}) < 2):
         raise ValueError(
             f"mode=supervised needs training documents of at least two labels, but {corpus.name} has "
             f"{'none' if corpus.labels is None else 'fewer'}; name data.label_column or use mode=zero_shot"
         )
-    cache = Path(cfg["paths"]["cache"])
-    read = corpus_as_read(corpus, cfg["embed_text"])
-    words = partial(embed_words, cfg["embedder"], read, cache, cfg["trainer"], adapt=cfg["mode"])
+    cache = cfg.paths.cache
+    read = corpus_as_read(corpus, cfg.embed_text)
+    words = partial(embed_words, cfg.embedder, read, cache, cfg.trainer, adapt=cfg.mode)
     occurrences = partial(
         occurrence_vectors,
-        cfg["embedder"],
+        cfg.embedder,
         read,
         cache,
-        cfg["trainer"],
-        adapt=cfg["mode"],
-        vocabulary=cfg["data"]["vocabulary"],
+        cfg.trainer,
+        adapt=cfg.mode,
+        vocabulary=cfg.vocabulary,
     )
-    reads_embedder, has_teacher = cfg["input"] == "embedder", cfg["teacher"]["name"] != "none"
+    reads_embedder, has_teacher = cfg.input == "embedder", cfg.teacher["name"] != "none"
     return TopicDataModule(
         corpus,
         embeddings.vectors,
@@ -74,5 +73,5 @@ def make_datamodule(cfg: Mapping[str, Any], corpus: Corpus, embeddings: Embeddin
         cache_root=cache,
         word_vectors=words if reads_embedder else None,
         occurrences=occurrences if reads_embedder else None,
-        teach=partial(soft_labels, cfg["teacher"], trainer=cfg["trainer"]) if has_teacher else None,
+        teach=partial(soft_labels, cfg.teacher, trainer=cfg.trainer) if has_teacher else None,
     )

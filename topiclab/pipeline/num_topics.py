@@ -26,6 +26,7 @@ from topiclab.models.kmeans import cluster_words
 from topiclab.nn.lloyd import lloyd
 from topiclab.nn.silhouette import silhouette
 from topiclab.result import rank_words
+from topiclab.settings import SelectK
 
 log = logging.getLogger(__name__)
 
@@ -58,18 +59,16 @@ class Choice:
         }
 
 
-def choose_num_topics(
-    options: Mapping[str, Any], corpus: Corpus, embeddings: Embeddings, cache: Path
-) -> Choice:
+def choose_num_topics(options: SelectK, corpus: Corpus, embeddings: Embeddings, cache: Path) -> Choice:
     """The recommended one of options.candidates for the training documents of a corpus.
 
-    options: the `select_k` node. One clustering of a candidate and a seed is one cache entry, so that a
+    One clustering of a candidate and a seed is one cache entry, so that a
     killed run resumes and every model over the same vectors shares the work. Held-out documents are clustered
     by none; the windows of words are counted over all documents, as those of the metric npmi are.
     Raises ValueError for candidates that the corpus is too small for.
     """
-    rows = sampled_rows(corpus, options["sample"], options["seed"])
-    numbers = sorted(options["candidates"])
+    rows = sampled_rows(corpus, options.sample, options.seed)
+    numbers = sorted(options.candidates)
     check_candidates(numbers, len(rows), corpus.name)
     entries = _clusterings(options, corpus, embeddings, rows, Cache(Path(cache)))
     found = {pair: entry.arrays() for pair, entry in entries.items()}
@@ -137,22 +136,22 @@ def check_candidates(numbers: Sequence[int], num_docs: int, name: str) -> None:
 
 
 def _clusterings(
-    options: Mapping[str, Any], corpus: Corpus, embeddings: Embeddings, rows: np.ndarray, cache: Cache
+    options: SelectK, corpus: Corpus, embeddings: Embeddings, rows: np.ndarray, cache: Cache
 ) -> dict[Pair, Entry]:
     """The entry of every (candidate, seed): labels (N,), top_words (K, 10), inertia and silhouette (1,)."""
     shared = {
         "vectors": embeddings.key,
         "corpus": corpus.fingerprint,
         "rows": hashlib.sha256(rows.tobytes()).hexdigest(),
-        "silhouette_sample": options["silhouette_sample"],
-        "silhouette_seed": options["seed"],
-        "max_iter": options["max_iter"],
+        "silhouette_sample": options.silhouette_sample,
+        "silhouette_seed": options.seed,
+        "max_iter": options.max_iter,
         "version": VERSION,
     }
-    seeds = range(options["seed"], options["seed"] + options["num_seeds"])
+    seeds = range(options.seed, options.seed + options.num_seeds)
     keys = {
         (number, seed): {**shared, "num_topics": number, "seed": seed}
-        for number in sorted(options["candidates"])
+        for number in sorted(options.candidates)
         for seed in seeds
     }
     entries = {pair: entry for pair, key in keys.items() if (entry := cache.read(KIND, key)) is not None}
@@ -174,13 +173,13 @@ def _clusterings(
 
 
 def clustered(
-    vectors: np.ndarray, bow: sparse.csr_matrix, num_topics: int, seed: int, options: Mapping[str, Any]
+    vectors: np.ndarray, bow: sparse.csr_matrix, num_topics: int, seed: int, options: SelectK
 ) -> dict[str, np.ndarray]:
     """One clustering of unit-length vectors (N, E) and what is told of it; see `_clusterings`."""
-    clusters = lloyd(vectors, num_topics, seed=seed, spherical=True, max_iter=options["max_iter"])
-    labels, sample = clusters.labels, options["silhouette_sample"]
+    clusters = lloyd(vectors, num_topics, seed=seed, spherical=True, max_iter=options.max_iter)
+    labels, sample = clusters.labels, options.silhouette_sample
     try:
-        width, _ = silhouette(vectors, labels, sample=sample, seed=options["seed"], is_cosine=True)
+        width, _ = silhouette(vectors, labels, sample=sample, seed=options.seed, is_cosine=True)
     except ValueError:
         width = float("nan")
     members = np.zeros((len(labels), num_topics), dtype=np.float32)

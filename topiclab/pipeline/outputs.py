@@ -6,12 +6,12 @@ import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from topiclab.data.corpus import Corpus
 from topiclab.data.datamodule import TopicDataModule
+from topiclab.metrics.evaluation import Evaluation
 from topiclab.models.base.estimator import Estimator
 from topiclab.models.base.topic_model import TopicModel
 from topiclab.result import TopicResult
@@ -26,10 +26,10 @@ def predict_labels(model: Estimator, datamodule: TopicDataModule) -> np.ndarray 
     return classes.argmax(axis=1)
 
 
-def write_topics(result: TopicResult, evaluation: Mapping[str, Any], folder: Path) -> None:
+def write_topics(result: TopicResult, evaluation: Evaluation, folder: Path) -> None:
     """topics.txt: one line a topic, the largest first: number, share of the documents, NPMI, words."""
     share = result.theta.mean(axis=0)
-    npmi = evaluation["per_topic"].get("npmi") or [float("nan")] * result.num_topics
+    npmi = evaluation.per_topic.get("npmi") or [float("nan")] * result.num_topics
     words = result.topic_words(10)
     lines = [
         f"{topic:3d}  {share[topic]:6.1%}  {npmi[topic]:+.3f}  {' '.join(words[topic])}"
@@ -38,7 +38,7 @@ def write_topics(result: TopicResult, evaluation: Mapping[str, Any], folder: Pat
     (folder / "topics.txt").write_text(
         "topic  share   npmi  words\n" + "\n".join(lines) + "\n", encoding="utf-8"
     )
-    (folder / "topic_metrics.json").write_text(json.dumps(evaluation["per_topic"]))
+    (folder / "topic_metrics.json").write_text(json.dumps(evaluation.per_topic))
 
 
 def write_history(history: Sequence[Mapping[str, float]], path: Path) -> None:

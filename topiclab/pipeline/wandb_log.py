@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from topiclab.config.configuration import Configuration
+from topiclab.metrics.evaluation import Evaluation
 from topiclab.result import TopicResult
 
 if TYPE_CHECKING:
@@ -23,31 +25,29 @@ MAX_TAG_LETTERS = 64  # W&B refuses longer ones
 
 
 @contextmanager
-def wandb_logger(cfg: Mapping[str, Any], folder: Path) -> Iterator[WandbLogger | None]:
+def wandb_logger(cfg: Configuration, folder: Path) -> Iterator[WandbLogger | None]:
     """A W&B run for one cell as Lightning's logger; None unless logger=wandb. An error closes it as failed.
 
-    cfg: the plain resolved configuration, which becomes the run's. The run's id is kept in the folder, so a
+    cfg: becomes the run's configuration. The run's id is kept in the folder, so a
     resumed cell goes on in the same run; under `wandb agent` the agent owns the id.
     """
-    if cfg["logger"]["name"] != "wandb":
+    if cfg.logger["name"] != "wandb":
         yield None
         return
     import wandb
     from lightning.pytorch.loggers import WandbLogger
 
-    is_online = cfg["logger"]["mode"] == "online"
+    is_online = cfg.logger["mode"] == "online"
     run_id = None if os.environ.get("WANDB_SWEEP_ID") else _kept_id(folder)
     run = wandb.init(
-        project=cfg["logger"]["project"],
-        entity=cfg["logger"]["entity"],
-        mode=cfg["logger"]["mode"],
+        project=cfg.logger["project"],
+        entity=cfg.logger["entity"],
+        mode=cfg.logger["mode"],
         dir=folder,
-        config=dict(cfg),
-        group=cfg["name"],
-        job_type=cfg["task"]["name"],
-        name="-".join(
-            [cfg["model"]["name"], cfg["data"]["name"], f"K{cfg['num_topics']}", f"seed{cfg['seed']}"]
-        ),
+        config=cfg.plain(),
+        group=cfg.name,
+        job_type=cfg.task["name"],
+        name="-".join([cfg.model["name"], cfg.data["name"], f"K{cfg.num_topics}", f"seed{cfg.seed}"]),
         tags=tags_of(cfg),
         id=run_id,
         resume="allow" if run_id and is_online else None,
@@ -63,22 +63,22 @@ def wandb_logger(cfg: Mapping[str, Any], folder: Path) -> Iterator[WandbLogger |
         run.finish(exit_code=exit_code)
 
 
-def tags_of(cfg: Mapping[str, Any]) -> list[str]:
+def tags_of(cfg: Configuration) -> list[str]:
     """The chosen option of each group that makes a cell, then the tags of logger.tags, each once."""
-    chosen = [str(cfg[group]["name"]) for group in TAGGED_GROUPS]
-    return [tag[:MAX_TAG_LETTERS] for tag in dict.fromkeys([*chosen, *cfg["logger"]["tags"]])]
+    chosen = [str(getattr(cfg, group)["name"]) for group in TAGGED_GROUPS]
+    return [tag[:MAX_TAG_LETTERS] for tag in dict.fromkeys([*chosen, *cfg.logger["tags"]])]
 
 
 def log_results(
     logger: WandbLogger | None,
     result: TopicResult,
     corpus: Corpus,
-    evaluation: Mapping[str, Any],
+    evaluation: Evaluation,
     folder: Path,
 ) -> None:
     """Metrics, the table of topics and the document map of a fitted cell; nothing without a logger.
 
-    evaluation: what topiclab.metrics.evaluate returned. Metrics become the run's summary, those of topics in
+    Metrics become the run's summary, those of topics in
     section topics/, those of documents in train/ and test/; one that does not apply is left out.
     """
     if logger is None:
@@ -97,7 +97,7 @@ def log_results(
     run = logger.experiment
     drawn = wandb.Image(str(draw_document_map(folder, result, rows, coordinates)))
     run.log({"topics/table": topics, "documents/table": documents, "documents/map": drawn})
-    for name, value in evaluation["metrics"].items():
+    for name, value in evaluation.metrics.items():
         if value is not None and math.isfinite(value):
             run.summary[name if "/" in name else f"topics/{name}"] = value
 
@@ -111,9 +111,9 @@ def log_pictures(logger: WandbLogger | None, paths: Sequence[Path]) -> None:
     logger.experiment.log({f"pictures/{path.stem}": wandb.Image(str(path)) for path in paths})
 
 
-def topic_rows(result: TopicResult, evaluation: Mapping[str, Any]) -> list[list[Any]]:
+def topic_rows(result: TopicResult, evaluation: Evaluation) -> list[list[Any]]:
     """Per topic: number, mean share of the documents, ten words, and NPMI (None where it is undefined)."""
-    npmi = evaluation["per_topic"].get("npmi") or [None] * result.num_topics
+    npmi = evaluation.per_topic.get("npmi") or [None] * result.num_topics
     shares = result.theta.mean(axis=0).tolist()
     return [
         [topic, share, " ".join(words), None if score is None or math.isnan(score) else float(score)]

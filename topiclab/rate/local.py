@@ -12,8 +12,6 @@ import torch
 
 from topiclab.device import resolve_device, resolve_precision
 from topiclab.embed.weights import folder_revision, model_folder
-from topiclab.limits import Count
-from topiclab.rate.rater import Question
 from topiclab.teach.language_model import LanguageModel
 
 BATCH_TOPICS = 16
@@ -34,8 +32,8 @@ class LocalRater:
     def __init__(
         self,
         path: str,
-        prompt: Question,
-        num_words: Count,
+        prompt: str,
+        num_words: int,
         revision: str | None = None,
         chat_template: bool = False,
         device: str = "auto",

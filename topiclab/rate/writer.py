@@ -11,6 +11,7 @@ import numpy as np
 
 from topiclab.metrics.rating import RatingError
 from topiclab.rate.endpoint import EndpointRater
+from topiclab.settings import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ def tidy_name(reply: str) -> str:
     return name.replace("|", "/") if len(name) <= MAX_NAME_LENGTH else ""
 
 
-def make_writer(rating: Mapping[str, Any], trainer: Mapping[str, Any]) -> Writer:
+def make_writer(rating: Mapping[str, Any], trainer: Trainer) -> Writer:
     """The writer of a `conf/rating` group; `trainer` gives device and precision.
 
     Raises ValueError for rating=none; FileNotFoundError or ValueError for a model or key that is not there.
@@ -118,4 +119,4 @@ def make_writer(rating: Mapping[str, Any], trainer: Mapping[str, Any]) -> Writer
     options = {name: value for name, value in rating.items() if name not in ("_target_", "name")}
     if rating["name"] == "endpoint":
         return EndpointWriter(**options)
-    return LocalWriter(**options, device=trainer["device"], precision=trainer["precision"])
+    return LocalWriter(**options, device=trainer.device, precision=trainer.precision)

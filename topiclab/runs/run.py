@@ -22,8 +22,10 @@ from omegaconf import DictConfig
 from topiclab.atomic import atomic_file
 from topiclab.config.checks import validate
 from topiclab.config.compose import ConfigError, to_plain
+from topiclab.config.configuration import Configuration
 from topiclab.config.identity import changed_keys, config_hash
 from topiclab.config.instantiate import target_of
+from topiclab.runs.outcome import Outcome
 from topiclab.runs.provenance import facts_of, reset_peak_rss
 
 log = logging.getLogger("topiclab")
@@ -41,7 +43,7 @@ def run_from_hydra(composed: DictConfig) -> dict[str, Any]:
     return run_cell(cfg, Path(HydraConfig.get().runtime.output_dir))
 
 
-Task = Callable[[Mapping[str, Any], Path], dict[str, Any]]
+Task = Callable[[Configuration, Path], Outcome]
 
 
 def run_cell(cfg: dict[str, Any], folder: Path, task: Task | None = None) -> dict[str, Any]:
@@ -145,7 +147,7 @@ def _do_task(cfg: dict[str, Any], folder: Path, task: Task | None) -> dict[str, 
     reset_peak_rss()
     try:
         task = task or target_of(cfg["task"])  # imports torch
-        outcome = task(cfg, folder)
+        outcome = task(Configuration.of(cfg), folder)
         result = {"status": "done", "reason": None} | _plain_json(outcome)
         result |= facts_of(cfg, time.perf_counter() - start)
         _write_json(folder / "result.json", result)
@@ -180,12 +182,12 @@ def write_failure(cfg: Mapping[str, Any], folder: Path, reason: str, seconds: fl
     _write_json(path, {"status": "failed", "reason": reason} | facts_of(cfg, seconds))
 
 
-def _plain_json(outcome: Mapping[str, Any]) -> dict[str, Any]:
+def _plain_json(outcome: Outcome) -> dict[str, Any]:
     """A task's outcome as JSON takes it; a metric that is no number becomes null and gets a reason."""
-    plain = _plain(outcome)
+    plain = _plain(vars(outcome))
     reasons = {
         name: f"the value is {value}"
-        for name, value in outcome["metrics"].items()
+        for name, value in outcome.metrics.items()
         if value is None or not math.isfinite(value)
     }
     return plain | {"reasons": reasons | plain["reasons"]}

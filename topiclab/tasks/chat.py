@@ -6,13 +6,14 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from topiclab.atomic import atomic_file
+from topiclab.config.configuration import Configuration
 from topiclab.minillm.chat import ChatModel
 from topiclab.minillm.finished import chat_model
+from topiclab.runs.outcome import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -24,24 +25,23 @@ COMMANDS = """\
 CONVERSATION = "conversation.jsonl"
 
 
-def chat(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Reply to cfg["prompt"], or to line after line until the end; the words appear while they are written.
+def chat(cfg: Configuration, folder: Path) -> Outcome:
+    """Reply to the prompt, or to line after line until the end; the words appear while they are written.
 
     Writes conversation.jsonl.
     """
-    model = chat_model(Path(cfg["run"]).expanduser(), cfg["chat"], cfg["trainer"])
-    talk = Talk(model, folder, cfg["seed"])
-    if cfg["prompt"] is not None:
-        talk.say(cfg["prompt"])
+    model = chat_model(cfg.run_folder, cfg.own["chat"], cfg.trainer)
+    talk = Talk(model, folder, cfg.seed)
+    if cfg.own["prompt"] is not None:
+        talk.say(cfg.own["prompt"])
     else:
         talk.listen(_lines())
     talk.save(folder / CONVERSATION)
-    return {
-        "metrics": {},
-        "reasons": {},
-        "seconds": {"generate": round(talk.seconds, 3)},
-        "manifest": {"run": str(cfg["run"]), "replies": talk.num_replies},
-    }
+    return Outcome(
+        metrics={},
+        seconds={"generate": round(talk.seconds, 3)},
+        manifest={"run": str(cfg.run), "replies": talk.num_replies},
+    )
 
 
 class Talk:

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from topiclab.cache import cached_arrays
+from topiclab.config.configuration import Configuration
 from topiclab.data.corpus import Corpus
 from topiclab.data.sources.corpora import load_corpus
 from topiclab.describe import files
@@ -36,7 +37,9 @@ from topiclab.report.figures.map_figure import draw_map
 from topiclab.report.figures.timeline import draw_time
 from topiclab.report.page.render import write_page
 from topiclab.result import TopicResult
+from topiclab.runs.outcome import Outcome
 from topiclab.runs.run import finished_fit
+from topiclab.settings import Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -59,30 +62,30 @@ STAGES = (
 class Described:
     """What there is to describe.
 
-    vocabulary: the group `data.vocabulary` of the run.  title: of the page.  writer: of names; None where
+    vocabulary: of the run.  title: of the page.  writer: of names; None where
         labels begin with keywords.
     """
 
     corpus: Corpus
     result: TopicResult
     embeddings: Embeddings
-    vocabulary: Mapping[str, Any]
+    vocabulary: Vocabulary
     title: str
     writer: Writer | None
 
 
-def describe(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def describe(cfg: Configuration, folder: Path) -> Outcome:
     """Write the description of cfg.run into folder; what result.json says of it.
 
     Raises ValueError for a run that is not finished, of images, or of documents that are not there any more.
     """
-    run, clock = Path(cfg["run"]).expanduser(), Stages()
+    run, clock = cfg.run_folder, Stages()
     outcome = finished_fit(run)
     of_run = config_of_run(outcome, cfg, run)
-    has_writer = cfg["describe"]["labels"]["labeller"] == "model"
-    writer = make_writer(cfg["rating"], cfg["trainer"]) if has_writer else None
+    has_writer = cfg.own["describe"]["labels"]["labeller"] == "model"
+    writer = make_writer(cfg.rating, cfg.trainer) if has_writer else None
     with told(clock, "load"):
-        corpus = load_corpus(of_run["data"], of_run["paths"]["data"], of_run["paths"]["cache"])
+        corpus = load_corpus(of_run.data, of_run.paths.data, of_run.paths.cache)
         if corpus.fingerprint != outcome["manifest"]["corpus"]["fingerprint"]:
             raise ValueError(
                 f"the documents of {corpus.name} are not those that run={run} was fitted on; "
@@ -91,22 +94,21 @@ def describe(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         result = TopicResult.load(run / "topics.npz")
     with told(clock, "vectors"):
         embeddings = document_vectors(of_run, corpus)
-    title = f"{corpus.name}: {result.num_topics} topics by {of_run['model']['name']}"
-    if (merged := cfg["describe"]["num_topics"]) is not None:
+    title = f"{corpus.name}: {result.num_topics} topics by {of_run.model['name']}"
+    if (merged := cfg.own["describe"]["num_topics"]) is not None:
         title += f", merged to {merged}"
-    given = Described(corpus, result, embeddings, of_run["data"]["vocabulary"], title, writer)
-    with limited_threads(cfg["trainer"]["num_threads"]):
-        facts = write_description(given, cfg["describe"], Path(cfg["paths"]["cache"]), folder, clock)
+    given = Described(corpus, result, embeddings, of_run.vocabulary, title, writer)
+    with limited_threads(cfg.trainer.num_threads):
+        facts = write_description(given, cfg.own["describe"], cfg.paths.cache, folder, clock)
     log.info("page: %s", folder / "page.html")
-    return {
-        "metrics": {"topics_used": len(np.unique(result.theta.argmax(axis=1)))},
-        "reasons": {},
-        "seconds": clock.seconds,
-        "manifest": {"run": str(run), "run_hash": outcome["config_hash"], **facts},
-    }
+    return Outcome(
+        metrics={"topics_used": len(np.unique(result.theta.argmax(axis=1)))},
+        seconds=clock.seconds,
+        manifest={"run": str(run), "run_hash": outcome["config_hash"], **facts},
+    )
 
 
-def config_of_run(outcome: Mapping[str, Any], cfg: Mapping[str, Any], run: Path) -> dict[str, Any]:
+def config_of_run(outcome: Mapping[str, Any], cfg: Configuration, run: Path) -> Configuration:
     """The run's configuration with the folders and the device of this line, in the precision of its vectors.
 
     `auto` could be another one on this device, and the vectors others than those that were fitted.
@@ -122,12 +124,11 @@ def config_of_run(outcome: Mapping[str, Any], cfg: Mapping[str, Any], run: Path)
             f"run={run} was fitted on texts in memory, which no file holds; "
             "write them to a file and fit with data=file data.path=<file>"
         )
-    trainer = {**config["trainer"], "device": cfg["trainer"]["device"]}
+    of_run = Configuration.of(config)
+    trainer = replace(of_run.trainer, device=cfg.trainer.device)
     if isinstance(dtype, str):  # of a language model
-        trainer["precision"] = dtype
-    # older runs have neither input nor embed_text: an embedder read raw texts
-    older = {"input": "embedder", "embed_text": "raw"}
-    return {**older, **config, "paths": cfg["paths"], "trainer": trainer}
+        trainer = replace(trainer, precision=dtype)
+    return replace(of_run, paths=cfg.paths, trainer=trainer)
 
 
 def write_description(
@@ -227,11 +228,11 @@ def times_of(
 
 
 def cached_counts(
-    corpus: Corpus, options: Mapping[str, Any], vocabulary: Mapping[str, Any], cache: Path
+    corpus: Corpus, options: Mapping[str, Any], vocabulary: Vocabulary, cache: Path
 ) -> NgramCounts:
     """`ngram_counts`, once for a corpus."""
     read = {name: options[name] for name in ("min_df", "has_bigrams")}
-    key = {"texts": corpus.text_fingerprint, "options": read, "vocabulary": dict(vocabulary)}
+    key = {"texts": corpus.text_fingerprint, "options": read, "vocabulary": vocabulary.options()}
 
     def compute() -> dict[str, np.ndarray]:
         counts = ngram_counts(corpus, read, vocabulary)

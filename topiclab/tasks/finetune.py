@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from topiclab.cache import key_hash
+from topiclab.config.configuration import Configuration
 from topiclab.data.corpus import SPLITS
 from topiclab.data.documents import assign_split
 from topiclab.data.sources.corpora import load_corpus
@@ -34,6 +35,7 @@ from topiclab.minillm.finished import export_of
 from topiclab.minillm.network import MiniLLM
 from topiclab.minillm.pretraining import Pretraining
 from topiclab.pipeline.stages import Stages, limited_threads
+from topiclab.runs.outcome import Outcome
 from topiclab.runs.run import finished_run
 from topiclab.tasks.pretrain import (
     add_sample,
@@ -61,14 +63,14 @@ class Lessons:
     asked: list[Instructions]
 
 
-def finetune(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def finetune(cfg: Configuration, folder: Path) -> Outcome:
     """Train on the replies of training conversations, keep the weights that tell held-out replies best.
 
     Writes what task=pretrain writes, and replies.jsonl with what was asked about test documents. A killed run
     goes on from its last checkpoint, to the same bits on a CPU.
     """
-    clock, options = Stages(), cfg["finetune"]
-    export = export_of(str(cfg["run"]), "run")
+    clock, options = Stages(), cfg.own["finetune"]
+    export = export_of(str(cfg.run), "run")
     with clock("tokens"):
         stored, tokenizer = load_folder(export)
         model = MiniLLM(stored.shape, dropout=options["dropout"])
@@ -78,12 +80,12 @@ def finetune(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         tokens = conversation_tokens(lessons.conversations, tokenizer)
         replay = replay_tokens(cfg, tokenizer, int(np.diff(tokens.offsets)[lessons.split == 0].sum()))
     with clock("pack"):
-        rows = packer(tokens, lessons.split, replay, options["replay"], length, cfg["seed"])
+        rows = packer(tokens, lessons.split, replay, options["replay"], length, cfg.seed)
         datamodule = make_rows(options, length, rows, "finetune")
     replies = partial(write_replies, tokenizer=tokenizer, lessons=lessons, path=folder / "samples.txt")
     weights = hashlib.sha256((export / WEIGHTS).read_bytes()).hexdigest()
-    read = {name: cfg[name] for name in ("data", "finetune", "seed")}
-    with limited_threads(cfg["trainer"]["num_threads"]):
+    read = {"data": cfg.data, "finetune": options, "seed": cfg.seed}
+    with limited_threads(cfg.trainer.num_threads):
         with clock("train"):
             module = train(
                 model,
@@ -101,35 +103,34 @@ def finetune(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             write_curve(module.history, folder)
         with clock("ask"):
             num, path = options["num_questions"], folder / "replies.jsonl"
-            right = ask(model, tokenizer, lessons.asked, num, seed=cfg["seed"], path=path)
+            right = ask(model, tokenizer, lessons.asked, num, seed=cfg.seed, path=path)
     metrics = training_metrics(module, datamodule)
     print("  ".join(f"{name} {value:.3f}" for name, value in metrics.items()))
     print(f"run folder: {folder}")
-    return {
-        "metrics": {**metrics, **right},
-        "reasons": {},
-        "seconds": clock.seconds,
-        "manifest": {
-            "run": str(cfg["run"]),
+    return Outcome(
+        metrics={**metrics, **right},
+        seconds=clock.seconds,
+        manifest={
+            "run": str(cfg.run),
             "conversations": len(lessons.conversations),
             "tokenizer": {"fingerprint": tokenizer.fingerprint, **tokenizer.info},
             "model": training_facts(module),
         },
-    }
+    )
 
 
-def read_lessons(cfg: Mapping[str, Any], tokenizer: Tokenizer, length: int) -> Lessons:
+def read_lessons(cfg: Configuration, tokenizer: Tokenizer, length: int) -> Lessons:
     """The conversations of finetune.path, or questions about the documents of `data`.
 
     Held-out documents stay held out: their split is that of their text, whichever question is asked.
     Raises ValueError where there are none to learn from or to measure on.
     """
-    options, data = cfg["finetune"], cfg["data"]
+    options, data = cfg.own["finetune"], cfg.data
     asked: list[Instructions] = []
     if options["path"]:
         conversations = read_conversations(Path(options["path"]).expanduser())
         written = ["\n".join(map("\t".join, turns)) for turns in conversations]
-        split = assign_split(written, data["split"]["val"] or 0.0, 0.0)
+        split = assign_split(written, cfg.split.val or 0.0, 0.0)
         told = f"finetune.path={options['path']}"
     else:
         asked = _questions(cfg, tokenizer, length)
@@ -145,14 +146,14 @@ def read_lessons(cfg: Mapping[str, Any], tokenizer: Tokenizer, length: int) -> L
     return Lessons(conversations, split, [questions for questions in asked if questions.kind == "label"])
 
 
-def _questions(cfg: Mapping[str, Any], tokenizer: Tokenizer, length: int) -> list[Instructions]:
+def _questions(cfg: Configuration, tokenizer: Tokenizer, length: int) -> list[Instructions]:
     """Questions of every kind about every corpus that can be asked them."""
     asked: list[Instructions] = []
-    for part in parts(cfg["data"]):
-        corpus = load_corpus(part, cfg["paths"]["data"], cfg["paths"]["cache"])
+    for part in parts(cfg.data):
+        corpus = load_corpus(part, cfg.paths.data, cfg.paths.cache)
         made = (
-            instructions(corpus, kind, tokenizer, max_tokens=length // 2, seed=cfg["seed"])
-            for kind in cfg["finetune"]["kinds"]
+            instructions(corpus, kind, tokenizer, max_tokens=length // 2, seed=cfg.seed)
+            for kind in cfg.own["finetune"]["kinds"]
         )
         asked += [questions for questions in made if questions is not None]
     return asked
@@ -166,22 +167,23 @@ def parts(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [{**corpus_group(name), **shared} for name in data["corpora"]]
 
 
-def replay_tokens(cfg: Mapping[str, Any], tokenizer: Tokenizer, num_tokens: int) -> ConversationTokens:
+def replay_tokens(cfg: Configuration, tokenizer: Tokenizer, num_tokens: int) -> ConversationTokens:
     """Training documents of the pretraining, which all passes draw from, so that it is not forgotten.
 
     num_tokens: of the conversations of one pass, beside which they have the share finetune.replay.
     """
-    share = cfg["finetune"]["replay"]
+    share = cfg.own["finetune"]["replay"]
     if not share:
         nothing = np.zeros(0, dtype=np.uint16)
         return ConversationTokens(nothing, np.zeros(1, dtype=np.int64), nothing.astype(bool))
-    config = dict(cfg)
-    while config["task"]["name"] == "finetune":
-        config = finished_run(Path(config["run"]).expanduser(), "pretrain", "finetune")["config"]
-    texts, split = split_texts({**config, "paths": cfg["paths"]})
-    tokens = token_set(texts, tokenizer, Path(cfg["paths"]["cache"]))
-    rows = np.random.default_rng(cfg["seed"]).permutation(np.flatnonzero(split == SPLITS.index("train")))
-    wanted = cfg["finetune"]["passes"] * num_tokens * share / (1 - share)
+    task, run, data = "finetune", cfg.run, cfg.data
+    while task == "finetune":
+        config = finished_run(Path(str(run)).expanduser(), "pretrain", "finetune")["config"]
+        task, run, data = config["task"]["name"], config["run"], config["data"]
+    texts, split = split_texts(data, cfg.paths)
+    tokens = token_set(texts, tokenizer, cfg.paths.cache)
+    rows = np.random.default_rng(cfg.seed).permutation(np.flatnonzero(split == SPLITS.index("train")))
+    wanted = cfg.own["finetune"]["passes"] * num_tokens * share / (1 - share)
     sizes = np.diff(tokens.offsets)[rows] + 2
     num = int(np.searchsorted(np.cumsum(sizes), wanted)) + 1
     rows, sizes = rows[:num], sizes[:num]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from topiclab.config.configuration import Configuration
 from topiclab.data.sources.corpora import load_corpus
 from topiclab.pipeline.fit_texts import fit_corpus
+from topiclab.runs.outcome import Outcome
 
 
-def fit(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def fit(cfg: Configuration, folder: Path) -> Outcome:
     """Corpus -> embeddings -> model -> metrics -> files of the run folder; what result.json says of them."""
-    if cfg["data"].get("modality") == "images":
+    if cfg.data.get("modality") == "images":
         from topiclab.pipeline.fit_images import fit_images
 
         return fit_images(cfg, folder)
-    return fit_corpus(cfg, folder, load_corpus(cfg["data"], cfg["paths"]["data"], cfg["paths"]["cache"]))
+    return fit_corpus(cfg, folder, load_corpus(cfg.data, cfg.paths.data, cfg.paths.cache))

@@ -13,6 +13,7 @@ from scipy import sparse
 from sklearn.preprocessing import normalize
 
 from topiclab.cache import file_sha256, key_hash
+from topiclab.config.configuration import Configuration
 from topiclab.data.corpus import Corpus
 from topiclab.data.sources.corpora import load_corpus
 from topiclab.device import resolve_device
@@ -25,6 +26,7 @@ from topiclab.minillm.finished import export_of
 from topiclab.minillm.keyword_training import Examples, KeywordTraining, word_logits
 from topiclab.minillm.network import IGNORED, MiniLLM
 from topiclab.pipeline.stages import Stages, limited_threads
+from topiclab.runs.outcome import Outcome
 from topiclab.teach.neighbours import tfidf_bags
 from topiclab.teach.prompt import PromptTokens, as_chat, read_prompt
 
@@ -34,49 +36,48 @@ NUM_NEAREST = 20  # documents, of the baseline by neighbours
 RECALL_AT = 10
 
 
-def keywords(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def keywords(cfg: Configuration, folder: Path) -> Outcome:
     """Train on the training documents; what the model then says of words that held-out documents lost.
 
     Writes checkpoints/ and export/ as task=pretrain does. A killed run goes on from its last
     checkpoint, to the same bits on a CPU.
     Raises ValueError where run= is no language model, or none of the words is one token.
     """
-    clock, options = Stages(), cfg["keywords"]
-    corpus = load_corpus(cfg["data"], cfg["paths"]["data"], cfg["paths"]["cache"])
-    export = export_of(str(cfg["run"]), "run")
+    clock, options = Stages(), cfg.own["keywords"]
+    corpus = load_corpus(cfg.data, cfg.paths.data, cfg.paths.cache)
+    export = export_of(str(cfg.run), "run")
     model, tokenizer = load_folder(export)
-    model = model.to(resolve_device(cfg["trainer"]["device"]))
+    model = model.to(resolve_device(cfg.trainer.device))
     with clock("targets"):
         lesson = Lesson(cfg, corpus, tokenizer, model.shape.context_length)
-    with clock("train"), limited_threads(cfg["trainer"]["num_threads"]):
+    with clock("train"), limited_threads(cfg.trainer.num_threads):
         training = KeywordTraining(
             model,
             options,
             folder,
-            seconds=cfg["trainer"]["checkpoint_seconds"],
+            seconds=cfg.trainer.checkpoint_seconds,
             inputs=key_hash(
                 {
                     "weights": file_sha256(export / WEIGHTS),
                     "tokenizer": tokenizer.fingerprint,
                     "corpus": corpus.fingerprint,
-                    "settings": key_hash({name: cfg[name] for name in ("data", "keywords", "seed")}),
+                    "settings": key_hash({"data": cfg.data, "keywords": options, "seed": cfg.seed}),
                 }
             ),
         )
-        teach_keywords(training, lesson, options, cfg["seed"])
-    with clock("evaluate"), limited_threads(cfg["trainer"]["num_threads"]):
-        metrics = evaluate(model, lesson, options["rows_per_step"], cfg["seed"])
+        teach_keywords(training, lesson, options, cfg.seed)
+    with clock("evaluate"), limited_threads(cfg.trainer.num_threads):
+        metrics = evaluate(model, lesson, options["rows_per_step"], cfg.seed)
     export_folder(model, tokenizer, folder / "export")
     for name in ("model", "shuffled", "diffusion", "neighbours", "prior"):
         recall, rank = metrics[f"{name}/recall@10"], metrics[f"{name}/mrr"]
         print(f"{name:>10}  recall@{RECALL_AT} {recall:.3f}  mrr {rank:.3f}")
     print(f"run folder: {folder}")
-    return {
-        "metrics": {**metrics, "train/keyword_nats": training.losses[-1]},
-        "reasons": {},
-        "seconds": clock.seconds,
-        "manifest": {"run": str(cfg["run"]), "losses": training.losses, "words": len(lesson.columns)},
-    }
+    return Outcome(
+        metrics={**metrics, "train/keyword_nats": training.losses[-1]},
+        seconds=clock.seconds,
+        manifest={"run": str(cfg.run), "losses": training.losses, "words": len(lesson.columns)},
+    )
 
 
 class Lesson:
@@ -85,14 +86,14 @@ class Lesson:
     ids: (V,) tokens of the words, -1 for those of several.  columns: the others.
     """
 
-    def __init__(self, cfg: Mapping[str, Any], corpus: Corpus, tokenizer: Tokenizer, context: int) -> None:
-        options = cfg["keywords"]
+    def __init__(self, cfg: Configuration, corpus: Corpus, tokenizer: Tokenizer, context: int) -> None:
+        options = cfg.own["keywords"]
         self.corpus, self.options, self.tokenizer = corpus, options, tokenizer
         self.ids = tokenizer.word_ids(corpus.vocab)
         self.columns = np.flatnonzero(self.ids >= 0)
         if not len(self.columns):
             raise ValueError(
-                f"none of the {corpus.num_words} words is one token of the model of run={cfg['run']}; "
+                f"none of the {corpus.num_words} words is one token of the model of run={cfg.run}; "
                 "pretrain it with tokenizer.num_forced_words"
             )
         if num_left_out := corpus.num_words - len(self.columns):
@@ -107,7 +108,7 @@ class Lesson:
             corpus.rows("train"),
             **{name: options[name] for name in ("window", "min_df", "num_neighbours")},
         )
-        self.masked = MaskedWords(corpus.texts, corpus.vocab, cfg["data"]["vocabulary"])
+        self.masked = MaskedWords(corpus.texts, corpus.vocab, cfg.vocabulary)
         hf = tokenizer.hf()
         prompts = [read_prompt(name) for name in options["prompts"]]
         prompts = [as_chat(prompt, hf) for prompt in prompts] if options["chat_template"] else prompts

@@ -4,41 +4,42 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from topiclab.api.images import ImageTopics
 from topiclab.api.topics import FittedTopics, load
+from topiclab.config.configuration import Configuration
 from topiclab.data.images.files import SUFFIXES
 from topiclab.data.images.image_set import read_image
 from topiclab.data.sources.corpora import load_texts
 from topiclab.minillm.chat import ChatModel
 from topiclab.pipeline.image_samples import draw_like
 from topiclab.report.figures.pictures import draw_references
+from topiclab.runs.outcome import Outcome
 
 log = logging.getLogger(__name__)
 
 
-def predict(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def predict(cfg: Configuration, folder: Path) -> Outcome:
     """Write theta.npy (D, K) and topics.csv (id, main topic, its share and words, predicted label).
 
     Of a run on images see `predict_images`.
     Raises ValueError for a reference image beside a run on texts, and for a language model.
     """
-    fitted = load(Path(cfg["run"]).expanduser(), cfg["trainer"]["device"])
+    fitted = load(cfg.run_folder, cfg.trainer.device)
     if isinstance(fitted, ChatModel):
-        raise ValueError(f"run={cfg['run']} is a language model, which has no topics; use task=chat")
+        raise ValueError(f"run={cfg.run} is a language model, which has no topics; use task=chat")
     if not isinstance(fitted, FittedTopics):
         return predict_images(cfg, folder, fitted)
-    if cfg["reference"]:
+    if cfg.reference:
         raise ValueError(
-            f"reference={cfg['reference']} is for a run on images, but run={cfg['run']} is of texts; "
+            f"reference={cfg.reference} is for a run on images, but run={cfg.run} is of texts; "
             "name documents with data="
         )
-    ids, texts = load_texts(cfg["data"], cfg["paths"]["data"], cfg["paths"]["cache"])
+    ids, texts = load_texts(cfg.data, cfg.paths.data, cfg.paths.cache)
     embeddings = fitted.embed(texts)
     theta = fitted.transform(texts, embeddings)
     labels = fitted.predict(texts, embeddings) if fitted.predicts_labels else [""] * len(texts)
@@ -52,15 +53,14 @@ def predict(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             writer.writerow([name, topic, f"{row[topic]:.4f}", words[topic], label])
     log.info("%d documents: %s", len(ids), folder / "topics.csv")
     used = len(np.unique(theta.argmax(axis=1)))
-    return {
-        "metrics": {"topics_used": used},
-        "reasons": {},
-        "seconds": {},
-        "manifest": {"run": str(cfg["run"])},
-    }
+    return Outcome(
+        metrics={"topics_used": used},
+        seconds={},
+        manifest={"run": str(cfg.run)},
+    )
 
 
-def predict_images(cfg: Mapping[str, Any], folder: Path, fitted: ImageTopics) -> dict[str, Any]:
+def predict_images(cfg: Configuration, folder: Path, fitted: ImageTopics) -> Outcome:
     """Write theta.npy (r, K), sample_theta.npy (r, num_samples, K), topics.csv and references.png.
 
     Raises ValueError without reference images, or where one cannot be read.
@@ -69,7 +69,7 @@ def predict_images(cfg: Mapping[str, Any], folder: Path, fitted: ImageTopics) ->
     crop = fitted.config["data"].get("crop")
     images = np.stack([read_image(path, fitted.model.image_shape, crop) for path in paths])
     theta = fitted.transform(images)
-    drawn = draw_like(fitted.model, theta, cfg["num_samples"], cfg["seed"])
+    drawn = draw_like(fitted.model, theta, cfg.own["num_samples"], cfg.seed)
     drawn_theta = fitted.transform(drawn.reshape(-1, *images.shape[1:]))
     drawn_theta = drawn_theta.reshape(len(paths), -1, theta.shape[1])
     np.save(folder / "theta.npy", theta, allow_pickle=False)
@@ -80,16 +80,15 @@ def predict_images(cfg: Mapping[str, Any], folder: Path, fitted: ImageTopics) ->
     write_references(paths, theta, kept, chance, folder)
     captions = [f"{path.name}\ntopic {topic}" for path, topic in zip(paths, main, strict=True)]
     log.info("%d references: %s", len(paths), draw_references(images, drawn, folder, captions))
-    return {
-        "metrics": {"sample_fidelity": kept.mean(), "topics_used": len(np.unique(main))},
-        "reasons": {},
-        "seconds": {},
-        "manifest": {
-            "run": str(cfg["run"]),
+    return Outcome(
+        metrics={"sample_fidelity": kept.mean(), "topics_used": len(np.unique(main))},
+        seconds={},
+        manifest={
+            "run": str(cfg.run),
             "references": [str(path) for path in paths],
             "chance": chance.mean(),
         },
-    }
+    )
 
 
 def write_references(
@@ -109,11 +108,11 @@ def write_references(
             )
 
 
-def reference_paths(cfg: Mapping[str, Any]) -> list[Path]:
+def reference_paths(cfg: Configuration) -> list[Path]:
     """The image of cfg.reference, or the images of that folder in the order of their names."""
-    if not cfg["reference"]:
-        raise ValueError(f"run={cfg['run']} is of images; add reference=<an image, or a folder of them>")
-    path = Path(cfg["reference"]).expanduser()
+    if not cfg.reference:
+        raise ValueError(f"run={cfg.run} is of images; add reference=<an image, or a folder of them>")
+    path = Path(cfg.reference).expanduser()
     if not path.is_dir():
         return [path]
     paths = sorted(each for each in path.iterdir() if each.suffix.lower() in SUFFIXES)

@@ -14,6 +14,7 @@ import torch
 
 from topiclab.atomic import atomic_file
 from topiclab.cache import Cache, key_hash
+from topiclab.config.configuration import Configuration
 from topiclab.data.corpus import SPLITS, text_fingerprint
 from topiclab.data.documents import assign_split
 from topiclab.data.sources.corpora import load_corpus, load_texts
@@ -29,6 +30,8 @@ from topiclab.minillm.sampler import Sampler
 from topiclab.pipeline.outputs import write_history
 from topiclab.pipeline.stages import Stages, limited_threads
 from topiclab.report.figures.curve import draw_curve
+from topiclab.runs.outcome import Outcome
+from topiclab.settings import Paths, Split
 
 log = logging.getLogger(__name__)
 
@@ -36,26 +39,27 @@ SAMPLE_TOKENS = 60
 PURPOSES = {"train": "learn from", "val": "measure on"}
 
 
-def pretrain(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def pretrain(cfg: Configuration, folder: Path) -> Outcome:
     """Train on the training documents, keep the weights that tell the validation documents best.
 
     Writes checkpoints/, export/ (transformers' form), metrics.csv, curve.png and samples.txt. A killed run
     goes on from its last checkpoint, to the same bits on a CPU.
     """
-    clock, options = Stages(), cfg["pretrain"]
-    shape = Shape(**cfg["model"]["shape"])
+    clock, options = Stages(), cfg.own["pretrain"]
+    shape = Shape(**cfg.model["shape"])
     with clock("tokens"):
-        texts, split = split_texts(cfg)
+        texts, split = split_texts(cfg.data, cfg.paths)
         tokenizer = make_tokenizer(cfg, texts, split)
-        tokens = token_set(texts, tokenizer, Path(cfg["paths"]["cache"]))
+        tokens = token_set(texts, tokenizer, cfg.paths.cache)
     with clock("pack"):
         length = row_length(options["length"], shape, "pretrain")
-        rows = partial(pack_split, tokens, split, length=length, mode=options["packing"], seed=cfg["seed"])
+        rows = partial(pack_split, tokens, split, length=length, mode=options["packing"], seed=cfg.seed)
         datamodule = make_rows(options, length, rows, "pretrain")
-    torch.manual_seed(cfg["seed"])
-    model = MiniLLM(shape, dropout=cfg["model"]["dropout"])
-    with clock("train"), limited_threads(cfg["trainer"]["num_threads"]):
-        read = {name: cfg[name] for name in ("data", "model", "pretrain", "tokenizer", "seed")}
+    torch.manual_seed(cfg.seed)
+    model = MiniLLM(shape, dropout=cfg.model["dropout"])
+    with clock("train"), limited_threads(cfg.trainer.num_threads):
+        read = {"data": cfg.data, "model": cfg.model, "seed": cfg.seed}
+        read |= {"pretrain": options, "tokenizer": cfg.own["tokenizer"]}
         module = train(
             model,
             datamodule,
@@ -82,15 +86,14 @@ def pretrain(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     print(module.samples[-1])
     print("  ".join(f"{name} {value:.3f}" for name, value in metrics.items()))
     print(f"run folder: {folder}")
-    return {
-        "metrics": metrics,
-        "reasons": {},
-        "seconds": clock.seconds,
-        "manifest": {
+    return Outcome(
+        metrics=metrics,
+        seconds=clock.seconds,
+        manifest={
             "tokenizer": {"fingerprint": tokenizer.fingerprint, **tokenizer.info},
             "model": training_facts(module),
         },
-    }
+    )
 
 
 def training_metrics(module: Pretraining, datamodule: TokenDataModule) -> dict[str, float]:
@@ -122,11 +125,11 @@ def best_entry(module: Pretraining) -> dict[str, float]:
     return min(module.history, key=lambda entry: entry["val/ce"])
 
 
-def split_texts(cfg: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:
+def split_texts(data: Mapping[str, Any], paths: Paths) -> tuple[list[str], np.ndarray]:
     """The texts of `data`, D of them, and of each an index into SPLITS, by its hash: (D,) int8."""
-    data = cfg["data"]
-    _, texts = load_texts(data, cfg["paths"]["data"], cfg["paths"]["cache"])
-    split = assign_split(texts, data["split"]["val"] or 0.0, data["split"]["test"] or 0.0)
+    _, texts = load_texts(data, paths.data, paths.cache)
+    shares = Split.of(data["split"])
+    split = assign_split(texts, shares.val or 0.0, shares.test or 0.0)
     for name in ("train", "val"):
         if not (split == SPLITS.index(name)).any():
             raise ValueError(
@@ -136,22 +139,22 @@ def split_texts(cfg: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:
     return texts, split
 
 
-def make_tokenizer(cfg: Mapping[str, Any], texts: list[str], split: np.ndarray) -> Tokenizer:
+def make_tokenizer(cfg: Configuration, texts: list[str], split: np.ndarray) -> Tokenizer:
     """The tokenizer of the training texts, learned once for texts and options."""
-    options = cfg["tokenizer"]
+    options = cfg.own["tokenizer"]
     rows = np.flatnonzero(split == SPLITS.index("train")).tolist()
     learned = [texts[row] for row in rows]
     words: tuple[str, ...] = ()
     if options["num_forced_words"] is not None:
-        corpus = load_corpus(cfg["data"], cfg["paths"]["data"], cfg["paths"]["cache"])
+        corpus = load_corpus(cfg.data, cfg.paths.data, cfg.paths.cache)
         words = forceable_words(corpus.vocab[: options["num_forced_words"]])
     settings: dict[str, Any] = {
-        "vocab_size": cfg["model"]["shape"]["vocab_size"],
-        "seed": cfg["seed"],
+        "vocab_size": cfg.model["shape"]["vocab_size"],
+        "seed": cfg.seed,
         "max_bytes": options["max_bytes"],
     }
     key = {"texts": text_fingerprint(learned), "forced_words": list(words), **settings}
-    entry = Cache(Path(cfg["paths"]["cache"])).entry(
+    entry = Cache(cfg.paths.cache).entry(
         "tokenizers",
         key,
         lambda folder: train_tokenizer(learned, forced_words=words, **settings).save(folder),
@@ -217,7 +220,7 @@ def train(
     datamodule: TokenDataModule,
     tokenizer: Tokenizer,
     options: Mapping[str, Any],
-    cfg: Mapping[str, Any],
+    cfg: Configuration,
     folder: Path,
     *,
     inputs: str,
@@ -236,13 +239,13 @@ def train(
         schedule=options["schedule"],
         gradient_clip=options["gradient_clip"],
         token_bytes=torch.from_numpy(tokenizer.num_bytes),
-        seed=cfg["seed"],
+        seed=cfg.seed,
         z_loss=options["z_loss"],
         tells_few=tells_few,
         is_compiled=options["is_compiled"],
         on_round=on_round,
     )
-    train_rounds(module, datamodule, folder, cfg["trainer"], num_rounds=datamodule.num_rounds, inputs=inputs)
+    train_rounds(module, datamodule, folder, cfg.trainer, num_rounds=datamodule.num_rounds, inputs=inputs)
     best = torch.load(folder / "checkpoints" / "best.ckpt", map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])
     return module

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from topiclab.config.configuration import Configuration
 from topiclab.data.sources.corpora import load_corpus
 from topiclab.describe.files import write_json
 from topiclab.metrics.num_topics import CRITERIA
@@ -15,21 +14,22 @@ from topiclab.pipeline.inputs import document_vectors
 from topiclab.pipeline.num_topics import Choice, choose_num_topics
 from topiclab.pipeline.stages import Stages, limited_threads
 from topiclab.report.figures.selection import draw_selection
+from topiclab.runs.outcome import Outcome
 
 log = logging.getLogger(__name__)
 
 
-def select_k(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def select_k(cfg: Configuration, folder: Path) -> Outcome:
     """Compare the candidates; write select_k.csv, select_k.png and select_k.json, and print the table.
 
     The metrics are those of the recommended number. See `choose_num_topics`.
     """
     clock = Stages()
-    corpus = load_corpus(cfg["data"], cfg["paths"]["data"], cfg["paths"]["cache"])
+    corpus = load_corpus(cfg.data, cfg.paths.data, cfg.paths.cache)
     with clock("embed"):
         embeddings = document_vectors(cfg, corpus)
-    with clock("select_k"), limited_threads(cfg["trainer"]["num_threads"]):
-        choice = choose_num_topics(cfg["select_k"], corpus, embeddings, Path(cfg["paths"]["cache"]))
+    with clock("select_k"), limited_threads(cfg.trainer.num_threads):
+        choice = choose_num_topics(cfg.comparison, corpus, embeddings, cfg.paths.cache)
     with clock("write"):
         write_candidates(choice, folder / "select_k.csv")
         facts = choice.facts()
@@ -40,15 +40,14 @@ def select_k(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     print(f"run folder: {folder}")
     chosen = list(choice.candidates.num_topics).index(choice.recommendation.num_topics)
     values = {name: float(column[chosen]) for name, column in choice.candidates.values.items()}
-    return {
-        "metrics": {"num_topics": choice.recommendation.num_topics, **values},
-        "reasons": {},
-        "seconds": clock.seconds,
-        "manifest": {
+    return Outcome(
+        metrics={"num_topics": choice.recommendation.num_topics, **values},
+        seconds=clock.seconds,
+        manifest={
             "select_k": facts,
             "embedding": {**embeddings.manifest, "is_cached": embeddings.is_cached},
         },
-    }
+    )
 
 
 def write_candidates(choice: Choice, path: Path) -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from topiclab.config.configuration import Configuration
 from topiclab.data.corpus import Corpus
 from topiclab.data.soft_labels import SoftLabels
 from topiclab.data.sources.corpora import load_corpus
 from topiclab.data.targets import distributions
 from topiclab.embed.embedder import corpus_as_read, embed_corpus
 from topiclab.pipeline.inputs import make_datamodule
+from topiclab.runs.outcome import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -22,33 +22,30 @@ SHOWN_DOCUMENTS = 8
 SHOWN_WORDS = 8
 
 
-def teach(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def teach(cfg: Configuration, folder: Path) -> Outcome:
     """Label the corpus, or find its labels in the cache; what result.json says of them."""
-    corpus = load_corpus(cfg["data"], cfg["paths"]["data"], cfg["paths"]["cache"])
-    read = corpus_as_read(corpus, cfg["embed_text"])
-    embeddings = embed_corpus(
-        cfg["embedder"], read, Path(cfg["paths"]["cache"]), cfg["trainer"], adapt=cfg["mode"]
-    )
+    corpus = load_corpus(cfg.data, cfg.paths.data, cfg.paths.cache)
+    read = corpus_as_read(corpus, cfg.embed_text)
+    embeddings = embed_corpus(cfg.embedder, read, cfg.paths.cache, cfg.trainer, adapt=cfg.mode)
     labels = make_datamodule(cfg, corpus, embeddings).soft_labels
     targets = distributions(labels, labels.temperature)
     show(corpus, labels)
     log.info(
         "%s labels of %d documents, %s",
-        cfg["teacher"]["name"],
+        cfg.teacher["name"],
         labels.num_docs,
         "cached" if labels.is_cached else "new",
     )
     residual = 0.0 if labels.residual is None else float(labels.residual.mean())
-    return {
-        "metrics": {
+    return Outcome(
+        metrics={
             "documents_per_second": labels.num_docs / max(labels.seconds, 1e-9),
             "label_perplexity": float(np.exp(targets.entropy.mean())),
             "residual_mass": residual,
         },
-        "reasons": {},
-        "seconds": {"embed": embeddings.seconds, "teach": labels.seconds},
-        "manifest": {"soft_labels": {**labels.manifest, "is_cached": labels.is_cached, "key": labels.key}},
-    }
+        seconds={"embed": embeddings.seconds, "teach": labels.seconds},
+        manifest={"soft_labels": {**labels.manifest, "is_cached": labels.is_cached, "key": labels.key}},
+    )
 
 
 def show(corpus: Corpus, labels: SoftLabels) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from topiclab.config.configuration import Configuration
 from topiclab.data.corpus import Corpus
 from topiclab.data.images.captions import write_captions
 from topiclab.data.images.image_set import ImageSet, code_corpus, load_images
@@ -20,23 +19,25 @@ from topiclab.pipeline.build import make_model
 from topiclab.pipeline.fit_images import check_images, grid_datamodule, learned_codes, make_image_model
 from topiclab.pipeline.inputs import document_vectors, make_datamodule
 from topiclab.pipeline.stages import Stages
+from topiclab.runs.outcome import Outcome
+from topiclab.settings import Split, Vocabulary
 
 PERMUTATIONS, CONTROL_PERMUTATIONS = 1000, 200
 
 
-def tvq_crossmodal(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Topics of images by cfg.model, of captions by cfg.captions.model, and how they agree on held-out pairs.
+def tvq_crossmodal(cfg: Configuration, folder: Path) -> Outcome:
+    """Topics of images by cfg.model, of captions by captions.model, and how they agree on held-out pairs.
 
     Measures are <side>/<name>, <side>/<name>_null over permuted pairs and <side>/<name>_z. Sides, each
     against the topics of the captions: topics, of the images; pixels, k-means of the images; labels, the true
     classes. The two models are fitted apart: nothing of one is known to the other.
     """
-    clock, rng = Stages(), np.random.default_rng(cfg["seed"])
-    images = load_images(cfg["data"], cfg["paths"]["data"], Path(cfg["paths"]["cache"]))
+    clock, rng = Stages(), np.random.default_rng(cfg.seed)
+    images = load_images(cfg.data, cfg.paths.data, cfg.paths.cache)
     check_images(cfg, images)
     if images.labels is None:
         raise ValueError(f"captions are written from labels, which {images.name} has not; use data=digits")
-    with threadpool_limits(cfg["trainer"]["num_threads"]):
+    with threadpool_limits(cfg.trainer.num_threads):
         with clock("images"):
             of_images = image_topics(cfg, images, folder / "images")
         with clock("captions"):
@@ -47,7 +48,7 @@ def tvq_crossmodal(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             is_train = np.isin(np.arange(images.num_docs), images.rows("train"))
             sides = {
                 "topics": (of_images, PERMUTATIONS),
-                "pixels": (pixel_clusters(images, cfg["num_topics"], cfg["seed"]), CONTROL_PERMUTATIONS),
+                "pixels": (pixel_clusters(images, of_images.shape[1], cfg.seed), CONTROL_PERMUTATIONS),
                 "labels": (one_hot[images.labels], CONTROL_PERMUTATIONS),
             }
             metrics: dict[str, float] = {}
@@ -59,49 +60,49 @@ def tvq_crossmodal(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         metrics[f"{name}/label_nmi"] = normalized_mutual_information(images.labels[~is_train], main)
     for name, theta in (("theta_images", of_images), ("theta_captions", of_captions)):
         np.save(folder / f"{name}.npy", theta, allow_pickle=False)
-    return {
-        "metrics": metrics,
-        "reasons": {
+    return Outcome(
+        metrics=metrics,
+        reasons={
             name: "permuting changes nothing" for name, value in metrics.items() if not np.isfinite(value)
         },
-        "seconds": clock.seconds,
-        "manifest": {"captions": corpus.texts[:10], "words": corpus.num_words},
-    }
+        seconds=clock.seconds,
+        manifest={"captions": corpus.texts[:10], "words": corpus.num_words},
+    )
 
 
-def image_topics(cfg: Mapping[str, Any], images: ImageSet, folder: Path) -> np.ndarray:
+def image_topics(cfg: Configuration, images: ImageSet, folder: Path) -> np.ndarray:
     """theta (D, K) of the images, without drawing any."""
     folder.mkdir(exist_ok=True)
     codes = learned_codes(cfg, images)
-    corpus = code_corpus(images, codes.grid, cfg["model"]["num_codes"], cfg["model"]["regions"])
+    corpus = code_corpus(images, codes.grid, cfg.model["num_codes"], cfg.model["regions"])
     datamodule = grid_datamodule(cfg, corpus, codes)
     model = make_image_model(cfg, datamodule, codes.grid.shape[1:])
-    return model.fit(datamodule, folder, cfg["trainer"], []).theta
+    return model.fit(datamodule, folder, cfg.trainer, []).theta
 
 
-def caption_corpus(cfg: Mapping[str, Any], images: ImageSet) -> Corpus:
+def caption_corpus(cfg: Configuration, images: ImageSet) -> Corpus:
     """A caption for every image, in the images' order and with their split."""
     assert images.labels is not None
-    captions = cfg["captions"]
-    texts = write_captions(cfg["data"]["source"], images.label_names, images.labels, captions["seed"])
+    captions = cfg.own["captions"]
+    texts = write_captions(cfg.data["source"], images.label_names, images.labels, captions["seed"])
     names = [images.label_names[label] for label in images.labels]
     corpus = corpus_from_texts(
         texts,
         name=f"captions of {images.name}",
         labels=names,
-        vocabulary=captions["vocabulary"],
-        split={"val": 0.0, "test": 0.0},
+        vocabulary=Vocabulary.of(captions["vocabulary"]),
+        split=Split(val=0.0, test=0.0),
     )
     return replace(corpus, split=images.split)
 
 
-def caption_topics(cfg: Mapping[str, Any], corpus: Corpus, folder: Path) -> np.ndarray:
+def caption_topics(cfg: Configuration, corpus: Corpus, folder: Path) -> np.ndarray:
     """theta (D, K) of the captions."""
     folder.mkdir(exist_ok=True)
-    data = {**cfg["data"], "vocabulary": cfg["captions"]["vocabulary"]}
-    cfg = {**cfg, "data": data, "model": cfg["captions"]["model"]}
+    captions = cfg.own["captions"]
+    cfg = replace(cfg, data={**cfg.data, "vocabulary": captions["vocabulary"]}, model=captions["model"])
     datamodule = make_datamodule(cfg, corpus, document_vectors(cfg, corpus))
-    return make_model(cfg, datamodule).fit(datamodule, folder, cfg["trainer"], []).theta
+    return make_model(cfg, datamodule).fit(datamodule, folder, cfg.trainer, []).theta
 
 
 def pixel_clusters(images: ImageSet, num_clusters: int, seed: int) -> np.ndarray:

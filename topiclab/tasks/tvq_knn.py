@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
+from topiclab.config.configuration import Configuration
 from topiclab.data.sources.corpora import load_corpus
 from topiclab.metrics import code_sets
 from topiclab.metrics.code_sets import Tested, exchange_test
@@ -21,6 +21,7 @@ from topiclab.models.codes.word_codes import WordCodes, word_codes
 from topiclab.nn.kmeans import kmeans, nearest
 from topiclab.pipeline.inputs import check_sizes, document_vectors, make_datamodule
 from topiclab.pipeline.stages import Stages
+from topiclab.runs.outcome import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -28,28 +29,28 @@ EXCHANGES = 50
 RANKS = 5
 
 
-def tvq_knn(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def tvq_knn(cfg: Configuration, folder: Path) -> Outcome:
     """Stage 1 of a tvqvae, and measures of its codes and of three controls; what result.json says of them.
 
     Measures are <space>/<name>. Spaces: x, the word vectors; z, the encoder's; zq, the mean of a word's
     codes; codes, how many codes two words share; and in the place of codes: kmeans, the nearest centres of
     k-means of x; random, the nearest of random vectors like z; shuffled, the codes of another word.
     """
-    model = cfg["model"]
+    model = cfg.model
     if model["name"] != "tvqvae" or model["words"] != "type":
         raise ValueError(
             f"task=tvq_knn reads one set of codes a word, which model={model['name']} has not, or not with "
             f"model.words={model.get('words')}; use model=tvqvae model.words=type"
         )
-    clock, rng = Stages(), np.random.default_rng(cfg["seed"])
-    corpus = load_corpus(cfg["data"], cfg["paths"]["data"], cfg["paths"]["cache"])
-    check_sizes(cfg, corpus)
-    cache = Path(cfg["paths"]["cache"])
-    with threadpool_limits(cfg["trainer"]["num_threads"]):
+    clock, rng = Stages(), np.random.default_rng(cfg.seed)
+    corpus = load_corpus(cfg.data, cfg.paths.data, cfg.paths.cache)
+    check_sizes(cfg.num_topics, corpus)
+    cache = cfg.paths.cache
+    with threadpool_limits(cfg.trainer.num_threads):
         with clock("codebook"):
             vectors, learned = learned_codes(cfg)
         with clock("controls"):
-            sources = {"codes": learned.codes, **control_codes(vectors, learned, cfg["seed"])}
+            sources = {"codes": learned.codes, **control_codes(vectors, learned, cfg.seed)}
         with clock("spaces"):
             reference = neighbour_ranks(cosines(vectors), rng)
             metrics = space_measures(vectors, learned, sources, reference, rng)
@@ -57,39 +58,37 @@ def tvq_knn(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             counts = cooccurrence(corpus, WINDOWS["npmi"], cache_root=cache)
             exchanged = code_sets.exchanges(counts.word_counts, EXCHANGES, rng)
             for name, codes in sources.items():
-                measures = topical_measures(codes, cfg["model"]["num_codes"], npmi_table(counts), exchanged)
+                measures = topical_measures(codes, cfg.model["num_codes"], npmi_table(counts), exchanged)
                 metrics |= {f"{name}/{measure}": value for measure, value in measures.items()}
     facts = {key: value for key, value in learned.codebook.facts.items() if key != "history"}
-    return {
-        "metrics": metrics,
-        "reasons": {
-            name: "no such pair of words" for name, value in metrics.items() if not np.isfinite(value)
-        },
-        "seconds": clock.seconds,
-        "manifest": {
+    return Outcome(
+        metrics=metrics,
+        reasons={name: "no such pair of words" for name, value in metrics.items() if not np.isfinite(value)},
+        seconds=clock.seconds,
+        manifest={
             "codebook": {"key": learned.codebook.key, "is_cached": learned.codebook.is_cached, **facts}
         },
-    }
+    )
 
 
-def learned_codes(cfg: Mapping[str, Any]) -> tuple[np.ndarray, WordCodes]:
+def learned_codes(cfg: Configuration) -> tuple[np.ndarray, WordCodes]:
     """Word vectors (V, E) and their codes, the same as a fit of model=tvqvae has, from its cache."""
-    cache = Path(cfg["paths"]["cache"])
-    corpus = load_corpus(cfg["data"], cfg["paths"]["data"], cache)
+    cache = cfg.paths.cache
+    corpus = load_corpus(cfg.data, cfg.paths.data, cache)
     datamodule = make_datamodule(cfg, corpus, document_vectors(cfg, corpus))
-    vectors, options = datamodule.embedded_words(), dict(cfg["model"]["codebook"])
-    if (epochs := cfg["trainer"]["max_epochs"]) is not None:
+    vectors, options = datamodule.embedded_words(), dict(cfg.model["codebook"])
+    if (epochs := cfg.trainer.max_epochs) is not None:
         options["max_epochs"] = min(epochs, options["max_epochs"])
     found = word_codes(
         vectors,
         np.asarray(datamodule.train_bow.sum(axis=0)).ravel(),
         options,
-        expansion=cfg["model"]["expansion"],
-        num_codes=cfg["model"]["num_codes"],
-        seed=cfg["seed"],
+        expansion=cfg.model["expansion"],
+        num_codes=cfg.model["num_codes"],
+        seed=cfg.seed,
         cache_root=cache,
         key=datamodule.fingerprint,
-        device=cfg["trainer"]["device"],
+        device=cfg.trainer.device,
     )
     return vectors, found
 

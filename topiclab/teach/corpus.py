@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from topiclab.cache import key_hash
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.embed.embedder import embed_corpus
-from topiclab.limits import Count, Seed
 from topiclab.teach.encoder import word_shares
 from topiclab.teach.neighbours import NeighbourTeacher
 from topiclab.teach.ppmi import ppmi_vectors
-from topiclab.teach.similarity import Centring, Similarity
+from topiclab.teach.similarity import Similarity
 
 
 class CorpusTeacher:
@@ -27,19 +26,11 @@ class CorpusTeacher:
     """
 
     def __init__(
-        self,
-        space: Literal["ppmi", "lsa"],
-        label: Literal["neighbours", "similarity"],
-        dim: Count,
-        num_neighbours: Count,
-        centring: Centring,
-        prior: Literal["uniform", "frequency"],
-        seed: Seed,
+        self, space: str, label: str, dim: int, num_neighbours: int, centring: str, prior: str, seed: int
     ) -> None:
         self.space, self.source, self.dim, self.seed = space, label, dim, seed
         self.num_neighbours = num_neighbours
-        self.centring: Centring = centring
-        self.prior = prior
+        self.centring, self.prior = centring, prior
 
     def fingerprint(self, datamodule: TopicDataModule) -> dict[str, Any]:
         ways = {
@@ -86,5 +77,5 @@ class CorpusTeacher:
         if self.space == "ppmi":
             return ppmi_vectors(corpus.bow, datamodule.train_rows, self.dim, self.seed)
         lsa = {"_target_": "topiclab.embed.lsa.LsaEmbedder", "dim": self.dim, "seed": self.seed}
-        embeddings = embed_corpus(lsa, corpus, datamodule.cache_root, {})
+        embeddings = embed_corpus(lsa, corpus, datamodule.cache_root, trainer=None)
         return embeddings.vectors, embeddings.embedder.encode(corpus.vocab)

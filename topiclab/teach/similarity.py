@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from topiclab.data.unit_rows import unit_rows
 
-Centring = Literal["raw", "centred", "zscore"]
 # A cosine of MiniLM is sharp enough at temperature .05, its z-score at .5; divided by these, both are at 1.
 TEMPERATURES = {"raw": 0.05, "centred": 0.05, "zscore": 0.5}
 
@@ -31,7 +30,7 @@ class Similarity:
         documents: np.ndarray,
         words: np.ndarray,
         train_rows: np.ndarray,
-        centring: Centring,
+        centring: str,
         word_shares: np.ndarray | None = None,
     ) -> None:
         self.documents, words = unit_rows(documents), unit_rows(words)

@@ -16,6 +16,7 @@ from topiclab.atomic import atomic_file
 from topiclab.cache import Cache, key_hash
 from topiclab.config.instantiate import build
 from topiclab.data.soft_labels import SoftLabels
+from topiclab.settings import Trainer
 
 if TYPE_CHECKING:
     from topiclab.data.datamodule import TopicDataModule
@@ -43,13 +44,13 @@ class Teacher(Protocol):
         ...
 
 
-def make_teacher(teacher: Mapping[str, Any], trainer: Mapping[str, Any]) -> Teacher:
+def make_teacher(teacher: Mapping[str, Any], trainer: Trainer | None) -> Teacher:
     """The object of a `conf/teacher` group; `trainer` gives device and precision where they matter."""
     return build({name: value for name, value in teacher.items() if name not in DRIVER_OPTIONS}, trainer)
 
 
 def soft_labels(
-    teacher_cfg: Mapping[str, Any], datamodule: TopicDataModule, trainer: Mapping[str, Any]
+    teacher_cfg: Mapping[str, Any], datamodule: TopicDataModule, trainer: Trainer | None
 ) -> SoftLabels:
     """What the teacher of the `teacher` group says of every document, from the cache where it has it.
 

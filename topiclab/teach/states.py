@@ -13,13 +13,14 @@ from topiclab.cache import key_hash
 from topiclab.data.corpus import Corpus
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.embed.embedder import Embeddings
+from topiclab.settings import Trainer
 from topiclab.teach.soft_labels import make_teacher, soft_labels
 
 
 class TeacherStates:
     """A language-model teacher as an embedder: its state at the end of each text's prompt (DSL)."""
 
-    def __init__(self, teacher: Mapping[str, Any], trainer: Mapping[str, Any], vocab: Sequence[str]) -> None:
+    def __init__(self, teacher: Mapping[str, Any], trainer: Trainer, vocab: Sequence[str]) -> None:
         made: Any = make_teacher(teacher, trainer)
         if not hasattr(made, "states"):
             raise ValueError(
@@ -40,7 +41,7 @@ class TeacherStates:
 
 
 def teacher_states(
-    teacher: Mapping[str, Any], corpus: Corpus, cache_root: Path | None, trainer: Mapping[str, Any]
+    teacher: Mapping[str, Any], corpus: Corpus, cache_root: Path | None, trainer: Trainer
 ) -> Embeddings:
     """The state of every document, stored with the teacher's soft labels."""
     embedder = TeacherStates(teacher, trainer, corpus.vocab)

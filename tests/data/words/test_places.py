@@ -1,11 +1,13 @@
 """Where words stand in raw texts: the same tokens as the counts, at the characters they come from."""
 
 import unicodedata
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_settings import vocabulary
 
 from topiclab.data.sources.corpora import lee_path
 from topiclab.data.words.normal_form import read
@@ -14,16 +16,7 @@ from topiclab.data.words.tokenizer import tokenize, tokenize_in_place
 from topiclab.data.words.vocabulary import count, fit_vocabulary
 from topiclab.embed.lsa import words
 
-SETTINGS = {
-    "lowercase": True,
-    "tokenizer": "regex",
-    "token_pattern": None,
-    "stop_words": "english",
-    "min_df": 1,
-    "max_df": 1.0,
-    "size": 2000,
-    "ngrams": [1, 1],
-}
+SETTINGS = vocabulary(min_df=1, max_df=1.0)
 MARKS = "a\u0301\u0327\u1100\u1161\u11a8\u09c7\u09beİßΣÅ Ab_9e\u0307"
 
 
@@ -40,7 +33,7 @@ def test_every_character_read_is_traced_to_what_it_comes_from(text: str, lowerca
 
 @given(st.lists(st.text(MARKS, max_size=30), max_size=4), st.booleans())
 def test_tokens_in_place_are_the_tokens(texts: list[str], lowercase: bool) -> None:
-    settings = {**SETTINGS, "lowercase": lowercase, "token_pattern": r"\b([^\W\d_]+)\b", "stop_words": "none"}
+    settings = replace(SETTINGS, lowercase=lowercase, token_pattern=r"\b([^\W\d_]+)\b", stop_words="none")
     tokens, spans = tokenize_in_place(texts, settings)
     plain = tokenize(texts, settings)
     assert [tokens.words[token] for token in tokens.ids] == [plain.words[token] for token in plain.ids]
@@ -54,7 +47,7 @@ def test_tokens_in_place_are_the_tokens(texts: list[str], lowercase: bool) -> No
 @pytest.mark.parametrize("ngrams", [[1, 1], [1, 3], [2, 2]], ids=str)
 def test_places_are_as_many_as_the_counts(ngrams: list[int]) -> None:
     texts = [*lee_path().read_text(encoding="utf-8").splitlines()[:60], "", "fires fires"]
-    settings = {**SETTINGS, "ngrams": ngrams}
+    settings = replace(SETTINGS, ngrams=ngrams)
     vocab, _ = fit_vocabulary(texts, settings)
     places = find_words(texts, vocab, settings)
     found = np.zeros((len(texts), len(vocab)), int)

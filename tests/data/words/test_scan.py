@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from made_settings import vocabulary
 
 from topiclab.data.words import scan as word_scan
 from topiclab.data.words.tokenizer import DEFAULT_PATTERNS, tokenize
@@ -60,9 +61,8 @@ def test_texts_without_words_keep_their_place(texts):
 
 def test_the_default_of_tokenize_is_the_same_with_its_pattern_spelled_out():
     texts = ["The café of the 3rd river, and a stone.", "", "Rivers—stones; the RIVER"]
-    options = {"tokenizer": "regex", "lowercase": True, "stop_words": "english"}
-    fast = tokenize(texts, {**options, "token_pattern": None})
-    slow = tokenize(texts, {**options, "token_pattern": DEFAULT_PATTERNS["regex"]})
+    fast = tokenize(texts, vocabulary())
+    slow = tokenize(texts, vocabulary(token_pattern=DEFAULT_PATTERNS["regex"]))
     assert fast.words == slow.words
     np.testing.assert_array_equal(fast.ids, slow.ids)
     np.testing.assert_array_equal(fast.offsets, slow.offsets)

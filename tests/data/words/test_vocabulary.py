@@ -1,27 +1,21 @@
 """Tokens, vocabulary and counts, against scikit-learn's CountVectorizer on real text."""
 
 import builtins
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_settings import vocabulary
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer
 
 from topiclab.data.sources.corpora import corpus_from_texts, lee_path
 from topiclab.data.words.tokenizer import DEFAULT_PATTERNS, stop_words, tokenize
 from topiclab.data.words.vocabulary import columns, count, count_tokens, fit_vocabulary, texts_of_known_words
+from topiclab.settings import Split
 
-DEFAULTS = {
-    "lowercase": True,
-    "tokenizer": "regex",
-    "token_pattern": None,
-    "stop_words": "english",
-    "min_df": 2,
-    "max_df": 0.5,
-    "size": 2000,
-    "ngrams": [1, 1],
-}
+DEFAULTS = vocabulary()
 CHINESE = [
     "我来到北京清华大学学习自然语言处理",
     "清华大学的学生学习机器学习模型",
@@ -36,7 +30,7 @@ def lee() -> list[str]:
 
 
 def fit_and_count(texts: list[str], **changes: object) -> tuple[tuple[str, ...], np.ndarray]:
-    vocabulary = {**DEFAULTS, **changes}
+    vocabulary = replace(DEFAULTS, **changes)
     vocab, tokens = fit_vocabulary(texts, vocabulary)
     return vocab, count_tokens(tokens, vocab, vocabulary).toarray()
 
@@ -55,14 +49,14 @@ def fit_and_count(texts: list[str], **changes: object) -> tuple[tuple[str, ...],
     ids=str,
 )
 def test_counts_are_those_of_count_vectorizer(lee: list[str], changes: dict[str, object]) -> None:
-    settings = {**DEFAULTS, **changes}
+    settings = replace(DEFAULTS, **changes)
     oracle = CountVectorizer(
-        lowercase=settings["lowercase"],
-        token_pattern=settings["token_pattern"] or DEFAULT_PATTERNS["regex"],
-        stop_words=None if settings["stop_words"] == "none" else "english",
-        min_df=settings["min_df"],
-        max_df=settings["max_df"],
-        ngram_range=tuple(settings["ngrams"]),
+        lowercase=settings.lowercase,
+        token_pattern=settings.token_pattern or DEFAULT_PATTERNS["regex"],
+        stop_words=None if settings.stop_words == "none" else "english",
+        min_df=settings.min_df,
+        max_df=settings.max_df,
+        ngram_range=tuple(settings.ngrams),
     )
     expected = oracle.fit_transform(lee)
     vocab, bow = fit_and_count(lee, **changes)
@@ -94,7 +88,7 @@ def test_tokens_are_in_text_order_without_stop_words() -> None:
 
 @given(st.lists(st.text(alphabet="abc ", max_size=20), min_size=1, max_size=6), st.integers(1, 4))
 def test_ngrams_never_cross_documents(texts: list[str], length: int) -> None:
-    tokens = tokenize(texts, {**DEFAULTS, "token_pattern": "[abc]", "stop_words": "none"})
+    tokens = tokenize(texts, replace(DEFAULTS, token_pattern="[abc]", stop_words="none"))
     grams = tokens.ngrams(length)
     for row, text in enumerate(texts):
         letters = text.replace(" ", "")
@@ -105,7 +99,7 @@ def test_ngrams_never_cross_documents(texts: list[str], length: int) -> None:
 
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=5))
 def test_any_unicode_is_counted_word_by_word(texts: list[str]) -> None:
-    settings = {**DEFAULTS, "token_pattern": r"\w+", "stop_words": "none"}
+    settings = replace(DEFAULTS, token_pattern=r"\w+", stop_words="none")
     tokens = tokenize(texts, settings)
     bow = count_tokens(tokens, tokens.words, settings)
     assert bow.dtype == np.int32
@@ -114,7 +108,7 @@ def test_any_unicode_is_counted_word_by_word(texts: list[str]) -> None:
 
 
 def test_unseen_documents_are_counted_as_the_corpus_was(lee: list[str]) -> None:
-    settings = {**DEFAULTS, "ngrams": [1, 2]}
+    settings = replace(DEFAULTS, ngrams=[1, 2])
     vocab, bow = fit_and_count(lee, ngrams=[1, 2])
     some = [7, 3, 250]
     np.testing.assert_array_equal(count([lee[i] for i in some], vocab, settings).toarray(), bow[some])
@@ -127,10 +121,10 @@ def test_known_words_of_a_corpus_are_those_of_its_texts_as_unseen_ones(
     lee: list[str], ngrams: list[int]
 ) -> None:
     lines = ["... 42", "the of and", *lee[:40]]
-    corpus = corpus_from_texts(lines, split={"val": 0, "test": 0}, vocabulary={**DEFAULTS, "ngrams": ngrams})
+    corpus = corpus_from_texts(lines, split=Split(val=0, test=0), vocabulary=replace(DEFAULTS, ngrams=ngrams))
     reduced = corpus.with_known_words()
     assert reduced.texts[:2] == ("", "")
-    assert texts_of_known_words(lines, corpus.vocab, {**DEFAULTS, "ngrams": ngrams}) == list(reduced.texts)
+    assert texts_of_known_words(lines, corpus.vocab, replace(DEFAULTS, ngrams=ngrams)) == list(reduced.texts)
     single = [column for column, word in enumerate(corpus.vocab) if " " not in word]
     vocab = [corpus.vocab[column] for column in single]
     counted = count(reduced.texts, vocab, DEFAULTS).toarray()

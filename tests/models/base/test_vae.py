@@ -184,7 +184,7 @@ def test_the_seed_reaches_the_epochs(tmp_path, monkeypatch):
         cfg = planted.configuration(*short, f"seed={seed}")
         model = make_model(cfg, datamodule)
         monkeypatch.setattr(model, "initialize", lambda _, model=model: model.load_state(weights))
-        train(model, datamodule, tmp_path / str(run), cfg["trainer"])
+        train(model, datamodule, tmp_path / str(run), cfg.trainer)
         trained.append(model.state()["alpha"])
     assert not np.array_equal(trained[0], weights["alpha"])
     assert not np.array_equal(trained[0], trained[1])

@@ -110,7 +110,7 @@ def run(tmp_path_factory):
     options = ("model.num_chains=3", "model.num_sweeps=120", "model.num_samples=20", "model.thinning=5")
     cfg = planted.configuration("model=lda_gibbs", *options)
     model = make_model(cfg, planted.datamodule())
-    result = model.fit(planted.datamodule(), folder, cfg["trainer"])
+    result = model.fit(planted.datamodule(), folder, cfg.trainer)
     model.explain(planted.datamodule(), folder)
     with np.load(folder / "chains.npz") as arrays:
         return model, result, json.loads((folder / "chains.json").read_text()), dict(arrays)

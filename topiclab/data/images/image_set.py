@@ -17,6 +17,7 @@ from topiclab.data.corpus import SPLITS, Corpus, known_words
 from topiclab.data.images.files import Reading, decode
 from topiclab.data.images.raw import RawImages, image_digests
 from topiclab.data.images.sources import read_source
+from topiclab.settings import Split
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ def load_images(
             f"images {data['name']}: {len(rows)} of them, but a topic model needs at least 2; check data.path"
         )
     digests = raw.digests[rows]
-    split = _split(raw, rows, digests, data)
+    split = _split(raw, rows, digests, Split.of(data["split"]), data["name"])
     if SPLITS.index("train") not in split:
         raise ValueError(
             f"images {data['name']}: all {len(rows)} fell to validation and test, none to training; "
@@ -170,22 +171,22 @@ def _sampled(ids: tuple[str, ...], size: int | None, seed: int) -> np.ndarray:
     return np.sort(np.array(sorted(range(len(ids)), key=rank.__getitem__)[:size], dtype=np.int64))
 
 
-def _split(raw: RawImages, rows: np.ndarray, digests: np.ndarray, data: Mapping[str, Any]) -> np.ndarray:
+def _split(raw: RawImages, rows: np.ndarray, digests: np.ndarray, shares: Split, name: str) -> np.ndarray:
     """Split of each image, (D,) int8: by the hash of its pixels, or the makers' own where a share is null.
 
     As for documents: an image never moves, whatever the others, and equal images stay together.
     """
-    val, test, own = data["split"]["val"], data["split"]["test"], raw.own_split
+    val, test, own = shares.val, shares.test, raw.own_split
     if own is None:
         if None in (val, test):
             raise ValueError(
                 f"data.split.val={val} data.split.test={test}: null keeps the makers' own division, which "
-                f"{data['name']} does not have; give shares such as 0.1"
+                f"{name} does not have; give shares such as 0.1"
             )
         own = np.full(len(raw.ids), -1, np.int8)
     position = digests[:, :8].copy().view(">u8")[:, 0] / 2.0**64
     held_out = test or 0.0  # test is cut first: changing val leaves it as it is
-    names = {name: number for number, name in enumerate(SPLITS)}
+    names = {part: number for number, part in enumerate(SPLITS)}
     is_val = (position >= held_out) & (position < held_out + (val or 0.0))
     split = np.full(len(rows), names["train"], dtype=np.int8)
     split[own[rows] == names["val"] if val is None else is_val] = names["val"]

@@ -22,6 +22,7 @@ from topiclab.data.sources.neurips import neurips_documents
 from topiclab.data.sources.newsgroups import newsgroups
 from topiclab.data.sources.published import FILES, ORIGINS, prose_documents, published_documents
 from topiclab.data.sources.synthetic import planted_documents
+from topiclab.settings import Selection, Split, Vocabulary
 
 ARXIV = ("arxiv-metadata.jsonl.zst", "arxiv-metadata-oai-snapshot.json")
 
@@ -48,7 +49,7 @@ def load_texts(
     """Ids and texts of the documents that `data` describes, for a model that has its vocabulary already."""
     path = _locate(data, Path(folder) if folder else data_folder())
     with _opened(data, path, Path(cache) if cache else None) as (documents, _):
-        kept, info = usable_documents(documents, data)
+        kept, info = usable_documents(documents, Selection.of(data))
     if not kept:
         raise ValueError(
             f"corpus {data['name']}: {info['read']} documents read and none with text; check data.path and "
@@ -71,7 +72,7 @@ class TextStream:
     def __iter__(self) -> Iterator[str]:
         path = _locate(self.data, Path(self.folder) if self.folder else data_folder())
         with _opened(self.data, path, Path(self.cache) if self.cache else None) as (documents, _):
-            yield from usable_texts(documents, self.data)
+            yield from usable_texts(documents, Selection.of(self.data))
 
 
 @lru_cache(maxsize=4)
@@ -80,7 +81,8 @@ def _load(
 ) -> Corpus:
     data = json.loads(data_json)
     with _opened(data, path, cache) as (documents, facts):
-        corpus = build_corpus(documents, data)
+        words, split = Vocabulary.of(data["vocabulary"]), Split.of(data["split"])
+        corpus = build_corpus(documents, Selection.of(data), words, split)
     return replace(corpus, info={**corpus.info, **facts}) if facts else corpus
 
 
@@ -131,8 +133,8 @@ def corpus_from_texts(
     name: str = "texts",
     labels: Sequence[Any] | None = None,
     ids: Sequence[str] | None = None,
-    vocabulary: Mapping[str, Any],
-    split: Mapping[str, float],
+    vocabulary: Vocabulary,
+    split: Split,
     deduplicate: bool = False,
     sample: int | None = None,
     sample_seed: int = 0,
@@ -153,8 +155,7 @@ def corpus_from_texts(
         Document(text, None if ids is None else str(ids[row]), None if labels is None else labels[row])
         for row, text in enumerate(texts)
     )
-    data = {"name": name, "deduplicate": deduplicate, "sample": sample, "sample_seed": sample_seed}
-    return build_corpus(documents, {**data, "vocabulary": vocabulary, "split": split})
+    return build_corpus(documents, Selection(name, sample, sample_seed, deduplicate), vocabulary, split)
 
 
 def data_folder() -> Path:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from topiclab.data.words.tokenizer import Tokens, tokenize_in_place
 from topiclab.data.words.vocabulary import columns, ngram_lengths
+from topiclab.settings import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class WordPlaces:
         return WordPlaces(stop - start, docs, words, self.starts[rows], self.stops[rows])
 
 
-def find_words(texts: Iterable[str], vocab: Sequence[str], vocabulary: Mapping[str, Any]) -> WordPlaces:
+def find_words(texts: Iterable[str], vocab: Sequence[str], vocabulary: Vocabulary) -> WordPlaces:
     """Every occurrence that `vocabulary.count` counts; vocabulary is the group `data.vocabulary`."""
     tokens, spans = tokenize_in_place(texts, vocabulary)
     found = [_runs(tokens, spans, length, vocab) for length in ngram_lengths(vocabulary)]

@@ -10,16 +10,16 @@ import re
 import unicodedata
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from topiclab.data.words.normal_form import read
 from topiclab.data.words.scan import scan_words
+from topiclab.settings import Vocabulary
 
 # Runs of letters that touch no digit or underscore: on English text the words of \b[a-z]{3,}\b and those with
 # accents. Jieba has found the words already, and two characters are a full Chinese word.
@@ -70,39 +70,39 @@ class Tokens:
         return Tokens(words, ids.astype(np.int32), offsets)
 
 
-def tokenize(texts: Iterable[str], vocabulary: Mapping[str, Any]) -> Tokens:
+def tokenize(texts: Iterable[str], vocabulary: Vocabulary) -> Tokens:
     """Tokens of every text without stop words; vocabulary is the group `data.vocabulary`.
 
     domain_words, where the group has it, are further stop words of that corpus, lower case.
     Texts are put into Unicode form NFC first, so that both spellings of an accent are one word.
     """
-    if vocabulary["tokenizer"] == "regex" and vocabulary["token_pattern"] is None:
+    if vocabulary.tokenizer == "regex" and vocabulary.token_pattern is None:
         pattern = re.compile(DEFAULT_PATTERNS["regex"])
-        tokens = Tokens(*scan_words(texts, pattern, vocabulary["lowercase"]))
+        tokens = Tokens(*scan_words(texts, pattern, vocabulary.lowercase))
         return tokens.select(_is_kept(tokens.words, bool, vocabulary))
-    find, _, is_word = _finder(vocabulary["tokenizer"], vocabulary["token_pattern"])
+    find, _, is_word = _finder(vocabulary.tokenizer, vocabulary.token_pattern)
     index: defaultdict[str, int] = defaultdict()
     index.default_factory = index.__len__
     ids, ends = array("i"), array("q", [0])
     for text in texts:
         text = unicodedata.normalize("NFC", text)
-        ids.extend(map(index.__getitem__, find(text.lower() if vocabulary["lowercase"] else text)))
+        ids.extend(map(index.__getitem__, find(text.lower() if vocabulary.lowercase else text)))
         ends.append(len(ids))
     tokens = Tokens(list(index), np.array(ids, dtype=np.int32), np.array(ends, dtype=np.int64))
     return tokens.select(_is_kept(tokens.words, is_word, vocabulary))
 
 
-def tokenize_in_place(texts: Iterable[str], vocabulary: Mapping[str, Any]) -> tuple[Tokens, np.ndarray]:
+def tokenize_in_place(texts: Iterable[str], vocabulary: Vocabulary) -> tuple[Tokens, np.ndarray]:
     """The tokens of `tokenize`, and where each stands in the text as given: (T, 2) int64 from, to.
 
     A character that NFC or lower-casing makes of several, or several of one, belongs to a token whole.
     """
-    _, find_spans, is_word = _finder(vocabulary["tokenizer"], vocabulary["token_pattern"])
+    _, find_spans, is_word = _finder(vocabulary.tokenizer, vocabulary.token_pattern)
     index: defaultdict[str, int] = defaultdict()
     index.default_factory = index.__len__
     ids, ends, spans = array("i"), array("q", [0]), array("q")
     for text in texts:
-        reading = read(text, vocabulary["lowercase"])
+        reading = read(text, vocabulary.lowercase)
         for start, stop in find_spans(reading.text):
             ids.append(index[reading.text[start:stop]])
             spans.extend(reading.source(start, stop))
@@ -112,8 +112,8 @@ def tokenize_in_place(texts: Iterable[str], vocabulary: Mapping[str, Any]) -> tu
     return tokens.select(is_kept), np.array(spans, dtype=np.int64).reshape(-1, 2)[is_kept[tokens.ids]]
 
 
-def _is_kept(words: list[str], is_word: Callable[[str], bool], vocabulary: Mapping[str, Any]) -> np.ndarray:
-    excluded = stop_words(vocabulary["stop_words"]).union(vocabulary.get("domain_words", ()))
+def _is_kept(words: list[str], is_word: Callable[[str], bool], vocabulary: Vocabulary) -> np.ndarray:
+    excluded = stop_words(vocabulary.stop_words).union(vocabulary.domain_words or ())
     return np.array([is_word(word) and word.lower() not in excluded for word in words], dtype=bool)
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from scipy import sparse
 
 from topiclab.data.corpus import known_words
 from topiclab.data.words.tokenizer import Tokens, tokenize
+from topiclab.settings import Vocabulary
 
 
-def fit_vocabulary(texts: Sequence[str], vocabulary: Mapping[str, Any]) -> tuple[tuple[str, ...], Tokens]:
+def fit_vocabulary(texts: Sequence[str], vocabulary: Vocabulary) -> tuple[tuple[str, ...], Tokens]:
     """Choose the vocabulary of a corpus from all its documents.
 
     The `size` most frequent words of those within min_df and max_df, by descending total count, ties in
@@ -26,10 +26,10 @@ def fit_vocabulary(texts: Sequence[str], vocabulary: Mapping[str, Any]) -> tuple
     words = [word for gram in grams for word in gram.words]
     totals = np.concatenate([np.bincount(gram.ids, minlength=len(gram.words)) for gram in grams])
     in_docs = np.concatenate([np.bincount(g.counts().indices, minlength=len(g.words)) for g in grams])
-    fewest = _documents("min_df", vocabulary["min_df"], len(texts))
-    most = _documents("max_df", vocabulary["max_df"], len(texts))
+    fewest = _documents("min_df", vocabulary.min_df, len(texts))
+    most = _documents("max_df", vocabulary.max_df, len(texts))
     eligible = np.flatnonzero((in_docs >= max(fewest, 1)) & (in_docs <= most))
-    chosen = sorted(eligible, key=lambda word: (-totals[word], words[word]))[: vocabulary["size"]]
+    chosen = sorted(eligible, key=lambda word: (-totals[word], words[word]))[: vocabulary.size]
     if len(chosen) < 2:
         raise ValueError(
             f"the vocabulary has {len(chosen)} words, but a topic needs at least 2: {len(texts)} documents "
@@ -40,12 +40,12 @@ def fit_vocabulary(texts: Sequence[str], vocabulary: Mapping[str, Any]) -> tuple
     return tuple(words[word] for word in chosen), tokens
 
 
-def count(texts: Iterable[str], vocab: Sequence[str], vocabulary: Mapping[str, Any]) -> sparse.csr_matrix:
+def count(texts: Iterable[str], vocab: Sequence[str], vocabulary: Vocabulary) -> sparse.csr_matrix:
     """Counts of a known vocabulary in any texts: CSR (N, V) int32; unknown words are ignored."""
     return count_tokens(tokenize(texts, vocabulary), vocab, vocabulary)
 
 
-def count_tokens(tokens: Tokens, vocab: Sequence[str], vocabulary: Mapping[str, Any]) -> sparse.csr_matrix:
+def count_tokens(tokens: Tokens, vocab: Sequence[str], vocabulary: Vocabulary) -> sparse.csr_matrix:
     """Counts (D, V) int32 of the vocabulary's words and n-grams in tokenised documents."""
     shape = (len(tokens.offsets) - 1, len(vocab))
     bow = sparse.csr_matrix(shape, dtype=np.int32)
@@ -60,9 +60,7 @@ def count_tokens(tokens: Tokens, vocab: Sequence[str], vocabulary: Mapping[str, 
     return bow
 
 
-def texts_of_known_words(
-    texts: Iterable[str], vocab: Sequence[str], vocabulary: Mapping[str, Any]
-) -> list[str]:
+def texts_of_known_words(texts: Iterable[str], vocab: Sequence[str], vocabulary: Vocabulary) -> list[str]:
     """Any texts reduced to the words of a known vocabulary, as `Corpus.with_known_words` reduces its own."""
     tokens = tokenize(texts, vocabulary)
     return known_words(vocab, columns(tokens.words, vocab)[tokens.ids], tokens.offsets)
@@ -74,9 +72,9 @@ def columns(words: Sequence[str], vocab: Sequence[str]) -> np.ndarray:
     return np.array([index.get(word, -1) for word in words], dtype=np.int32)
 
 
-def ngram_lengths(vocabulary: Mapping[str, Any]) -> range:
+def ngram_lengths(vocabulary: Vocabulary) -> range:
     """Tokens a word of the vocabulary may have; ValueError for a range that is none."""
-    shortest, longest = vocabulary["ngrams"]
+    shortest, longest = vocabulary.ngrams
     if not 1 <= shortest <= longest:
         raise ValueError(
             f"data.vocabulary.ngrams=[{shortest},{longest}] must be [shortest,longest] "

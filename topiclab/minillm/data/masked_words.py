@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import sparse
 
 from topiclab.data.words.places import WordPlaces, find_words
+from topiclab.settings import Vocabulary
 
 
 class MaskedWords:
     """Where the vocabulary's words stand in D texts, found once; `without` leaves some out."""
 
-    def __init__(self, texts: Sequence[str], vocab: Sequence[str], vocabulary: Mapping[str, Any]) -> None:
+    def __init__(self, texts: Sequence[str], vocab: Sequence[str], vocabulary: Vocabulary) -> None:
         self.texts = texts
         self.places: WordPlaces = find_words(texts, vocab, vocabulary)
         self.offsets = self.places.offsets

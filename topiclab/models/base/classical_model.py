@@ -12,6 +12,7 @@ from scipy import sparse
 
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.result import TopicResult, rank_words
+from topiclab.settings import Trainer
 
 
 class ClassicalModel:
@@ -30,7 +31,7 @@ class ClassicalModel:
         self,
         datamodule: TopicDataModule,
         folder: Path,
-        trainer: Mapping[str, Any],
+        trainer: Trainer,
         loggers: Sequence[Logger] = (),
     ) -> TopicResult:
         corpus = datamodule.corpus

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from lightning.pytorch.loggers import Logger
@@ -12,6 +12,7 @@ from scipy import sparse
 
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.result import TopicResult
+from topiclab.settings import Trainer
 
 
 class Estimator(Protocol):
@@ -21,7 +22,7 @@ class Estimator(Protocol):
         self,
         datamodule: TopicDataModule,
         folder: Path,
-        trainer: Mapping[str, Any],
+        trainer: Trainer,
         loggers: Sequence[Logger] = (),
     ) -> TopicResult:
         """Topics over all documents of the corpus; folder takes checkpoints and history of models that have

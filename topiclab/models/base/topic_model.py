@@ -19,6 +19,7 @@ from topiclab.models.base.trained_module import EVAL_BATCH, TrainedModule
 from topiclab.models.base.training import train
 from topiclab.nn.likelihood import softmax_nll, tempered_nll
 from topiclab.result import TopicResult, rank_words
+from topiclab.settings import Trainer
 
 
 class TopicModel(TrainedModule):
@@ -130,7 +131,7 @@ class TopicModel(TrainedModule):
         self,
         datamodule: TopicDataModule,
         folder: Path,
-        trainer: Mapping[str, Any],
+        trainer: Trainer,
         loggers: Sequence[Logger] = (),
     ) -> TopicResult:
         """Train (see training.py), then infer all documents of the corpus."""

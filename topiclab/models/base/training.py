@@ -19,6 +19,7 @@ from topiclab.checkpoint import LastCheckpoint
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.device import resolve_device, trains_in_bf16
 from topiclab.models.base.trained_module import TrainedModule
+from topiclab.settings import Trainer
 
 log = logging.getLogger(__name__)
 # Which accelerators were found, advertisements, why fit stopped: result.json says what matters.
@@ -58,7 +59,7 @@ def train(
     model: TrainedModule,
     datamodule: TopicDataModule,
     folder: Path,
-    trainer: Mapping[str, Any],
+    trainer: Trainer,
     loggers: Sequence[Logger] = (),
 ) -> None:
     """Fit model in place and leave it at its best epoch; resumes from folder/checkpoints/last.ckpt if there
@@ -68,13 +69,13 @@ def train(
     epochs), deterministic.  Raises FloatingPointError when a loss stops being finite, ValueError for batches
     of one document where the model takes batch statistics.
     """
-    if trainer["devices"] != 1:
+    if trainer.devices != 1:
         raise ValueError(
-            f"trainer.devices={trainer['devices']}: these models fit on one device; run cells side by side "
+            f"trainer.devices={trainer.devices}: these models fit on one device; run cells side by side "
             "with grid.jobs instead"
         )
     _check_batches(model, len(datamodule.train_rows))
-    _warn_of_patience(trainer["patience"], datamodule)
+    _warn_of_patience(trainer.patience, datamodule)
     folder.mkdir(parents=True, exist_ok=True)
     epochs = model.epochs_for(len(datamodule.train_rows))
     resumed = _resumable(folder / "checkpoints", datamodule)
@@ -84,12 +85,12 @@ def train(
     else:
         log.info("resuming from %s", resumed)
     callbacks = _callbacks(model, datamodule, folder, trainer, epochs)
-    device = torch.device(resolve_device(trainer["device"]))
+    device = torch.device(resolve_device(trainer.device))
     fitter = L.Trainer(
         max_epochs=epochs,
         accelerator={"cuda": "gpu"}.get(device.type, device.type),
         devices=[device.index] if device.index is not None else 1,
-        precision="bf16-mixed" if trains_in_bf16(trainer["precision"], device) else "32-true",
+        precision="bf16-mixed" if trains_in_bf16(trainer.precision, device) else "32-true",
         logger=list(loggers),
         callbacks=callbacks,
         num_sanity_val_steps=0,
@@ -98,7 +99,7 @@ def train(
         enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
         enable_progress_bar=False,
         enable_model_summary=False,
-        deterministic="warn" if trainer["deterministic"] and device.type != "cpu" else None,
+        deterministic="warn" if trainer.deterministic and device.type != "cpu" else None,
         default_root_dir=folder,
     )
     with warnings.catch_warnings():
@@ -157,15 +158,15 @@ def _has_labels(checkpoint: Mapping[str, Any], datamodule: TopicDataModule) -> b
 
 
 def _callbacks(
-    model: TrainedModule, datamodule: TopicDataModule, folder: Path, trainer: Mapping[str, Any], epochs: int
+    model: TrainedModule, datamodule: TopicDataModule, folder: Path, trainer: Trainer, epochs: int
 ) -> list[Callback]:
     checkpoints = {"dirpath": folder / "checkpoints", "enable_version_counter": False}
-    callbacks: list[Callback] = [LastCheckpoint(folder, trainer["checkpoint_seconds"])]
-    if len(datamodule.val_rows) and trainer["patience"] is not None:
+    callbacks: list[Callback] = [LastCheckpoint(folder, trainer.checkpoint_seconds)]
+    if len(datamodule.val_rows) and trainer.patience is not None:
         first_epoch = max(0, round(model.kl_warmup * epochs) - 1)
         watched = {"first_epoch": first_epoch, "monitor": "val/loss"}
         callbacks += [
-            EarlyStoppingAfterWarmup(**watched, patience=trainer["patience"], check_on_train_epoch_end=False),
+            EarlyStoppingAfterWarmup(**watched, patience=trainer.patience, check_on_train_epoch_end=False),
             BestAfterWarmup(**watched, filename="best", save_on_train_epoch_end=False, **checkpoints),
         ]
     return callbacks

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,12 +25,12 @@ class CodeEncoder(Encoder):
     def __init__(
         self,
         *,
-        reads: Literal["codes", "embeddings", "both"],
+        reads: str,
         num_words: int,
         embedding_dim: int,
         num_codes: int,
         expansion: int,
-        input_norm: Literal["none", "k", "l1", "log1p"],
+        input_norm: str,
         words: str,
         **layers: Any,
     ) -> None:

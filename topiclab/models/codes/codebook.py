@@ -6,7 +6,7 @@ import copy
 import logging
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from topiclab.cache import Cache, key_hash, save_array
+from topiclab.cache import Cache, Key, key_hash, save_array
 from topiclab.device import resolve_device
 from topiclab.nn.quantizer import VectorQuantizer
 
@@ -232,7 +232,7 @@ def own_random_state() -> Iterator[None]:
 
 def stored_codebook(
     cache_root: Path | None,
-    key: Mapping[str, Any],
+    key: Key,
     compute: Callable[[], tuple[dict[str, np.ndarray], dict[str, Any]]],
     what: str,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any], bool]:

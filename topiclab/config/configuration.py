@@ -1,0 +1,98 @@
+"""Configuration: what a task is given, with its fixed groups as types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from topiclab.settings import Paths, SelectK, Split, Trainer, Vocabulary
+
+# What runs of earlier versions lack, as it was then.
+OLDER: dict[str, Any] = {
+    "embed_text": "raw",  # an embedder read raw texts
+    "input": "embedder",
+    "teacher": {"name": "none"},
+    "run": None,
+    "reference": {"path": None, "text_column": "text", "words": None},
+    "rating": {"name": "none"},
+    "select_k": None,  # num_topics was a number
+}
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One cell, composed and checked. The fields are the keys of conf/config.yaml.
+
+    data, embedder, teacher, model, objective, mode, rating, logger, task: the chosen option of each group,
+    whose keys are its own.  select_k: None in runs that are older than the group, whose num_topics is given.
+    reference: a group, or of task=predict an image or a folder of them.
+    own: the keys that conf/task/<name>.yaml adds.
+    """
+
+    data: Mapping[str, Any]
+    embedder: Mapping[str, Any]
+    teacher: Mapping[str, Any]
+    model: Mapping[str, Any]
+    objective: Mapping[str, Any]
+    mode: Mapping[str, Any]
+    rating: Mapping[str, Any]
+    logger: Mapping[str, Any]
+    task: Mapping[str, Any]
+    trainer: Trainer
+    paths: Paths
+    num_topics: int | Literal["auto"]
+    seed: int
+    name: str
+    embed_text: str
+    input: str
+    run: str | None
+    reference: Any
+    select_k: SelectK | None
+    own: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, cfg: Mapping[str, Any]) -> Configuration:
+        """A composed configuration, or that of a finished run; ValueError names a key that is missing."""
+        cfg = {**OLDER, **cfg, "trainer": Trainer.of(cfg["trainer"]), "paths": Paths.of(cfg["paths"])}
+        if cfg["select_k"] is not None:
+            cfg["select_k"] = SelectK.of(cfg["select_k"])
+        known = [field.name for field in fields(cls) if field.name != "own"]
+        if missing := [name for name in known if name not in cfg]:
+            raise ValueError(f"the configuration lacks {', '.join(missing)}")
+        return cls(
+            **{name: cfg[name] for name in known},
+            own={name: value for name, value in cfg.items() if name not in known},
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """The configuration as it was composed, of plain containers and values."""
+        groups = {name: value for name, value in vars(self).items() if name != "own"}
+        paths = {name: None if path is None else str(path) for name, path in vars(self.paths).items()}
+        plain = {**groups, **self.own, "trainer": dict(vars(self.trainer)), "paths": paths}
+        select_k = None if self.select_k is None else dict(vars(self.select_k))
+        return plain | {"select_k": select_k}
+
+    @property
+    def comparison(self) -> SelectK:
+        """select_k; ValueError for a run that is older than it."""
+        if self.select_k is None:
+            raise ValueError("this configuration has no group select_k; compose it anew")
+        return self.select_k
+
+    @property
+    def run_folder(self) -> Path:
+        """The folder that run= names."""
+        if self.run is None:
+            raise ValueError(f"task={self.task['name']} reads a finished run; add run=<its folder>")
+        return Path(self.run).expanduser()
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """data.vocabulary; ValueError for data that has none, such as images."""
+        return Vocabulary.of(self.data.get("vocabulary", {}))
+
+    @property
+    def split(self) -> Split:
+        return Split.of(self.data["split"])

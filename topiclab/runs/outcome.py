@@ -1,0 +1,23 @@
+"""Outcome: what a task ends in, and result.json holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """Numbers of one cell, and how they came about.
+
+    metrics: values by name; nan, infinite or None where one is not defined.
+    reasons: why not, by the names of such metrics.
+    seconds: wall seconds of the stages.
+    manifest: facts of the inputs and of the work, in plain containers, numbers, texts and paths.
+    """
+
+    metrics: Mapping[str, float | None]
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    seconds: Mapping[str, float]
+    manifest: Mapping[str, Any]
