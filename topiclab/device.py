@@ -1,4 +1,4 @@
-"""Where an encoder runs and in which precision."""
+"""Device and precision of models and encoders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 
 
 def resolve_device(device: str) -> str:
-    """`auto` is CUDA, else MPS, else the CPU; a device that is not there is an error."""
+    """Resolve `auto` to CUDA, else MPS, else the CPU; raise ValueError for a device that does not exist."""
     if device == "auto":
         if torch.cuda.is_available():
             return "cuda"
@@ -22,7 +22,8 @@ def resolve_device(device: str) -> str:
         )
     if device.startswith("cuda:") and int(device[5:]) >= torch.cuda.device_count():
         raise ValueError(
-            f"trainer.device={device}: torch counts {torch.cuda.device_count()} CUDA devices from 0; name one"
+            f"trainer.device={device}, but torch finds {torch.cuda.device_count()} CUDA devices, "
+            "numbered from 0; choose one of them"
         )
     if device == "mps" and not torch.backends.mps.is_available():
         raise ValueError("trainer.device=mps, but torch finds no MPS device; use trainer.device=auto or cpu")
@@ -30,7 +31,10 @@ def resolve_device(device: str) -> str:
 
 
 def resolve_precision(precision: str, device: str) -> str:
-    """`auto` is bf16 on CUDA and on a CPU with bf16 instructions, else fp32; what ran is in the manifest."""
+    """Resolve `auto` to bf16 on CUDA and on a CPU with bf16 instructions, else fp32.
+
+    The manifest records the precision used.
+    """
     if precision != "auto":
         return precision
     has_bf16 = (
@@ -40,20 +44,20 @@ def resolve_precision(precision: str, device: str) -> str:
 
 
 def trains_in_bf16(precision: str, device: torch.device) -> bool:
-    """Whether a model trains in mixed bf16: `auto` on CUDA alone, since small nets gain nothing on a CPU."""
+    """True if a model trains in mixed bf16: `auto` only on CUDA, since small nets gain nothing on a CPU."""
     is_able = device.type == "cuda" and torch.cuda.is_bf16_supported()
     return precision == "bf16" or (precision == "auto" and is_able)
 
 
 def device_name(device: str) -> str:
-    """The product's name, as people compare seconds by."""
+    """Product name of the device, for comparing run times."""
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
     return platform.processor() or platform.machine()
 
 
 def _cpu_has_bf16() -> bool:
-    """Whether bf16 matrix products are hardware instructions; emulated they are slower than fp32."""
+    """True if bf16 matrix products are hardware instructions; emulated ones are slower than fp32."""
     cpuinfo = Path("/proc/cpuinfo")
     if not cpuinfo.exists():
         return False

@@ -1,4 +1,4 @@
-"""Objectives: what the decoder is asked to predict, as nats per document."""
+"""Objectives: losses of the decoder's predictions, in nats per document."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from topiclab.data.targets import Targets, distributions, raw_logits, softmax_of
 
 
 class Decoder(Protocol):
-    """What an objective may ask of a model, for topic proportions theta (B, K)."""
+    """Interface between objectives and models, for topic proportions theta (B, K)."""
 
     def decode(self, theta: Tensor) -> Tensor:
         """Word logits (B, V): log_softmax gives the log-probabilities of the words."""
         ...
 
     def bag_nll(self, theta: Tensor, bow: Nonzeros, counts: Tensor) -> Tensor:
-        """Nats (B,) of counts (n,) at the nonzeros of bow; a decoder knows the cheapest way."""
+        """Nats (B,) of counts (n,) at the nonzeros of bow, computed in the decoder's cheapest way."""
         ...
 
     def soft_nll(self, theta: Tensor, targets: Nonzeros | Tensor, temperature: float) -> Tensor:
@@ -29,25 +29,25 @@ class Decoder(Protocol):
 
 
 class Objective(Protocol):
-    """Called with the decoder, topic proportions (B, K) and the batch they belong to; nats per document (B,).
+    """Maps the decoder, topic proportions (B, K) and their batch to nats per document (B,).
 
-    It is given the decoder and not its logits because a likelihood of sparse bags need not form B x V logits.
+    It takes the decoder, not its logits, because a likelihood of sparse bags need not form B x V logits.
     """
 
     def __call__(self, decoder: Decoder, theta: Tensor, batch: Batch) -> Tensor: ...
 
     def targets(self, datamodule: TopicDataModule) -> Targets | None:
-        """What `batch.targets` shall hold of every document, or None."""
+        """Targets of every document for `batch.targets`, or None."""
         ...
 
 
 class BowNLL:
-    """Negative log-likelihood of the bag of words, a document of n tokens counting weight * n^length_power.
+    """Negative log-likelihood of the bag of words; a document of n tokens counts weight * n^length_power.
 
-    length_power=1, weight=1: every token counts, the ELBO of LDA and ProdLDA. length_power=0, weight=1:
-    documents count alike and for one token, THETA's published loss, under which the KL wins and the posterior
-    collapses. In between, the evidence of a document grows more slowly than its length, as its words are not
-    independent.
+    length_power=1, weight=1: every token counts, the ELBO of LDA and ProdLDA. length_power=0, weight=1: every
+    document counts as one token, THETA's published loss, under which the KL dominates and the posterior
+    collapses. In between, the evidence of a document grows more slowly than its length, since its words are
+    not independent.
     """
 
     def __init__(self, weight: float, length_power: float) -> None:
@@ -64,18 +64,17 @@ class BowNLL:
 
 
 class SoftLabelDivergence:
-    """weight * KL(target || student), the target made from a teacher's soft labels (DSL, arXiv 2602.17907).
+    """weight * KL(target || student), with the target from a teacher's soft labels (DSL, arXiv 2602.17907).
 
     weight * KL is the likelihood of `weight` pseudo-tokens drawn from the target, so a weight of 1000 nearly
-    switches the prior off beside bags of a few words: compare with `bow_normalized` at the same weight.
-    teacher_temperature, top_k, top_share, masking: see `teach.targets.distributions`.
-    bow_share: share of the target that is the document's own word frequencies.
+    disables the prior for bags of a few words: compare with `bow_normalized` at the same weight.
+    teacher_temperature, top_k, top_share, masking: see `data.targets.distributions`.
+    bow_share: share of the document's own word frequencies in the target.
     student_temperature: the student is softmax(word logits / student_temperature).
-    loss: `kl`; `ce`, which leaves out the target's entropy and has the same gradient; `raw_logit_ce`,
-    published for ETM and ECRTM, where the teacher's logits themselves, 0 beyond top_k, are the weights of the
-    cross-entropy.
-    floor: probabilities below it, of target and student, are raised to it; published 1e-9.
-    Dense targets (no top_k), floor and a student_temperature other than 1 take arrays of batch x V.
+    loss: `kl`; `ce`, which omits the target's entropy and has the same gradient; `raw_logit_ce`, published
+    for ETM and ECRTM, where the teacher's logits themselves, 0 beyond top_k, weight the cross-entropy.
+    floor: lower bound to which probabilities of target and student are raised; published 1e-9.
+    Dense targets (no top_k), floor and a student_temperature other than 1 require arrays of batch x V.
     """
 
     def __init__(
@@ -122,10 +121,10 @@ class SoftLabelDivergence:
 
 
 class BowSoftmaxDivergence(SoftLabelDivergence):
-    """The same with softmax(counts / teacher_temperature) as target, the published ablation.
+    """SoftLabelDivergence with softmax(counts / teacher_temperature) as target, the published ablation.
 
     It reads no soft labels: top_k, top_share and masking do not apply. Absent words keep a mass close to that
-    of words that occur, so it says little of what an honest BoW target does.
+    of words that occur, so it says little about a proper BoW target.
     """
 
     def teacher_targets(self, datamodule: TopicDataModule) -> Targets:
@@ -133,7 +132,7 @@ class BowSoftmaxDivergence(SoftLabelDivergence):
 
 
 def floored_divergence(targets: Tensor, word_logits: Tensor, floor: float, loss: str = "kl") -> Tensor:
-    """KL (B,) of probabilities raised to the floor, not scaled to sum 1 again; loss=ce: their cross-entropy.
+    """KL (B,) of probabilities raised to the floor and not renormalised; loss=ce: their cross-entropy.
 
     targets: (B, V) distributions.  word_logits: (B, V).
     """
@@ -143,7 +142,7 @@ def floored_divergence(targets: Tensor, word_logits: Tensor, floor: float, loss:
 
 
 def dense(targets: Nonzeros | Tensor) -> Tensor:
-    """(B, V)."""
+    """Return targets as a dense tensor (B, V)."""
     if isinstance(targets, Tensor):
         return targets
     filled = torch.zeros(len(targets.lengths), targets.num_words, device=targets.counts.device)

@@ -22,11 +22,11 @@ class TopicResult:
     theta: (D, K) float32, topic proportions of every document of the corpus, rows sum to 1.
     beta: (K, V) float32, word distributions of the topics, rows sum to 1.
     vocab: V words.
-    top_words: (K, T) int32, word ids by descending rank under the model's read-out; by default by beta.
+    top_words: (K, T) int32, word ids in descending order of the model's read-out; by default of beta.
     word_nll: (D,) float64, nats of each document's bag under the model's own decoder and its deterministic
         theta; None where the model defines no likelihood of words.
-    info: plain facts of the fit (epochs, ...).
-    ids: of the D documents; () when they were not named.
+    info: plain facts about the fit (epochs, ...).
+    ids: identifiers of the D documents; () if they have none.
     Raises ValueError when shapes disagree, a value is not finite or a row does not sum to 1.
     """
 
@@ -51,7 +51,7 @@ class TopicResult:
             sums = rows.sum(axis=1, dtype=np.float64)
             if rows.size and (rows.min() < 0 or np.abs(sums - 1).max() > 1e-3):
                 raise ValueError(
-                    f"{name} has rows that are no distributions: sums {sums.min():.4g} to {sums.max():.4g}"
+                    f"{name} has rows that are not distributions: sums {sums.min():.4g} to {sums.max():.4g}"
                 )
         if self.top_words is None:
             object.__setattr__(self, "top_words", rank_words(self.beta))
@@ -65,7 +65,7 @@ class TopicResult:
         return self.beta.shape[0]
 
     def topic_words(self, num: int = 10) -> list[list[str]]:
-        """The num highest ranked words of every topic."""
+        """Return the num highest ranked words of every topic."""
         return [[self.vocab[word] for word in row[:num]] for row in self.top_words]  # type: ignore[index]
 
     def save(self, path: Path) -> None:
@@ -85,7 +85,7 @@ class TopicResult:
 
     @classmethod
     def load(cls, path: Path) -> TopicResult:
-        """Read what `save` wrote; ValueError names a file that cannot be read."""
+        """Read what `save` wrote; raise ValueError with its path if it cannot be read."""
         try:
             with path.open("rb") as stream, NpzFile(stream) as arrays:
                 return cls(
@@ -104,7 +104,7 @@ class TopicResult:
 
 
 def to_distributions(rows: np.ndarray, fallback: np.ndarray | float) -> np.ndarray:
-    """Rows scaled to sum 1; a row without mass becomes fallback, which sums to 1 over a row."""
+    """Scale rows to sum 1; a row without mass becomes fallback, which sums to 1 over a row."""
     mass = rows.sum(axis=1, keepdims=True)
     return np.where(mass > 0, rows / np.where(mass > 0, mass, 1), fallback)
 

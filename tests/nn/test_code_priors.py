@@ -210,7 +210,7 @@ def test_dropout_acts_in_training_and_never_in_samples():
         (lambda: pixelcnn(first_kernel=4), "first_kernel=4"),
         (lambda: pixelcnn(kernel=1), "kernel=1"),
         (lambda: transformer(num_heads=5), "num_heads=5"),
-        (lambda: transformer(width=16, prefix_length=2), "no multiple of condition_dim=6"),
+        (lambda: transformer(width=16, prefix_length=2), "not a multiple of condition_dim=6"),
         (lambda: transformer(num_cells=8)(grids((3, 3))), "num_cells=8"),
         (lambda: pixelcnn().sample(None, (2, 2)), "give num"),
         (lambda: pixelcnn().sample(torch.zeros(2, CONDITION_DIM), (2, 2), num=3), "num=3"),

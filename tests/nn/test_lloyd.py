@@ -127,7 +127,7 @@ def test_as_many_clusters_as_rows_and_more() -> None:
     assert sorted(found.labels) == list(range(20))
     assert found.inertia == pytest.approx(0, abs=1e-3)
     assert len(lloyd(np.zeros((6, 3)), 4, seed=0).sizes) == 4  # rows that are all alike
-    with pytest.raises(ValueError, match="num_clusters=21, but there are 20 vectors; ask for fewer"):
+    with pytest.raises(ValueError, match="num_clusters=21, but there are 20 vectors; use fewer"):
         lloyd(vectors, 21, seed=0)
 
 

@@ -1,1 +1,1 @@
-"""Layers, losses and clusterings that know nothing of corpora."""
+"""Layers, losses and clusterings that are independent of any corpus."""

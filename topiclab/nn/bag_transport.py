@@ -11,11 +11,13 @@ from torch import Tensor
 def bag_transport(
     theta: Tensor, bags: Tensor, cost: Tensor, sharpness: float, tolerance: float, iterations: int
 ) -> Tensor:
-    """Cost <P, cost> (B,) of the entropic plan between theta (B, K) and bags (B, V), rows of sum 1.
+    """Cost <P, cost> (B,) of the entropic plan between theta (B, K) and bags (B, V), whose rows sum to 1.
 
-    cost: (K, V), shared, at most about 80 / sharpness, so that its exponentials are numbers in float32.
-    Gradients are the envelope's, of what the plan minimises: P in the cost, log u / sharpness in theta with u
-    the scaling of the topics; no iteration is unrolled. A bag without words costs nothing.
+    cost: (K, V), shared by all documents, at most about 80 / sharpness, so that its exponentials are
+    representable in float32.
+    Gradients follow from the envelope theorem for the plan's objective: P with respect to the cost,
+    log u / sharpness with respect to theta, where u is the scaling of the topics; no iteration is unrolled.
+    A bag without words costs nothing.
     """
     return _BagTransport.apply(theta, bags, cost, sharpness, tolerance, iterations)  # type: ignore[return-value]
 

@@ -1,4 +1,4 @@
-"""CodeBag: bags of words turned into bags of the codes that their words stand for."""
+"""CodeBag: bags of words converted to bags of the codes assigned to their words."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from topiclab.data.batch import Nonzeros
 
 
 class CodeBag(nn.Module):
-    """x = bow @ C for the codes C (V, N) of the words, K of them a word, each with a weight.
+    """x = bow @ C, where C (V, N) holds the weights of the K codes of each word.
 
-    codes: (V, K) int64, nearest first.  weights: (V, K) float32; both are kept with the model, so that unseen
-    documents need no vectors of words.
+    codes: (V, K) int64, nearest first.  weights: (V, K) float32.  Both are saved with the model, so that
+    unseen documents need no word vectors.
     """
 
     codes: Tensor
@@ -25,24 +25,24 @@ class CodeBag(nn.Module):
         self.register_buffer("weights", torch.zeros(num_words, expansion))
 
     def set_words(self, codes: Tensor, weights: Tensor) -> None:
-        """codes: (V, K).  weights: (V, K)."""
+        """Set the codes (V, K) and weights (V, K) of all words."""
         self.codes.copy_(codes)
         self.weights.copy_(weights)
 
     def forward(self, bow: Nonzeros) -> Tensor:
-        """(B, N); costs K additions a nonzero."""
+        """Return the bag of codes (B, N); costs K additions per nonzero."""
         masses = bow.counts.unsqueeze(1) * self.weights[bow.words]
         return dense_bag(bow, self.codes[bow.words], masses, self.num_codes)
 
     def spread(self, words: Tensor) -> Tensor:
-        """Distributions of words (M, V) as distributions of codes (M, N)."""
+        """Map distributions over words (M, V) to distributions over codes (M, N)."""
         shares = self.weights / self.weights.sum(dim=1, keepdim=True).clamp(min=1e-30)
         table = words.new_zeros(len(self.codes), self.num_codes).scatter_add_(1, self.codes, shares.to(words))
         return words @ table
 
 
 def dense_bag(bow: Nonzeros, codes: Tensor, masses: Tensor, num_codes: int) -> Tensor:
-    """(B, N) from the codes (n, K) that each nonzero of the documents has, and how much of each, (n, K)."""
+    """Bag of codes (B, N) from the codes (n, K) of each nonzero of the documents and their masses (n, K)."""
     num_docs = len(bow.lengths)
     places = bow.docs.unsqueeze(1) * num_codes + codes
     bag = masses.new_zeros(num_docs * num_codes).index_add_(0, places.view(-1), masses.view(-1))

@@ -1,4 +1,4 @@
-"""What autoregressive priors of code grids share: nats of grids, and drawing them cell by cell."""
+"""Base of the autoregressive priors over code grids: likelihood in nats, and sampling cell by cell."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from torch.nn import functional as F
 class CodePrior(nn.Module):
     """p(grid | condition) = prod_i p(code_i | codes before it in raster order, condition).
 
-    condition is a vector (B, c), a map (B, c, h', w') that is stretched over the grid, or None, which is the
-    same as zeros.
+    condition is a vector (B, c), a map (B, c, h', w') that is stretched over the grid, or None, which is
+    equivalent to zeros.
     """
 
     num_codes: int
 
     def forward(self, grid: Tensor, condition: Tensor | None = None) -> Tensor:
-        """grid (B, h, w) int64 -> logits (B, N, h, w); those of a cell see only the codes before it."""
+        """Map a grid (B, h, w) int64 to logits (B, N, h, w); a cell's logits see only the codes before it."""
         return self.logits(grid, condition).permute(0, 3, 1, 2)
 
     def logits(self, grid: Tensor, condition: Tensor | None) -> Tensor:
-        """What forward gives, with the codes last (B, h, w, N)."""
+        """Return the logits of `forward` with the codes as last axis, (B, h, w, N)."""
         raise NotImplementedError
 
     def cell_logits(self, grid: Tensor, condition: Tensor | None) -> Iterator[Tensor]:
-        """Logits (B, N) of one cell after the other; the caller has filled grid up to that cell by then.
+        """Yield the logits (B, N) cell by cell; before each step the caller fills grid up to that cell.
 
-        Without gradients and dropout. A step costs one cell and not a grid: what later cells need is kept.
+        Without gradients or dropout. A step costs one cell, not a grid: what later cells need is cached.
         """
         raise NotImplementedError
 
     def nll(self, grid: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Nats (B,) of each grid (B, h, w), summed over its cells."""
+        """Negative log-likelihood (B,) of each grid (B, h, w) in nats, summed over its cells."""
         logits = self.logits(grid, condition).float().flatten(0, 2)
         return F.cross_entropy(logits, grid.flatten(), reduction="none").view(len(grid), -1).sum(dim=1)
 
@@ -51,9 +51,9 @@ class CodePrior(nn.Module):
     ) -> Tensor:
         """Code grids (num, h, w) int64 drawn from the prior.
 
-        condition: one row for each of num, or one row for all; None draws without, and needs num.
-        top_k: draw only among the likeliest so many codes of a cell, before the temperature.
-        generator: gives the uniform numbers (num, h, w) at once, so that a sample depends on nothing else.
+        condition: num rows, or one row for all; None draws unconditionally and requires num.
+        top_k: draw only among the top_k likeliest codes of a cell, selected before the temperature applies.
+        generator: draws all uniform numbers (num, h, w) at once, so that a sample depends on nothing else.
         """
         num, condition = match_rows(num, condition)
         check_drawing(temperature, top_k)
@@ -68,9 +68,9 @@ class CodePrior(nn.Module):
 
 
 def draw_codes(logits: Tensor, uniform: Tensor, temperature: float, top_k: int | None) -> Tensor:
-    """The code (B,) at which the cumulated probability passes `uniform` (B,), which is below 1.
+    """Code (B,) at which the cumulative probability exceeds `uniform` (B,), which is below 1.
 
-    A code without probability is never drawn. logits: (B, N).
+    A code of probability 0 is never drawn. logits: (B, N).
     """
     logits = logits.float()
     if top_k is not None and top_k < logits.shape[1]:
@@ -82,14 +82,14 @@ def draw_codes(logits: Tensor, uniform: Tensor, temperature: float, top_k: int |
 
 
 def stretch(condition: Tensor, height: int, width: int) -> Tensor:
-    """A map (B, c, h', w') over a grid, by the nearest cell of the map: (B, c, h, w)."""
+    """Stretch a map (B, c, h', w') over a grid by nearest-neighbour interpolation: (B, c, h, w)."""
     if condition.shape[2:] == (height, width):
         return condition
     return F.interpolate(condition, size=(height, width), mode="nearest")
 
 
 def match_rows(num: int | None, condition: Tensor | None) -> tuple[int, Tensor | None]:
-    """The number of grids and a condition with as many rows."""
+    """Return the number of grids and a condition with as many rows."""
     if condition is None:
         if num is None:
             raise ValueError("condition=None and num=None leave the number of grids open; give num")
@@ -104,6 +104,7 @@ def match_rows(num: int | None, condition: Tensor | None) -> tuple[int, Tensor |
 
 
 def check_drawing(temperature: float, top_k: int | None) -> None:
+    """Raise ValueError unless temperature is above 0 and top_k is None or at least 1."""
     if not temperature > 0:
         raise ValueError(f"temperature={temperature} must be above 0; top_k=1 draws the likeliest code")
     if top_k is not None and top_k < 1:

@@ -1,4 +1,4 @@
-"""A causal transformer over codes in raster order, as a prior of code grids."""
+"""A causal transformer over codes in raster order, as a prior over code grids."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from topiclab.nn.dropout import Dropout, dropout
 
 
 class CodeTransformer(CodePrior):
-    """GPT-2's blocks (Radford et al. 2019) over [condition, code 1, code 2, ...], as Esser et al. (2021) do.
+    """GPT-2's blocks (Radford et al. 2019) over [condition, code 1, code 2, ...] (after Esser et al. 2021).
 
-    The first logits are those of the last token of the prefix. A condition that is a map gives the prefix its
-    mean, and each cell's own vector is added to the token that predicts the cell.
+    The first logits are those of the last token of the prefix. For a condition that is a map, the prefix is
+    the mean of the map, and each cell's own vector is added to the token that predicts the cell.
 
-    num_codes: N.  num_cells: most cells of a grid.
-    prefix_length: 1 (default) is one token by a learned projection without a shift, so that no condition is
-    the same as zeros; more are as many copies of the condition, repeated along the width without a projection
-    as published (256 of them), which tell the model nothing else and cost their share of the attention.
-    Raises ValueError when the width is no multiple of the heads, or of the condition that is repeated.
+    num_codes: N.  num_cells: maximum number of cells of a grid.
+    prefix_length: 1 (default) is one token, made by a learned projection without a bias, so that None is
+    equivalent to zeros; more are that many copies of the condition, repeated along the width without a
+    projection as published (256 of them), which add no information and cost their share of the attention.
+    Raises ValueError when the width is not a multiple of num_heads, or of condition_dim where it is repeated.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class CodeTransformer(CodePrior):
         if prefix_length > 1 and width % condition_dim:
             raise ValueError(
                 f"prefix_length={prefix_length} repeats the condition along the width, but width={width} is "
-                f"no multiple of condition_dim={condition_dim}; give one that is, or prefix_length=1"
+                f"not a multiple of condition_dim={condition_dim}; give one that is, or prefix_length=1"
             )
         self.num_codes, self.num_cells, self.prefix_length = num_codes, num_cells, prefix_length
         self.embedding = nn.Embedding(num_codes, width)
@@ -58,7 +58,7 @@ class CodeTransformer(CodePrior):
         self._initialize(num_layers)
 
     def _initialize(self, num_layers: int) -> None:
-        """GPT-2's start: deviations of .02, smaller where a block adds to what runs through all of them."""
+        """Initialize as in GPT-2: standard deviation 0.02, smaller where layers add to the residual."""
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Embedding):
                 nn.init.normal_(module.weight, std=0.02)
@@ -84,11 +84,11 @@ class CodeTransformer(CodePrior):
     def prefix(
         self, condition: Tensor | None, num: int, height: int, width: int
     ) -> tuple[Tensor, Tensor | None]:
-        """The tokens before the codes (B, prefix_length, width), and what cells add (B, h * w, width)."""
+        """Return the prefix tokens (B, prefix_length, width) and what each cell adds (B, h * w, width)."""
         if height * width > self.num_cells:
             raise ValueError(
                 f"a grid of {height} x {width} has more cells than num_cells={self.num_cells}; build the "
-                "prior for as many"
+                "prior with more"
             )
         if condition is None:
             return self.positions.new_zeros(num, self.prefix_length, self.positions.shape[1]), None
@@ -123,7 +123,7 @@ class CodeTransformer(CodePrior):
 
 
 class Block(nn.Module):
-    """Attention, then a hidden layer of four times the width, both added to their input (B, S, width)."""
+    """Attention, then a hidden layer four times as wide, each added to its input (B, S, width)."""
 
     def __init__(self, width: int, num_heads: int, dropout: float) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ class Block(nn.Module):
         self.grow, self.shrink = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
     def forward(self, tokens: Tensor, cache: KeyValueCache | None = None) -> Tensor:
-        """cache: takes the keys and values of these, the first tokens; then without dropout."""
+        """Apply the block; a cache stores the keys and values of these first tokens and disables dropout."""
         split = self.queries_keys_values(self.attention_norm(tokens)).unflatten(2, (3, self.num_heads, -1))
         queries, keys, values = split.permute(2, 0, 3, 1, 4)
         if cache is not None:
@@ -144,7 +144,7 @@ class Block(nn.Module):
         return self._after_attention(tokens, seen.transpose(1, 2).flatten(2), rate)
 
     def step(self, tokens: Tensor, cache: KeyValueCache) -> Tensor:
-        """forward of the next token alone (B, width), without dropout."""
+        """Apply the block to the next token alone (B, width), without dropout."""
         num, width = tokens.shape
         split = self.queries_keys_values(self.attention_norm(tokens))
         queries, *new = split.view(num, 3, self.num_heads, 1, width // self.num_heads).unbind(1)
@@ -158,21 +158,21 @@ class Block(nn.Module):
 
 
 class KeyValueCache:
-    """Keys and values (B, heads, S, width / heads) of the tokens so far, in memory for `most` of them."""
+    """Keys and values (B, heads, S, width / heads) of the tokens so far, in buffers for `capacity` tokens."""
 
     keys: Tensor
     values: Tensor
 
-    def __init__(self, most: int) -> None:
-        self.length, self.most = 0, most
+    def __init__(self, capacity: int) -> None:
+        self.length, self.capacity = 0, capacity
 
     def start(self, keys: Tensor, values: Tensor) -> None:
-        shape = (*keys.shape[:2], self.most, keys.shape[3])
+        shape = (*keys.shape[:2], self.capacity, keys.shape[3])
         self.keys, self.values = keys.new_empty(shape), values.new_empty(shape)
         self.add(keys, values)
 
     def add(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """All keys and values up to and with these."""
+        """Store these keys and values and return all so far, these included."""
         start, added = self.length, keys.shape[2]
         self.length += added
         self.keys.narrow(2, start, added).copy_(keys)

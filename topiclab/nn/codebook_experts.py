@@ -1,4 +1,4 @@
-"""The word decoder of TVQ-VAE: a product of experts that an MLP reads off topics over a codebook."""
+"""The word decoder of TVQ-VAE: a product of experts that an MLP computes from topics over a codebook."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from torch.nn import functional as F
 
 from topiclab.nn.product_of_experts import ProductOfExperts
 
-MIN_DIRECTION = 1e-4  # of the hidden layer's spread over topics, as a share of the largest
+MIN_DIRECTION = 1e-4  # of the centred hidden layer over topics, relative to the largest
 
 
 class CodebookExperts(ProductOfExperts):
-    """Weight (K, V) = BN_K(alpha(e)), e_k the unit vector of beta_k @ codebook (Yoo & Choi 2024).
+    """Weight (K, V) = BN_K(alpha(e)), where e_k is the unit vector of beta_k @ codebook (Yoo & Choi 2024).
 
-    alpha: linear layers with tanh between.  has_topic_norm: standardise every word over the K topics, with
-    their own statistics at all times, since the same K topics come every time: no word is high in all topics.
-    The norm over documents takes out the same mean and spread, so the likelihood differs by eps alone.
-    has_shift: learn what words, and codes, add to every logit, which stands for their frequency.
+    alpha: linear layers with tanh between.  has_topic_norm: standardise every word over the K topics, always
+    with their current statistics, since every batch holds the same K topics: no word is high in all topics.
+    The norm over documents removes the same mean and spread, so the likelihood differs only through eps.
+    has_shift: learn a bias for each word and each code, which models its frequency.
     codes: the product of experts over the N codes, whose weight is beta (K, N).
     codebook: (N, d) unit rows.
     """
@@ -53,14 +53,14 @@ class CodebookExperts(ProductOfExperts):
         self.register_buffer("codebook", torch.zeros(num_codes, code_dim))
 
     def make_weight(self, num_topics: int, num_words: int) -> None:
-        """The weight is computed."""
+        """Do nothing: the weight is computed, not learned."""
 
     def set_codebook(self, vectors: Tensor) -> None:
-        """vectors: (N, d)."""
+        """Set the codebook to vectors (N, d), scaled to unit length."""
         self.codebook.copy_(F.normalize(vectors, dim=1))
 
     def topics(self) -> Tensor:
-        """Unit vectors (K, d) of the topics in the space of the codes."""
+        """Return the unit vectors (K, d) of the topics in the space of the codes."""
         return F.normalize(self.codes.weight @ self.codebook, dim=1)
 
     @property
@@ -70,9 +70,9 @@ class CodebookExperts(ProductOfExperts):
 
     @torch.no_grad()
     def start(self, code_logits: Tensor, word_logits: Tensor) -> None:
-        """Set beta to code_logits (K, N), and alpha's last layer to what gives word_logits (K, V) from there.
+        """Set beta to code_logits (K, N) and alpha's last layer so that it yields word_logits (K, V).
 
-        Least squares with the smallest weights: exact while K - 1 directions of the last hidden layer differ.
+        Least squares of minimum norm: exact if the centred last hidden layer has rank K - 1.
         """
         self.codes.weight.copy_(code_logits)
         hidden = self.hidden(self.topics()).double()
@@ -84,6 +84,6 @@ class CodebookExperts(ProductOfExperts):
 
 
 def standardize_columns(values: Tensor, eps: float) -> Tensor:
-    """Mean 0 and variance 1 (biased, plus eps) of every column over the rows."""
+    """Scale every column to mean 0 and variance 1 (biased, plus eps) over the rows."""
     centred = values - values.mean(dim=0)
     return centred * (centred.square().mean(dim=0) + eps).rsqrt()

@@ -1,4 +1,4 @@
-"""A convolutional autoencoder with a codebook between its halves: images <-> grids of codes (VQ-VAE)."""
+"""VQ-VAE: a convolutional autoencoder with a codebook between encoder and decoder; images <-> code grids."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 from topiclab.nn.quantizer import VectorQuantizer
 
-LEFT_BEHIND = ("counts", "sums", "hits", "is_started")  # of the quantizer, read only while it learns
+LEFT_BEHIND = ("counts", "sums", "hits", "is_started")  # buffers of the quantizer that only training reads
 
 
 class ImageAutoencoder(nn.Module):
-    """VQ-VAE of images of one size (van den Oord et al. 2017; layers as published for TVQ-VAE).
+    """VQ-VAE for images of one size (van den Oord et al. 2017; layers as published for TVQ-VAE).
 
-    Strided convolutions halve the image num_downsamples times, residual blocks follow, each cell of the grid
-    left takes its nearest code, and the mirror of that draws the image. Batch norm and codes are float32
-    whatever autocast says. A 1x1 convolution stands between width and code_dim where they differ.
+    Strided convolutions halve the image num_downsamples times, residual blocks follow, each cell of the
+    resulting grid takes its nearest code, and a mirrored decoder restores the image. Batch norm and codes are
+    float32 even under autocast. A 1x1 convolution maps between width and code_dim where they differ.
 
     image_shape: (C, H, W), H and W multiples of 2^num_downsamples.  width: channels; block_dim: channels
     inside a residual block.  quantizer: further options of VectorQuantizer, for training.
@@ -69,48 +69,49 @@ class ImageAutoencoder(nn.Module):
         options = {"init": "uniform", "init_scale": 1 / num_codes, **(quantizer or {})}
         self.quantizer = VectorQuantizer(num_codes, code_dim, **options)
 
-    # What the training of a codebook asks.
+    # The interface for training a codebook.
 
     def prepare(self, raw: Tensor) -> Tensor:
-        """uint8 images as float32 in -1..1."""
+        """Scale uint8 images to float32 in -1..1."""
         return raw.float().div_(127.5).sub_(1)
 
     def vectors(self, inputs: Tensor) -> Tensor:
-        """(B * h * w, d) of prepared images, row by row."""
+        """Encode prepared images to vectors (B * h * w, d), row by row."""
         return self.encoder(inputs).permute(0, 2, 3, 1).reshape(-1, self.quantizer.dim)
 
     def restored(self, vectors: Tensor) -> Tensor:
-        """Prepared images (B, C, H, W) of vectors (B * h * w, d)."""
+        """Decode vectors (B * h * w, d) to prepared images (B, C, H, W)."""
         grid = vectors.view(-1, *self.grid_shape, vectors.shape[1])
         return self.decoder(grid.permute(0, 3, 1, 2))
 
-    # What a finished one answers, in eval mode and without a gradient.
+    # The interface of a fitted model, in eval mode and without gradients.
 
     @torch.inference_mode()
     def encode(self, images: np.ndarray) -> np.ndarray:
-        """Code grids (B, h, w) int64 of uint8 images (B, C, H, W)."""
+        """Encode uint8 images (B, C, H, W) to code grids (B, h, w) int64."""
         self.eval()
         codes = self.quantizer.assign(self.vectors(self.prepare(self._tensor(images))), 1)[0]
         return codes.view(-1, *self.grid_shape).cpu().numpy()
 
     @torch.inference_mode()
     def decode(self, codes: np.ndarray) -> np.ndarray:
-        """uint8 images (B, C, H, W) of code grids (B, h, w)."""
+        """Decode code grids (B, h, w) to uint8 images (B, C, H, W)."""
         self.eval()
         vectors = self.quantizer.vectors_of(self._tensor(codes).long().view(-1, 1))
         images = self.restored(vectors).float().add_(1).mul_(127.5).round_().clamp_(0, 255)
         return images.to(torch.uint8).cpu().numpy()
 
     def reconstruct(self, images: np.ndarray) -> np.ndarray:
-        """uint8 images as their codes give them back."""
+        """Encode and decode uint8 images."""
         return self.decode(self.encode(images))
 
     def state(self) -> dict[str, np.ndarray]:
-        """The arrays that `load_state` of an autoencoder of the same `sizes` takes."""
+        """Return the arrays for `load_state` of an autoencoder of the same `sizes`."""
         kept = {name: tensor for name, tensor in self.state_dict().items() if not _is_left_behind(name)}
         return {name: tensor.detach().cpu().numpy() for name, tensor in kept.items()}
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Load what `state` returned; raise ValueError where it does not fit."""
         arrays = {name: torch.from_numpy(np.array(array)) for name, array in state.items()}
         try:
             found = self.load_state_dict(arrays, strict=False)
@@ -119,7 +120,7 @@ class ImageAutoencoder(nn.Module):
         missing = [name for name in found.missing_keys if not _is_left_behind(name)]
         if missing or found.unexpected_keys:
             raise ValueError(
-                f"the saved autoencoder lacks {missing} and has {found.unexpected_keys} besides; fit again"
+                f"the saved autoencoder lacks {missing} and has unexpected {found.unexpected_keys}; fit again"
             )
 
     def _tensor(self, array: np.ndarray) -> Tensor:
@@ -127,7 +128,7 @@ class ImageAutoencoder(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """x + what 3x3 and 1x1 convolutions, each after a ReLU and before a batch norm, make of it."""
+    """x + f(x), where f is a 3x3 and a 1x1 convolution, each between a ReLU and a batch norm."""
 
     def __init__(self, width: int, block_dim: int) -> None:
         super().__init__()
@@ -151,7 +152,7 @@ class Float32BatchNorm(nn.BatchNorm2d):
 
 
 def _down(channels: int, width: int, times: int) -> list[nn.Module]:
-    """4x4 convolutions of stride 2 with batch norm and ReLU between them."""
+    """Return 4x4 convolutions of stride 2 with batch norm and ReLU between them."""
     layers: list[nn.Module] = []
     for index in range(times):
         if index:
@@ -161,6 +162,7 @@ def _down(channels: int, width: int, times: int) -> list[nn.Module]:
 
 
 def _up(channels: int, width: int, times: int) -> list[nn.Module]:
+    """Return the transposed mirror of `_down`, starting with a ReLU."""
     layers: list[nn.Module] = [nn.ReLU()]
     for index in range(times):
         if index:
@@ -171,13 +173,13 @@ def _up(channels: int, width: int, times: int) -> list[nn.Module]:
 
 
 def _check_halves(height: int, width: int, times: int) -> None:
-    """ValueError unless both sides can be halved so often."""
+    """Raise ValueError unless both sides can be halved `times` times."""
     if height % (1 << times) or width % (1 << times):
         possible = next(fewer for fewer in range(times, -1, -1) if not (height | width) % (1 << fewer))
         way_out = f"use model.codebook.num_downsamples={possible} or " if possible else ""
         raise ValueError(
-            f"images of {height}x{width} cannot be halved num_downsamples={times} times; {way_out}give ones "
-            f"whose sides are multiples of {1 << times}"
+            f"images of {height}x{width} cannot be halved num_downsamples={times} times; {way_out}give "
+            f"images whose sides are multiples of {1 << times}"
         )
 
 

@@ -26,7 +26,7 @@ def dropout(values: Tensor, rate: float, is_training: bool) -> Tensor:
 
 
 class Dropout(nn.Module):
-    """`dropout` as a layer."""
+    """Layer form of `dropout`."""
 
     def __init__(self, rate: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""k-means in torch, on the device where the vectors are: where a codebook starts."""
+"""k-means in torch, on the device of the vectors: the initial codes of a codebook."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ MAX_PRODUCTS = 1 << 24  # entries of the vectors x centres matrix held at once
 def kmeans(vectors: Tensor, num_clusters: int, *, iterations: int = ITERATIONS) -> Tensor:
     """Centres (N, d) of float32 vectors (M, d) by Lloyd's iterations from vectors drawn without replacement.
 
-    A cluster that loses its members takes the vector that is farthest from its own centre. With fewer vectors
-    than clusters they repeat. Draws come from torch's global generator.
+    A cluster that loses all members takes the vector that is farthest from its own centre. With fewer vectors
+    than clusters, vectors repeat. Draws come from torch's global generator.
     """
     picks = torch.randperm(len(vectors), device=vectors.device)
     centres = vectors[picks.repeat(-(-num_clusters // len(picks)))[:num_clusters]].clone()
@@ -27,8 +27,10 @@ def kmeans(vectors: Tensor, num_clusters: int, *, iterations: int = ITERATIONS) 
 
 
 def recentre(vectors: Tensor, clusters: Tensor, distances: Tensor, num_clusters: int) -> Tensor:
-    """Means (N, d) of the vectors (M, d) of each cluster; an empty one takes the vector that is farthest
-    from its own centre. clusters, distances: (M,)."""
+    """Means (N, d) of the vectors (M, d) of each cluster; clusters, distances: (M,).
+
+    An empty cluster takes the vector that is farthest from its own centre.
+    """
     sums = vectors.new_zeros(num_clusters, vectors.shape[1]).index_add_(0, clusters, vectors)
     sizes = torch.bincount(clusters, minlength=num_clusters)
     is_empty = sizes == 0
@@ -42,7 +44,8 @@ def recentre(vectors: Tensor, clusters: Tensor, distances: Tensor, num_clusters:
 def nearest(vectors: Tensor, centres: Tensor, num_nearest: int) -> tuple[Tensor, Tensor]:
     """Indices and squared distances, each (M, num_nearest), of the centres nearest each vector, in order.
 
-    In float32 whatever autocast says: in bfloat16 the difference of large squares changes which is nearest.
+    Computed in float32 even under autocast: in bfloat16, differences of large squares change which centre is
+    nearest.
     """
     with torch.autocast(vectors.device.type, enabled=False):
         vectors, centres = vectors.float(), centres.float()

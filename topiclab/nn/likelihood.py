@@ -1,4 +1,4 @@
-"""Log-likelihood of sparse bags of words under a decoder, without dense passes that the nonzeros do not need.
+"""Log-likelihood of sparse bags of words under a decoder, without unnecessary dense passes.
 
 The three forms agree with `-(counts * log_probs).sum(1)` on dense tensors; tests pin values and gradients.
 """
@@ -11,7 +11,7 @@ from torch import Tensor
 from topiclab.data.batch import Nonzeros
 from topiclab.nn.sampled_product import sampled_product
 
-SAFE_EXPONENT = 60.0  # exp of a row's largest logit is then far from overflow and underflow in float32
+SAFE_EXPONENT = 60.0  # up to here, exp of a row's largest logit is far from float32 overflow and underflow
 
 
 def softmax_nll(word_logits: Tensor, bow: Nonzeros, counts: Tensor) -> Tensor:
@@ -26,7 +26,7 @@ def softmax_nll(word_logits: Tensor, bow: Nonzeros, counts: Tensor) -> Tensor:
 def tempered_nll(word_logits: Tensor, targets: Nonzeros | Tensor, temperature: float) -> Tensor:
     """Cross-entropy (B,) of targets with softmax(word_logits / temperature).
 
-    word_logits: (B, V).  targets: distributions, as (B, V) or as the nonzeros of such.
+    word_logits: (B, V).  targets: distributions, dense (B, V) or as nonzeros.
     """
     logits = word_logits.float() / temperature
     if not isinstance(targets, Tensor):
@@ -35,7 +35,7 @@ def tempered_nll(word_logits: Tensor, targets: Nonzeros | Tensor, temperature: f
 
 
 def mixture_nll(theta: Tensor, beta: Tensor, bow: Nonzeros, counts: Tensor) -> Tensor:
-    """Nats per document (B,) of counts under theta @ beta, whose B x V product is never formed.
+    """Nats per document (B,) of counts under theta @ beta, without forming the B x V product.
 
     theta: (B, K).  beta: (K, V) word distributions.  counts: (n,), one for each nonzero of bow.
     """
@@ -44,8 +44,7 @@ def mixture_nll(theta: Tensor, beta: Tensor, bow: Nonzeros, counts: Tensor) -> T
 
 
 def linear_softmax_nll(inputs: Tensor, weight: Tensor, bias: Tensor, bow: Nonzeros, counts: Tensor) -> Tensor:
-    """Nats per document (B,) of counts under softmax(inputs @ weight + bias), fused into one pass of
-    exponentials.
+    """Nats per document (B,) of counts under softmax(inputs @ weight + bias), in one pass of exponentials.
 
     inputs: (B, K).  weight: (K, V).  bias: (V,).  counts: (n,), one for each nonzero of bow.
     """
@@ -57,9 +56,10 @@ def _sum_by_document(bow: Nonzeros, values: Tensor) -> Tensor:
 
 
 class _LinearSoftmaxNLL(torch.autograd.Function):
-    """The gradient of the logits is g_d (n_d softmax - counts). Its row factor g_d n_d / total_d is moved to
-    the (B, K) side of the two products, and the counts are subtracted from the exponentials in place: the
-    backward pass costs two matrix products and no elementwise pass over B x V.
+    """NLL of `linear_softmax_nll` with a backward pass of two products and no elementwise pass over B x V.
+
+    The gradient of the logits is g_d (n_d softmax - counts). Its row factor g_d n_d / total_d is moved to the
+    (B, K) side of the two products, and the counts are subtracted from the exponentials in place.
     """
 
     @staticmethod

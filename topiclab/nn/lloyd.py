@@ -1,4 +1,4 @@
-"""k-means of document vectors on the CPU: Lloyd's passes from a start refined on samples, or mini-batches."""
+"""k-means of document vectors on the CPU: Lloyd's passes from centres refined on samples, or mini-batches."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from torch.nn import functional
 from topiclab.data.unit_rows import unit_rows
 from topiclab.nn.kmeans import recentre
 
-START_ROWS = 100  # rows per cluster of the sample in which k-means++ draws
-SAMPLE_GROWTH = 4  # one sample to the next
-SAMPLE_PASSES = 20  # over a sample, at most
-SWEEP_GAIN = 1e-2  # share of the inertia that one more sweep of mini-batches has to save
-LAST_PASSES = 3  # over all rows, after mini-batches
+START_ROWS = 100  # rows per cluster of the sample from which k-means++ draws
+SAMPLE_GROWTH = 4  # factor from one sample to the next
+SAMPLE_PASSES = 20  # maximum number of passes over a sample
+SWEEP_GAIN = 1e-2  # share of the inertia that another sweep of mini-batches has to save
+LAST_PASSES = 3  # passes over all rows after the mini-batches
 BLOCK = 1024  # rows whose products stay in the cache
 
 
 @dataclass(frozen=True, eq=False)
 class Clusters:
-    """centroids: (K, E) float32, of unit length where spherical.  labels: (D,) int32, the nearest centroid.
+    """Result of one k-means run with K clusters of D rows.
 
-    distances: (D,) float32, squared, of each row to its centroid; where spherical, of the row scaled to unit
-    length, which is 2 - 2 cosine.  inertia: their sum.  iterations: passes over all rows or batches.
+    centroids: (K, E) float32, of unit length if spherical.  labels: (D,) int32, the nearest centroid.
+    distances: (D,) float32, squared distance of each row to its centroid; if spherical, of the row scaled to
+    unit length, that is 2 - 2 cosine.  inertia: their sum.  iterations: passes over all rows or batches.
     """
 
     centroids: np.ndarray
@@ -36,7 +37,7 @@ class Clusters:
 
     @property
     def sizes(self) -> np.ndarray:
-        """(K,) int64 rows of each cluster."""
+        """Number of rows of each cluster, (K,) int64."""
         return np.bincount(self.labels, minlength=len(self.centroids))
 
 
@@ -51,22 +52,22 @@ def lloyd(
     tolerance: float = 1e-4,
     batch_size: int | None = None,
 ) -> Clusters:
-    """The best of n_init runs of k-means (Lloyd 1982; k-means++, Arthur & Vassilvitskii 2007).
+    """Best of n_init runs of k-means by inertia (Lloyd 1982; k-means++, Arthur & Vassilvitskii 2007).
 
-    vectors: (D, E).  spherical: rows and centroids have length 1, cosine decides (Dhillon & Modha 2001).
-    The start is drawn and refined on growing samples of the rows (after Bradley & Fayyad 1998), so that few
-    passes over all of them remain. A cluster that loses its members takes the row that is farthest from its
-    own centroid.
-    tolerance: passes end where the centroids move by less, squared, than so much of the rows' variance.
-    batch_size: rows of a mini-batch (Sculley 2010), in the place of passes over all rows: sweeps over them,
-    at most max_iter, end where one saves under 1 % of the inertia, and a few full passes follow. None: full
-    passes until they end by themselves.
+    vectors: (D, E).  spherical: rows and centroids have length 1, compared by cosine (Dhillon & Modha 2001).
+    The initial centres are drawn and refined on growing samples of the rows (after Bradley & Fayyad 1998), so
+    that few passes over all rows remain. A cluster that loses all members takes the row that is farthest from
+    its own centroid.
+    tolerance: passes end once the centroids' squared movement falls to this share of the rows' variance.
+    batch_size: rows of a mini-batch (Sculley 2010). Sweeps of mini-batches, at most max_iter, replace passes
+    over all rows and end when one saves less than 1 % of the inertia; a few full passes follow. None: full
+    passes until convergence.
     Raises ValueError for more clusters than rows and for values that are not finite.
     """
     rows = unit_rows(vectors) if spherical else _plain(vectors)
     if num_clusters > len(rows):
         raise ValueError(
-            f"num_clusters={num_clusters}, but there are {len(rows)} vectors; ask for fewer, or give more"
+            f"num_clusters={num_clusters}, but there are {len(rows)} vectors; use fewer, or more vectors"
         )
     run = _Run(torch.from_numpy(rows), num_clusters, spherical, max_iter, tolerance, batch_size)
     sequences = np.random.SeedSequence(seed).spawn(n_init)
@@ -74,7 +75,7 @@ def lloyd(
 
 
 def assign(vectors: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(labels (D,) int32, squared distances (D,) float32) of vectors (D, E) to their nearest centroids."""
+    """Labels (D,) int32 and squared distances (D,) float32 of vectors (D, E) to their nearest centroids."""
     rows, centres = torch.from_numpy(_plain(vectors)), torch.from_numpy(_plain(centroids))
     labels, distances = _nearest(rows, rows.square().sum(dim=1), centres)
     return labels.numpy().astype(np.int32), distances.numpy()
@@ -82,7 +83,7 @@ def assign(vectors: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.n
 
 @dataclass
 class _Run:
-    """What the starts of one call share."""
+    """Data and settings shared by the n_init runs of one call."""
 
     rows: Tensor  # (D, E)
     num_clusters: int
@@ -96,7 +97,7 @@ class _Run:
         if not self.squares.isfinite().all():
             raise ValueError("the vectors hold values that are not finite; k-means needs finite ones")
         spread = self.squares.mean(dtype=torch.float64) - self.rows.mean(dim=0).square().sum()
-        self.least_shift = self.tolerance * float(spread) / self.rows.shape[1]
+        self.min_shift = self.tolerance * float(spread) / self.rows.shape[1]
 
     def fit(self, rng: np.random.Generator) -> Clusters:
         order = torch.from_numpy(rng.permutation(len(self.rows)))
@@ -112,9 +113,9 @@ class _Run:
         )
 
     def _start(self, order: Tensor, rng: np.random.Generator) -> Tensor:
-        """Centres (K, E) drawn in the first sample and refined on each of at most half the rows.
+        """Centres (K, E) drawn from the first sample and refined on each sample of at most half the rows.
 
-        Mini-batches set out from refined ones in any case.
+        Mini-batches always start from refined centres.
         """
         size, centres = START_ROWS * self.num_clusters, None
         while centres is None or (2 * size <= len(self.rows) and self.batch_size is None):
@@ -127,21 +128,21 @@ class _Run:
             size *= SAMPLE_GROWTH
         return centres
 
-    def _passes(self, rows: Tensor, squares: Tensor, centres: Tensor, most: int) -> tuple[Tensor, int]:
-        """Centres after Lloyd's passes, at most so many, and how many they were."""
+    def _passes(self, rows: Tensor, squares: Tensor, centres: Tensor, max_passes: int) -> tuple[Tensor, int]:
+        """Run at most max_passes of Lloyd's passes; return the centres and the number of passes."""
         before = None
-        for done in range(1, most + 1):
+        for done in range(1, max_passes + 1):
             labels, distances = _nearest(rows, squares, centres)
             if before is not None and torch.equal(labels, before):
                 return centres, done
             moved = self._scaled(recentre(rows, labels, distances, self.num_clusters))
             shift, before, centres = float((moved - centres).square().sum()), labels, moved
-            if shift <= self.least_shift:
+            if shift <= self.min_shift:
                 return centres, done
-        return centres, most
+        return centres, max_passes
 
     def _batches(self, centres: Tensor, rng: np.random.Generator) -> tuple[Tensor, int]:
-        """Centres after sweeps of mini-batches, each row pulling its centre by 1 / rows it has had."""
+        """Run sweeps of mini-batches; each row moves its centre by 1 / the number of rows assigned so far."""
         assert self.batch_size is not None
         means, seen = centres, torch.full((self.num_clusters, 1), float(START_ROWS))
         done, before, loss = 0, np.inf, np.inf
@@ -179,7 +180,7 @@ def _plus_plus(rows: Tensor, squares: Tensor, num_clusters: int, rng: np.random.
 
 
 def _nearest(rows: Tensor, squares: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
-    """(labels (D,), squared distances (D,)); centres x rows, whose minimum is vectorized, in blocks."""
+    """Labels (D,) and squared distances (D,), in blocks of centres x rows, whose minimum is vectorized."""
     labels, distances = torch.empty(len(rows), dtype=torch.long), torch.empty(len(rows))
     lengths = centres.square().sum(dim=1, keepdim=True)
     for start in range(0, len(rows), BLOCK):
@@ -190,5 +191,5 @@ def _nearest(rows: Tensor, squares: Tensor, centres: Tensor) -> tuple[Tensor, Te
 
 
 def _plain(vectors: np.ndarray) -> np.ndarray:
-    """As torch takes them: a file that is mapped for reading alone is copied."""
+    """Return float32 vectors that torch accepts; a read-only memory map is copied."""
     return np.require(vectors, np.float32, ["C", "W"])

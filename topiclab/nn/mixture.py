@@ -9,7 +9,7 @@ from topiclab.nn.likelihood import mixture_nll, tempered_nll
 
 
 class Mixture:
-    """What an objective asks of p(w|d) = theta @ beta, for one beta (K, V) that is costly to make."""
+    """Decoder interface of p(w|d) = theta @ beta, for one beta (K, V) that is costly to compute."""
 
     def __init__(self, beta: Tensor) -> None:
         self.beta = beta
@@ -19,7 +19,7 @@ class Mixture:
         return (theta @ self.beta + 1e-10).log()
 
     def bag_nll(self, theta: Tensor, bow: Nonzeros, counts: Tensor) -> Tensor:
-        """Nats (B,) of counts (n,) at the nonzeros of bow; no B x V product."""
+        """Nats (B,) of counts (n,) at the nonzeros of bow, without a B x V product."""
         return mixture_nll(theta, self.beta, bow, counts)
 
     def soft_nll(self, theta: Tensor, targets: Nonzeros | Tensor, temperature: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""The gated PixelCNN (van den Oord et al. 2016) as a prior of code grids."""
+"""The gated PixelCNN (van den Oord et al. 2016) as a prior over code grids."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from topiclab.nn.dropout import Dropout
 
 
 class GatedPixelCNN(CodePrior):
-    """A vertical stack that sees the rows above, a horizontal one that sees the row so far and the vertical.
+    """A vertical stack that sees the rows above; a horizontal one that sees the row so far and the vertical.
 
     The kernels cover only what a cell may see, where the paper masks a square: rows above and, after the
-    first layer, the own row; columns before and, after the first layer, the own column. Nothing has to be
-    masked again after a step of the optimizer. The first layer has no residual, and nor has the vertical
-    stack, as in the paper. A condition is added before the gates of both stacks, by a matrix of its own in
-    each layer (Linear(condition_dim, 2 * width), kept as one) and without a shift, so that no condition is
-    the same as zeros. Causality and the parity of both ways to compute are pinned in
+    first layer, the cell's own row; columns before and, after the first layer, its own column. So nothing has
+    to be masked again after an optimizer step. The first layer has no residual connection, nor has the
+    vertical stack, as in the paper. A condition is added before the gates of both stacks by a separate matrix
+    for each layer (Linear(condition_dim, 2 * width), stored as one) and without a bias, so that None is
+    equivalent to zeros. Causality and the agreement of both ways to compute are pinned in
     tests/nn/test_code_priors.py.
 
-    num_codes: N.  width: channels of each stack.  first_kernel, kernel: odd sides of the squares.
-    head_width: hidden channels before the logits; null is the published 512 at width 64, in proportion.
-    dropout: after each gate.
+    num_codes: N.  width: channels of each stack.  first_kernel, kernel: odd side lengths of the squares.
+    head_width: hidden channels before the logits; None scales the published 512 at width 64 in proportion.
+    dropout: applied after each gate.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class GatedPixelCNN(CodePrior):
         for name, side in (("first_kernel", first_kernel), ("kernel", kernel)):
             if side < 3 or side % 2 == 0:
                 raise ValueError(
-                    f"{name}={side} has no centre with cells before it; give an odd number from 3"
+                    f"{name}={side} has no centre with cells before it; give an odd number of at least 3"
                 )
         self.num_codes, self.width = num_codes, width
         head_width = 8 * width if head_width is None else head_width
@@ -64,7 +64,7 @@ class GatedPixelCNN(CodePrior):
         return self.head(before)
 
     def shifts(self, condition: Tensor | None, height: int, width: int) -> list[Tensor | None]:
-        """What the condition adds before the gates of each layer: (B, 1, 1, 2 * width) or (B, h, w, .)."""
+        """Terms that the condition adds before the gates of each layer: (B, 1, 1 | h, w, 2 * width)."""
         if condition is None:
             return [None] * len(self.layers)
         if condition.ndim == 2:
@@ -93,12 +93,12 @@ class GatedPixelCNN(CodePrior):
 
 
 class GatedLayer(nn.Module):
-    """One layer of both stacks, on (B, h, w, width)."""
+    """One layer of both stacks, applied to (B, h, w, width)."""
 
     def __init__(self, width: int, side: int, *, is_first: bool, dropout: float) -> None:
         super().__init__()
         self.is_first, self.reach = is_first, side // 2
-        self.length = self.reach if is_first else self.reach + 1  # of what is seen of rows, and of columns
+        self.length = self.reach if is_first else self.reach + 1  # number of rows and of columns seen
         self.vertical = nn.Conv2d(width, 2 * width, (self.length, side))
         self.vertical.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.horizontal = nn.Linear(self.length * width, 2 * width)
@@ -116,12 +116,12 @@ class GatedLayer(nn.Module):
         return self.dropout(gate(features, shift)), drawn if self.is_first else before + drawn
 
     def features(self, rows: Tensor) -> Tensor:
-        """The vertical stack's (B, h, w, 2 * width) of its padded input."""
+        """Features (B, h, w, 2 * width) of the vertical stack from its padded input."""
         return self.vertical(rows.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
 def gate(features: Tensor, shift: Tensor | None) -> Tensor:
-    """tanh(a) * sigmoid(b) of features (., 2 * width) plus shift."""
+    """tanh(a) * sigmoid(b), where a and b are the halves of features (., 2 * width) plus shift."""
     if shift is not None:
         features = features + shift
     signal, opening = features.chunk(2, dim=-1)
@@ -129,10 +129,10 @@ def gate(features: Tensor, shift: Tensor | None) -> Tensor:
 
 
 class LayerCache:
-    """A layer while a grid is drawn: the vertical stack row by row, the horizontal one cell by cell.
+    """State of a layer while a grid is drawn: vertical stack row by row, horizontal stack cell by cell.
 
-    Both keep as many inputs as their kernels are long. The newest input of the first layer is the row or the
-    cell before, which it may see, of the others the own one.
+    Each keeps as many inputs as its kernel is long. The newest input of the first layer is the previous row
+    or cell, all that it may see; that of the other layers is the current one.
     """
 
     def __init__(self, layer: GatedLayer, num: int, width: int, shift: Tensor | None) -> None:
@@ -142,7 +142,7 @@ class LayerCache:
         self.columns = layer.out.weight.new_zeros(num, layer.length - 1 + width, channels)
 
     def start_row(self, above: Tensor, row: int) -> Tensor:
-        """What the vertical stack hands to the next layer (B, w, width), from what it gets there."""
+        """Take the vertical input (B, w, width) of a row and return the input of the next layer."""
         newest = F.pad(above, (0, 0, self.layer.reach, self.layer.reach)).unsqueeze(1)
         self.rows = torch.cat([self.rows[:, 1:], newest], dim=1)
         features = self.layer.features(self.rows)
@@ -156,7 +156,7 @@ class LayerCache:
         return gate(features, shift).squeeze(1)
 
     def step(self, before: Tensor, column: int) -> Tensor:
-        """What the horizontal stack hands on (B, width) for the next cell of the row."""
+        """Take the horizontal input (B, width) of a cell and return the input of the next layer."""
         last = column + self.layer.length
         self.columns[:, last - 1] = before
         seen = self.columns[:, column:last].flatten(1)

@@ -18,7 +18,8 @@ class ProductOfExperts(nn.Module):
     """BatchNorm1d(theta @ weight) with scale 1 and a learned shift (Srivastava & Sutton 2017).
 
     The batch mean of theta @ weight is mean(theta) @ weight, its variance diag(weight^T Cov(theta) weight),
-    so normalising scales the columns of weight (K x V) and not the logits (B x V). Pinned to nn.BatchNorm1d.
+    so normalising scales the columns of weight (K x V), not the logits (B x V). A test pins the agreement
+    with nn.BatchNorm1d.
     """
 
     running_mean: Tensor
@@ -33,11 +34,11 @@ class ProductOfExperts(nn.Module):
         self.register_buffer("running_var", torch.ones(num_words))
 
     def make_weight(self, num_topics: int, num_words: int) -> None:
-        """Make what `weight` (K, V) is read from."""
+        """Create the parameter behind `weight` (K, V)."""
         self.weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(num_topics, num_words)))
 
     def forward(self, theta: Tensor) -> Tensor:
-        """theta (B, K) -> word logits (B, V)."""
+        """Map theta (B, K) to word logits (B, V)."""
         weight, bias = self.fold(theta)
         return torch.addmm(bias, theta, weight)
 
@@ -54,7 +55,7 @@ class ProductOfExperts(nn.Module):
             return tempered_nll(self(theta), targets, temperature)
         if len(theta) >= 2 * len(self.weight):
             return self._normed_nll(theta, (targets, None, None), temperature)
-        # a few passes over B x V cost less here than the statistics' products of K x K and K x V
+        # A few passes over B x V cost less here than the products for the statistics, K x K and K x V.
         running = self.running_mean, self.running_var
         normed = F.batch_norm(theta @ self.weight, *running, None, self.bias, True, self.momentum, self.eps)
         return _SoftNLL.apply(normed, targets, temperature)  # type: ignore[return-value]
@@ -66,7 +67,7 @@ class ProductOfExperts(nn.Module):
         return nll
 
     def fold(self, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """weight (K, V) and bias (V,) with the normalisation in them; logits are theta @ weight + bias."""
+        """Weight (K, V) and bias (V,) with the normalisation folded in; logits are theta @ weight + bias."""
         weight, mean, var = self.weight, self.running_mean, self.running_var
         if self.training:
             mean_theta = theta.mean(dim=0)
@@ -79,7 +80,7 @@ class ProductOfExperts(nn.Module):
 
     @torch.no_grad()
     def update_running(self, mean: Tensor, var: Tensor, num_docs: int) -> None:
-        """Move the running statistics as BatchNorm1d does; var (V,) is the biased one."""
+        """Update the running statistics as BatchNorm1d does; var (V,) is the biased variance."""
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(var * (num_docs / max(1, num_docs - 1)), self.momentum)
 
@@ -134,8 +135,9 @@ class _BatchNormedNLL(torch.autograd.Function):
 
 
 class _SoftNLL(torch.autograd.Function):
-    """Cross-entropy of targets (B, V) with softmax(logits / temperature), no peak subtracted: the forward
-    pass leaves the gradient of the logits but for a row factor.
+    """Cross-entropy of targets (B, V) with softmax(logits / temperature), without subtracting the maximum.
+
+    The forward pass leaves the gradient of the logits up to a factor per row.
     """
 
     @staticmethod

@@ -1,7 +1,7 @@
-"""Vector quantisation: vectors -> their nearest codes, and codes that learn where the vectors are.
+"""Vector quantisation: vectors are mapped to their nearest codes, and the codes learn to follow the vectors.
 
 One code per vector is VQ-VAE (van den Oord et al. 2017); several are the multi-hot expansion of TVQ-VAE
-(Yoo & Choi 2024), whose quantised vector is the mean, or as published the sum, of the nearest codes.
+(Yoo & Choi 2024), whose quantised vector is the mean of the nearest codes, or their sum as published.
 """
 
 from __future__ import annotations
@@ -15,15 +15,18 @@ from torch.nn import functional as F
 from topiclab.nn.kmeans import kmeans, nearest
 
 SMOOTHING = 1e-5  # of the counts, in units of vectors per batch
-HITS_DECAY = 0.9  # of the running hits that say which codes are dead: a code unused for about 30 batches
-ENOUGH_HITS = 5.0  # a batch and code, for restart_below to be taken as it is
-START_VECTORS = 64  # for each code, the most that k-means starts from
+HITS_DECAY = 0.9  # of the running hits that show dead codes: those unused for about 30 batches
+ENOUGH_HITS = 5.0  # hits per batch and code from which restart_below applies unscaled
+MAX_START_VECTORS = 64  # per code, in the sample for the initial k-means
 
 
 @dataclass(frozen=True)
 class Quantized:
-    """vectors (M, d): quantised, with the gradient of the input.  codes (M, K): int64, nearest first.
-    loss: scalar, what pulls vectors and codes together."""
+    """Quantised vectors and their codes.
+
+    vectors: (M, d), whose gradient passes straight to the input.  codes: (M, K) int64, nearest first.
+    loss: scalar that pulls vectors and codes together.
+    """
 
     vectors: Tensor
     codes: Tensor
@@ -31,21 +34,21 @@ class Quantized:
 
 
 class VectorQuantizer(nn.Module):
-    """The nearest codes of each vector, and a codebook (N, d) that follows the vectors.
+    """Maps each vector to its nearest codes; the codebook (N, d) follows the vectors.
 
-    num_codes N, dim d, expansion K: nearest codes kept per vector.
-    reduce: the quantised vector is the `mean` or the `sum` (published) of the K codes; the same for K = 1.
-    code_weights: of the K codes, K in all: `binary` (all 1), `inverse_distance`, or `softmax` of the negative
-        squared distances over their mean.
-    update: `ema`, running means of the vectors a code serves (their K-th part for `sum`); `gradient`
+    num_codes: N.  dim: d.  expansion: K, nearest codes kept per vector.
+    reduce: the quantised vector is the `mean` or the `sum` (published) of the K codes; identical for K = 1.
+    code_weights: weights of the K codes, of sum K: `binary` (all 1), `inverse_distance`, or `softmax` of the
+        negative squared distances divided by their mean.
+    update: `ema`, running means of the vectors assigned to a code (divided by K for `sum`); `gradient`
         (published), through the loss.
     is_cosine: vectors and codes are scaled to length 1 first.
     decay: of the running means.  commitment: weight of the loss that draws vectors to their codes.
-    restart_below: a code with fewer hits per batch (a running mean) takes the place of a vector of the batch;
-        less in proportion where a batch has fewer than five hits a code, as chance misses many. 0: never.
+    restart_below: a code with fewer hits per batch (a running mean) is moved to a random vector of the batch;
+        scaled down where a batch has fewer than five hits per code, since chance misses many codes. 0: never.
     init: `kmeans` of the first vectors seen, or `uniform` in +-init_scale.
     Under torch.distributed every rank holds the same codebook: hits and sums are added over ranks, random
-    picks are those of rank 0. Distances, sums and codebook are float32 whatever autocast says.
+    picks are those of rank 0. Distances, sums and codebook are float32 even under autocast.
     """
 
     codebook: Tensor
@@ -85,13 +88,13 @@ class VectorQuantizer(nn.Module):
             self.register_buffer("sums", codes.clone())
         self.register_buffer("hits", torch.ones(num_codes))
         self.register_buffer("is_started", torch.tensor(init == "uniform"))
-        self._needs_start: bool | None = None  # is_started is read from the device once
+        self._needs_start: bool | None = None  # so that is_started is read from the device only once
         self._epoch_hits: Tensor | None = None
 
     def forward(self, z: Tensor, weights: Tensor | None = None) -> Quantized:
-        """z (M, d); weights (M,): how much each vector counts, 1 on average.
+        """Quantise z (M, d); weights (M,): weight of each vector, 1 on average.
 
-        In training mode the codebook is started by the first vectors, and then follows every batch.
+        In training mode the first vectors initialize the codebook, which then follows every batch.
         """
         with torch.autocast(z.device.type, enabled=False):
             z = self._scaled(z.float())
@@ -109,13 +112,13 @@ class VectorQuantizer(nn.Module):
 
     @torch.no_grad()
     def assign(self, z: Tensor, expansion: int | None = None) -> tuple[Tensor, Tensor]:
-        """Codes (M, K) int64, nearest first, and their weights (M, K) float32, K in all."""
+        """Codes (M, K) int64, nearest first, and their weights (M, K) float32, which sum to K per vector."""
         expansion = self.expansion if expansion is None else expansion
         check_expansion(expansion, self.num_codes)
         return self._nearest(self._scaled(z.float()), expansion)
 
     def vectors_of(self, codes: Tensor, code_weights: Tensor | None = None) -> Tensor:
-        """Quantised vectors (M, d) of codes (M, K) and their weights (M, K), all 1 by default."""
+        """Quantised vectors (M, d) from codes (M, K) and their weights (M, K), all 1 by default."""
         table = self._scaled(self.codebook)
         if codes.shape[1] == 1:
             return F.embedding(codes[:, 0], table)
@@ -126,8 +129,8 @@ class VectorQuantizer(nn.Module):
 
     @torch.no_grad()
     def start(self, z: Tensor) -> None:
-        """Put the codes at the k-means centres of z (M, d), or of a random sample that is large enough."""
-        picks = torch.randperm(len(z), device=z.device)[: START_VECTORS * self.num_codes]
+        """Set the codes to the k-means centres of z (M, d), or of a random sample that is large enough."""
+        picks = torch.randperm(len(z), device=z.device)[: MAX_START_VECTORS * self.num_codes]
         centres = self._scaled(self._share * kmeans(self._scaled(z[picks].float()), self.num_codes))
         self._place(torch.ones_like(self.hits, dtype=torch.bool), _from_first_rank(centres))
         self.is_started.fill_(True)
@@ -135,8 +138,10 @@ class VectorQuantizer(nn.Module):
 
     @torch.no_grad()
     def statistics(self) -> dict[str, float]:
-        """usage, the share of the codes hit since the last reset, and perplexity, exp of the entropy of the
-        hits in 1..N whatever K; over all ranks, each of which has to ask."""
+        """Usage and perplexity of the codes since the last reset, over all ranks; every rank has to call it.
+
+        usage: share of the codes with hits.  perplexity: exp of the entropy of the hits, in 1..N for any K.
+        """
         if self._epoch_hits is None:
             return {"usage": 0.0, "perplexity": 0.0}
         hits = _sum_over_ranks(self._epoch_hits.clone())
@@ -149,7 +154,7 @@ class VectorQuantizer(nn.Module):
 
     @property
     def _share(self) -> float:
-        """Of a vector, what each of its codes stands for."""
+        """Share of a vector that each of its codes represents."""
         return 1 / self.expansion if self.reduce == "sum" else 1.0
 
     def _scaled(self, vectors: Tensor) -> Tensor:
@@ -174,7 +179,7 @@ class VectorQuantizer(nn.Module):
 
     @torch.no_grad()
     def _count(self, codes: Tensor, weights: Tensor | None) -> Tensor:
-        """Hits (N,) of these codes, added to those of the epoch."""
+        """Return the hits (N,) of these codes and add them to those of the epoch."""
         each = self.hits.new_ones(len(codes)) if weights is None else weights.float()
         repeated = each.unsqueeze(1).expand(codes.shape).flatten()
         hits = torch.zeros_like(self.hits).scatter_add_(0, codes.flatten(), repeated)
@@ -185,10 +190,10 @@ class VectorQuantizer(nn.Module):
     def _follow(
         self, z: Tensor, codes: Tensor, code_weights: Tensor, hits: Tensor, weights: Tensor | None
     ) -> None:
-        """Move the running means and restart dead codes.
+        """Update the running means and restart dead codes.
 
-        A code is the mean of all vectors it serves, for K > 1 too: a step of least squares on the quantised
-        vectors lowers the error further, but drives codes out of the data, where nearest says nothing.
+        A code is the mean of all vectors assigned to it, for K > 1 too: a least-squares step on the quantised
+        vectors lowers the error further, but drives codes away from the data, where `nearest` means nothing.
         """
         share = self._share
         self.hits.lerp_(_sum_over_ranks(hits), 1 - HITS_DECAY)
@@ -209,7 +214,7 @@ class VectorQuantizer(nn.Module):
             )
 
     def _place(self, which: Tensor, vectors: Tensor, hits: Tensor | float = 1.0) -> None:
-        """Put the codes of a mask (N,) at vectors (N, d), as if they had so many hits a batch."""
+        """Set the codes of a mask (N,) to vectors (N, d), with `hits` as their running hits per batch."""
         column = which.unsqueeze(1)
         self.codebook.data.copy_(torch.where(column, vectors, self.codebook.data))
         self.hits.copy_(torch.where(which, torch.as_tensor(hits).to(self.hits), self.hits))
@@ -219,7 +224,7 @@ class VectorQuantizer(nn.Module):
 
 
 def check_expansion(expansion: int, num_codes: int) -> None:
-    """ValueError when more codes are asked for than there are."""
+    """Raise ValueError if expansion exceeds num_codes."""
     if expansion > num_codes:
         raise ValueError(
             f"expansion={expansion} asks for more codes per vector than the codebook has; give at most "

@@ -1,4 +1,4 @@
-"""Entries of a matrix product at the nonzeros of a bag of words, the product itself never formed."""
+"""Entries of a matrix product at the nonzeros of a bag of words, without forming the product."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from topiclab.data.batch import Nonzeros
 
 
 def sampled_product(left: Tensor, right: Tensor, bow: Nonzeros) -> Tensor:
-    """(left @ right) at the nonzeros of bow, (n,); left (B, K), right (K, V).
+    """Entries (n,) of left (B, K) @ right (K, V) at the nonzeros of bow.
 
-    Both directions cost n x K, and no more memory than their results: gathering the rows of both factors
-    first, as indexing would, takes six times the time (CPU, 16,000 documents of 8 words, V=2000, K=50).
+    Forward and backward cost n x K, and no more memory than their results: gathering the rows of both factors
+    first, as indexing would, takes six times as long (CPU, 16,000 documents of 8 words, V=2000, K=50).
     """
     return _SampledProduct.apply(left, right, bow.docs, bow.words, bow.offsets)  # type: ignore[return-value]
 

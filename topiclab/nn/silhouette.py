@@ -1,4 +1,4 @@
-"""Silhouette (Rousseeuw 1987): how much nearer a document is to its own cluster than to the next one."""
+"""Silhouette (Rousseeuw 1987): how much closer a document is to its own cluster than to the next one."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ def silhouette(
     seed: int = 0,
     is_cosine: bool = False,
 ) -> tuple[float, np.ndarray]:
-    """Mean silhouette of a seeded sample of documents among themselves, in [-1, 1], and that of each cluster.
+    """Mean silhouette of a seeded sample of documents, in [-1, 1], and the mean of each cluster.
 
-    vectors: (D, E).  labels: (D,) clusters from 0 on.  sample: documents at most; None takes all.
-    is_cosine: by 1 - cosine, else by Euclidean distance.  A cluster of one document counts 0.
-    The second is (K,) float64 by label, NaN where the sample holds no document of the cluster.
-    ValueError unless the sample holds two clusters and more documents than clusters.
+    vectors: (D, E).  labels: (D,) clusters, numbered from 0.  sample: maximum number of documents, compared
+    only with one another; None takes all.
+    is_cosine: distance is 1 - cosine, else Euclidean.  A cluster of one document counts as 0.
+    The means of the clusters are (K,) float64 by label, NaN where the sample holds no document of a cluster.
+    Raises ValueError unless the sample holds two clusters and more documents than clusters.
     """
     rows = np.arange(len(vectors))
     if sample is not None and sample < len(rows):
@@ -49,13 +50,13 @@ def silhouette(
 def _mean_distances(
     points: np.ndarray, clusters: np.ndarray, sizes: np.ndarray, is_cosine: bool
 ) -> np.ndarray:
-    """(S, C) float64: mean distance of each point to the points of each cluster, itself counted as 0.
+    """Mean distance (S, C) float64 of each point to the points of each cluster, with 0 to itself.
 
-    points: (S, E), cluster after cluster.
+    points: (S, E), sorted by cluster.
     """
     points = points.astype(np.float64)
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    if is_cosine:  # linear in the other point, so that the sum of a cluster stands for its points
+    if is_cosine:  # linear in the other point, so the sum of a cluster replaces its points
         points /= np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
         means = 1 - points @ np.add.reduceat(points, starts).T / sizes
         to_itself = 1 - np.einsum("ne,ne->n", points, points)  # 1 for a row of 0, else rounding

@@ -1,9 +1,9 @@
 """Entropic optimal transport (Cuturi 2013): plans whose gradient needs no unrolled iterations.
 
 The plan between marginals a (N,) and b (M,) under costs C (N, M), already divided by the regularisation, is
-P = exp(f + g - C). Rows are always exact, P_n = a_n softmax(g - C_n): the column potential g is all there is
-to keep. It warm-starts the next solve and gives the row of a document that the solve never saw. Memory is a
-few arrays of N x M, however many iterations are run.
+P = exp(f + g - C). Rows are always exact, P_n = a_n softmax(g - C_n), so only the column potential g needs to
+be kept. It warm-starts the next solve and yields the row of a document that the solve never saw. Memory is a
+few N x M arrays for any number of iterations.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 TOLERANCE, ITERATIONS = 0.005, 1000
 MAX_SCALING = 1e6  # beyond, entries that underflowed in the plan could matter: fold the scaling into g
-CHECKS_EVERY = 10  # iterations between two looks at the error on a GPU, where a look waits for the device
+CHECKS_EVERY = 10  # iterations between two checks of the error on a GPU, where a check waits for the device
 RIDGE = 1e-10  # of the adjoint system, for topics that share no row with any other
 
 
@@ -27,12 +27,12 @@ def sinkhorn_plan(
     tolerance: float = TOLERANCE,
     iterations: int = ITERATIONS,
 ) -> tuple[Tensor, Tensor]:
-    """The plan (N, M) and its column potential (M,), which carries no gradient.
+    """Plan (N, M) and its column potential (M,), which carries no gradient.
 
-    cost: (N, M) over the regularisation.  log_rows (N,), log_columns (M,): log marginals, each of mass 1.
-    potential: (M,) where the iterations start; zeros, or the last solve's.
-    tolerance: L1 error of the column marginals at which they stop; row marginals are exact.
-    Gradients of the plan are those of the fixed point (see `_Plan`); log_columns has one up to a constant.
+    cost: (N, M), divided by the regularisation.  log_rows (N,), log_columns (M,): log marginals of mass 1.
+    potential: (M,), where the iterations start: zeros, or that of the last solve.
+    tolerance: L1 error of the column marginals at which the iterations stop; row marginals are exact.
+    Gradients of the plan are those of the fixed point (see `_Plan`); that of log_columns is up to a constant.
     """
     with torch.autocast(cost.device.type, enabled=False):
         dtype = torch.promote_types(cost.dtype, torch.float32)
@@ -41,12 +41,12 @@ def sinkhorn_plan(
 
 
 def plan_rows(cost: Tensor, potential: Tensor) -> Tensor:
-    """Rows (N, M) of the plan that the potential belongs to, each of sum 1: independent of one another."""
+    """Rows (N, M) of the plan of this potential, each scaled to sum 1 and independent of the others."""
     return (potential - cost).softmax(dim=1)
 
 
 def regularized_cost(cost: Tensor, plan: Tensor) -> Tensor:
-    """<P, C> + <P, log P - 1>, what the plan minimises; by the envelope theorem its gradient in C is P."""
+    """<P, C> + <P, log P - 1>, the plan's objective; by the envelope theorem its gradient in C is P."""
     plan = plan.detach()
     return (plan * cost).sum() + torch.xlogy(plan, plan).sum() - plan.sum()
 
@@ -57,7 +57,7 @@ def solve(
 ) -> tuple[Tensor, Tensor]:
     """Plan and column potential by stabilised iterations (Schmitzer 2019), two matrix-vector products each.
 
-    Exponentials are taken again only when the scaling grows past what float32 can tell apart.
+    Exponentials are recomputed only when the scaling exceeds what float32 can resolve.
     """
     rows, columns = log_rows.exp(), log_columns.exp()
     check = CHECKS_EVERY if cost.is_cuda else 1
@@ -128,10 +128,10 @@ def _adjoint(plan: Tensor, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _solve_laplacian(weights: Tensor, columns: Tensor, target: Tensor) -> Tensor:
-    """y with (diag(W 1) - W) y = target and columns @ y = 0; W (M, M) symmetric, nonnegative, target sum 0.
+    """Solve (diag(W 1) - W) y = target for y with columns @ y = 0.
 
-    The diagonal is summed from the off-diagonal weights, so that nothing cancels where plans are nearly
-    one-to-one.
+    weights: W (M, M), symmetric and nonnegative.  target: (M,), of sum 0.  The diagonal is summed from the
+    off-diagonal weights, so that nothing cancels where plans are nearly one-to-one.
     """
     laplacian = -weights.double()
     laplacian.fill_diagonal_(0)
