@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from topiclab.describe.layout import FEWEST, layout
+from topiclab.describe.layout import MIN_DOCUMENTS, layout
 
 OPTIONS = {"method": "umap", "sample": 100, "num_neighbours": 10, "min_dist": 0.1}
 
@@ -37,7 +37,7 @@ def test_groups_lie_together_fitted_or_placed(blobs, method: str) -> None:
     assert np.array_equal(found, layout(vectors, OPTIONS | {"method": method}, seed=1))
 
 
-@pytest.mark.parametrize("num_docs", [0, 1, 2, FEWEST - 1])
+@pytest.mark.parametrize("num_docs", [0, 1, 2, MIN_DOCUMENTS - 1])
 def test_few_documents_lie_on_their_principal_components(num_docs: int) -> None:
     vectors = np.random.default_rng(0).normal(size=(num_docs, 6)).astype(np.float32)
     found = layout(vectors, OPTIONS, seed=0)
@@ -70,5 +70,5 @@ def test_what_cannot_be_laid_out_is_named(blobs) -> None:
     vectors[3, 0] = np.nan
     with pytest.raises(ValueError, match="1 of 160 document vectors are not finite"):
         layout(vectors, OPTIONS, seed=0)
-    with pytest.raises(ValueError, match=r"layout\.method=pca is none; there are: umap tsne"):
+    with pytest.raises(ValueError, match=r"layout\.method=pca is unknown; choose from: umap tsne"):
         layout(blobs[0], OPTIONS | {"method": "pca"}, seed=0)

@@ -146,7 +146,7 @@ def test_the_same_again_bit_for_bit():
 
 
 def test_other_documents_are_refused():
-    with pytest.raises(ValueError, match="theta is of 2 documents, the counts of 1; give both of one corpus"):
+    with pytest.raises(ValueError, match="theta has 2 documents, the counts have 1; give both of one corpus"):
         class_terms(counted(["cat dog"]), np.ones((2, 1)), OPTIONS)
 
 

@@ -113,9 +113,9 @@ def test_documents_without_dates_are_left_out_and_counted():
 
 
 def test_no_date_at_all_and_unknown_units_are_refused():
-    with pytest.raises(ValueError, match="none of 3 documents has a date"):
+    with pytest.raises(ValueError, match="none of the 3 documents has a date"):
         assign_periods(np.full(3, "NaT", "datetime64[s]"))
-    with pytest.raises(ValueError, match="unit=months is no period; use auto, day, week, month"):
+    with pytest.raises(ValueError, match="unit=months is not a period; use auto, day, week, month"):
         assign_periods(dates("2024-01-01", "2025-12-31", 5), "months")
     with pytest.raises(
         ValueError, match=r"unit=day makes 731 periods of 2024-01-01.* more than 500; use a coarser"

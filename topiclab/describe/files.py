@@ -1,4 +1,4 @@
-"""Files of a description folder, as the report and the page read them; absent values are null, never NaN."""
+"""Files of a description folder, read by the report and the page; missing values are null, never NaN."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SNIPPET = 200  # characters
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Whole or not at all; numpy's numbers become Python's, NaN and infinities null."""
+    """Write JSON atomically; numpy numbers become Python numbers, NaN and infinities null."""
     text = json.dumps(_plain(content), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     with atomic_file(path) as stream:
         stream.write(text.encode("utf-8", "replace"))
@@ -32,7 +32,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def write_documents(
     path: Path, corpus: Corpus, titles: Sequence[str], theta: np.ndarray, coordinates: np.ndarray
 ) -> None:
-    """documents.parquet: a row a document in the order of the corpus.
+    """Write documents.parquet: one row per document, in the order of the corpus.
 
     titles: D strings.  theta: (D, K).  coordinates: (D, 2).
     """
@@ -56,7 +56,7 @@ def write_documents(
 
 
 def snippet(text: str, title: str) -> str:
-    """About SNIPPET characters of a text behind its title, whole words."""
+    """Return about SNIPPET characters of a text after its title, in whole words."""
     start = len(title) if title and text.startswith(title) else 0
     rest = " ".join(text[start : start + 3 * SNIPPET].split()).lstrip(".:;,!? ")
     if len(rest) <= SNIPPET:
@@ -74,7 +74,7 @@ def topics_content(
     titles: Sequence[str],
     trends: Sequence[Trend],
 ) -> dict[str, Any]:
-    """topics.json; trends: of the K topics, none without dates."""
+    """Return the content of topics.json; trends: of the K topics, empty without dates."""
     sizes = np.bincount(result.theta.argmax(axis=1), minlength=result.num_topics)
     shares, words = result.theta.mean(axis=0, dtype=np.float64), result.topic_words(10)
 
@@ -109,7 +109,7 @@ def topics_content(
 
 
 def write_labels(path: Path, content: Mapping[str, Any]) -> None:
-    """labels.txt from what topics.json holds: a line a topic, the largest first."""
+    """Write labels.txt from the content of topics.json: one line per topic, the largest first."""
     topics = sorted(content["topics"], key=lambda topic: -topic["share"])
     lines = [
         f"{topic['topic']:3d}  {topic['size']:6d}  {topic['share']:6.1%}  {topic['label']}"
@@ -123,13 +123,13 @@ def write_labels(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def tree_content(tree: Tree) -> dict[str, Any]:
-    """tree.json: merges as scipy's linkage rows [node, node, height, topics]."""
+    """Return the content of tree.json: merges as scipy's linkage rows [node, node, height, topics]."""
     merges = [[int(left), int(right), height, int(size)] for left, right, height, size in tree.merges]
     return {"merges": merges, "order": tree.order, "distance": tree.distance}
 
 
 def time_content(times: TopicTimes) -> dict[str, Any]:
-    """time.json; lists over periods inside of lists over topics."""
+    """Return the content of time.json: lists over topics of lists over periods."""
     trends = [
         {"topic": trend.topic, "slope": trend.slope, "low": trend.low, "high": trend.high, "kind": trend.kind}
         for trend in times.trends
@@ -163,7 +163,7 @@ def _dates(corpus: Corpus) -> np.ndarray | list[None]:
 
 
 def _plain(value: Any) -> Any:
-    """As json takes it."""
+    """Convert a value to types that json accepts."""
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):

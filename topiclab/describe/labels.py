@@ -1,4 +1,4 @@
-"""Labels of topics: "{keyword} | {title}" of the document that stands for it."""
+"""Labels of topics: "{keyword} | {title}", with the title of the topic's most representative document."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from topiclab.describe.representatives import Representatives
 from topiclab.describe.terms import Terms
 from topiclab.describe.titles import shorten
 
-MAX_TITLE_LENGTH = 80
+MAX_TITLE_LENGTH = 80  # characters
 SEPARATOR = " | "
 
 
 def label_topics(
     terms: Terms, titles: Sequence[str], chosen: Representatives, names: Sequence[str] | None = None
 ) -> list[str]:
-    """K different labels of the form "{keyword} | {cleaned title}".
+    """K distinct labels of the form "{keyword} | {cleaned title}".
 
-    titles: D titles.  A keyword or title that an earlier topic has gives way to the next best.
-    names: K keywords by a language model (`names.written_names`), "" where it gave none.
+    titles: D titles.  A keyword or title already used by an earlier topic is replaced by the next best.
+    names: K keywords from a language model (`names.written_names`), "" where it gave none.
     """
     labels: list[str] = []
     keywords: set[str] = set()
@@ -37,6 +37,6 @@ def label_topics(
 
 
 def clean_title(title: str) -> str:
-    """A title without LaTeX and control characters, cut behind a word at MAX_TITLE_LENGTH characters."""
+    """Return a title without LaTeX and control characters, cut after a word to MAX_TITLE_LENGTH characters."""
     printable = "".join(sign if sign.isprintable() else " " for sign in title)
     return shorten(plain_text(printable), MAX_TITLE_LENGTH)

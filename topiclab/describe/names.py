@@ -1,4 +1,4 @@
-"""Names of topics that a language model writes from their terms and titles, each asked for once."""
+"""Names of topics that a language model writes from their terms and titles; each prompt is sent once."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ SHOWN_TITLES = 5
 
 
 def topic_prompts(prompt: str, terms: Terms, titles: Sequence[str], chosen: Representatives) -> list[str]:
-    """K prompts; {terms} stands for the topic's terms, {titles} for a line with each representative's title.
+    """K prompts from a template, with {terms} and {titles} replaced by those of the topic.
 
-    A topic without terms and titles has the empty prompt.
+    Each representative's title is on a line of its own. A topic without terms and titles has an empty prompt.
     """
     prompts = []
     for topic, words in enumerate(terms.terms):
@@ -34,7 +34,7 @@ def topic_prompts(prompt: str, terms: Terms, titles: Sequence[str], chosen: Repr
 
 
 def written_names(prompts: Sequence[str], writer: Writer, cache_root: Path | None) -> list[str]:
-    """A name for each prompt, "" where there is none; each prompt is asked once per writer and cache_root."""
+    """Name for each prompt, "" where there is none; each prompt is sent once per writer and cache_root."""
     names = dict.fromkeys(filter(None, prompts), "")
     folder = None if cache_root is None else Path(cache_root) / "names" / key_hash(writer.fingerprint())
     if folder is not None:

@@ -1,4 +1,4 @@
-"""Terms of a topic in a period, of which few documents know."""
+"""Terms of a topic in a period, estimated from few documents."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from topiclab.data.class_tfidf import rarity
 from topiclab.describe.ngrams import NgramCounts
 from topiclab.describe.redundancy import distinct_terms
 
-MIN_DOCUMENTS = 2  # of a topic in a period, for a term there
-PRIOR_DOCUMENTS = 10  # of the topic as a whole that are counted in every period
-CANDIDATES = 5  # looked at for each term that is shown
+MIN_DOCUMENTS = 2  # of a topic in a period that contain a term, for the term to be shown there
+PRIOR_DOCUMENTS = 10  # pseudo-documents of the topic as a whole, counted in every period
+CANDIDATES = 5  # considered for each term shown
 
 
 def period_terms(
@@ -26,11 +26,11 @@ def period_terms(
 ) -> list[list[list[str]]]:
     """K lists of P lists of at most num terms, the best first.
 
-    cell: (D,) topic * P + period of every document.  sizes: (K, P) documents.  left_out: words that are not
-    shown, nor pairs of them.
-    Scored by c-TF-IDF (Grootendorst 2022): the share of the documents that say a term, as if PRIOR_DOCUMENTS
-    more like the topic as a whole were in the period, for the rare words of one of a few documents would come
-    first; times `rarity` among the documents. A term needs MIN_DOCUMENTS.
+    cell: (D,) topic * P + period of every document.  sizes: (K, P) numbers of documents.  left_out: words
+    that are not shown, alone or as both words of a pair.
+    Scored by c-TF-IDF (Grootendorst 2022): the share of documents that contain a term, as if the period held
+    PRIOR_DOCUMENTS more documents like the topic as a whole, since otherwise rare words of single documents
+    would come first; times `rarity` among the documents. A term has to occur in MIN_DOCUMENTS.
     """
     num_topics, num_periods = sizes.shape
     says = sparse.csr_matrix(counts.matrix > 0, dtype=np.int32)
@@ -58,7 +58,7 @@ def period_terms(
 
 
 def left_out_terms(counts: NgramCounts, words: Collection[str]) -> np.ndarray:
-    """Which terms (N,) are among the words or a pair of them."""
+    """Mask (N,) of the terms that are one of the words or a pair of them."""
     listed = set(words)
     is_out = np.array([word in listed for word in counts.vocab], dtype=bool)
     return is_out | is_out[counts.parts].all(axis=1)

@@ -1,4 +1,4 @@
-"""Periods: dates to numbered days, weeks, months, quarters, years or decades, and their names."""
+"""Periods: dates as numbered days, weeks, months, quarters, years or decades, and the names of these."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import date
 
 import numpy as np
 
-# From fine to coarse: numpy's unit, how many of them are one period, and how many before 1970-01-01 its own
-# period starts: weeks start on Monday, and that day was a Thursday.
+# From fine to coarse: numpy's unit, the number of them in one period, and the number between the start of the
+# period of 1970-01-01 and that day: weeks start on Monday, and it was a Thursday.
 UNITS = {
     "day": ("D", 1, 0),
     "week": ("D", 7, 3),
@@ -17,18 +17,18 @@ UNITS = {
     "year": ("Y", 1, 0),
     "decade": ("Y", 10, 0),
 }
-FEWEST, MOST = 8, 40  # periods that a unit is chosen for
-MAX_NAMED = 500  # periods of a unit that is asked for
-DOCUMENTS = 50  # on average in a period, for a finer unit where a coarser one would do
-TRIMMED = 0.01  # of the documents at either end, where all of them would take more than MOST periods
+MIN_PERIODS, MAX_PERIODS = 8, 40  # of an automatically chosen unit
+MAX_NAMED = 500  # of a unit given by the user
+DOCUMENTS = 50  # per period on average, to choose a finer unit although a coarser one fits
+TRIMMED = 0.01  # share of the documents left out at either end, if all would take more than MAX_PERIODS
 
 
 @dataclass(frozen=True, eq=False)
 class Periods:
-    """P periods of one unit from the first to the last, empty ones among them.
+    """P periods of one unit from the first to the last, including empty ones.
 
     starts: (P,) datetime64[D], their first days.
-    index: (D,) int64 period of every document; -1 without a date, or outside of the periods.
+    index: (D,) int64 period of every document; -1 without a date or outside the periods.
     """
 
     unit: str
@@ -41,26 +41,27 @@ class Periods:
 
 
 def assign_periods(timestamps: np.ndarray, unit: str = "auto") -> Periods:
-    """The periods of documents; timestamps: (D,) datetime64, NaT where a document has no date.
+    """Assign documents to periods; timestamps: (D,) datetime64, NaT where a document has no date.
 
-    unit: one of UNITS: the periods hold all dates. auto: the finest that gives 8 to 40 periods of 50
-    documents on average, else the coarsest that gives 8 to 40, else the finest that gives at most 40; where
-    all dates would take more than 40, the first and last percent of the documents are left out.
-    Raises ValueError when no document has a date, for an unknown unit, and for more than MAX_NAMED periods.
+    unit: one of UNITS, whose periods cover all dates; or auto: the finest that gives 8 to 40 periods of 50
+    documents on average, else the coarsest that gives 8 to 40, else the finest that gives at most 40; if all
+    dates would take more than 40 periods, the first and last percent of the documents are left out.
+    Raises ValueError if no document has a date, the unit is unknown, or a given unit makes more than
+    MAX_NAMED periods.
     """
     if unit != "auto" and unit not in UNITS:
-        raise ValueError(f"unit={unit} is no period; use auto, {', '.join(UNITS)}")
+        raise ValueError(f"unit={unit} is not a period; use auto, {', '.join(UNITS)}")
     is_dated = ~np.isnat(timestamps)
     dated = timestamps[is_dated]
     if not len(dated):
         raise ValueError(
-            f"none of {len(timestamps)} documents has a date, which topics over time need; "
+            f"none of the {len(timestamps)} documents has a date, but topics over time need dates; "
             "use a corpus with timestamps"
         )
     chosen = _choose(dated) if unit == "auto" else unit
     numbers = _numbers(dated, chosen)
     first, last = numbers.min(), numbers.max()
-    if unit == "auto" and last - first >= MOST:
+    if unit == "auto" and last - first >= MAX_PERIODS:
         first, last = _central(numbers)
     if last - first >= MAX_NAMED:
         raise ValueError(
@@ -75,7 +76,7 @@ def assign_periods(timestamps: np.ndarray, unit: str = "auto") -> Periods:
 
 
 def period_name(start: date, unit: str) -> str:
-    """Such as 2025-01-31, 2025-W05 (ISO 8601), 2025-01, 2025-Q1, 2025 or 2020s."""
+    """Name of a period, such as 2025-01-31, 2025-W05 (ISO 8601), 2025-01, 2025-Q1, 2025 or 2020s."""
     if unit == "day":
         return start.isoformat()
     if unit == "week":
@@ -92,7 +93,7 @@ def period_name(start: date, unit: str) -> str:
 
 
 def _numbers(dated: np.ndarray, unit: str) -> np.ndarray:
-    """Period numbers (N,) int64 of dates; 0 holds 1970-01-01."""
+    """Period numbers (N,) int64 of dates; period 0 contains 1970-01-01."""
     name, length, offset = UNITS[unit]
     return (dated.astype(f"datetime64[{name}]").astype(np.int64) + offset) // length
 
@@ -102,20 +103,20 @@ def _choose(dated: np.ndarray) -> str:
     for unit in UNITS:
         numbers = _numbers(dated, unit)
         first, last = numbers.min(), numbers.max()
-        if last - first >= MOST:
+        if last - first >= MAX_PERIODS:
             first, last = _central(numbers)
         spans[unit] = int(last - first) + 1
-    fitting = [unit for unit, span in spans.items() if FEWEST <= span <= MOST]
+    fitting = [unit for unit, span in spans.items() if MIN_PERIODS <= span <= MAX_PERIODS]
     for unit in fitting:
         if len(dated) >= DOCUMENTS * spans[unit]:
             return unit
     if fitting:
         return fitting[-1]
-    return next((unit for unit, span in spans.items() if span <= MOST), "decade")
+    return next((unit for unit, span in spans.items() if span <= MAX_PERIODS), "decade")
 
 
 def _central(numbers: np.ndarray) -> tuple[int, int]:
-    """The periods of the documents without the first and last percent of them."""
+    """First and last period without the first and last percent of the documents."""
     ordered = np.sort(numbers)
     cut = int(TRIMMED * len(ordered))
     return int(ordered[cut]), int(ordered[len(ordered) - 1 - cut])

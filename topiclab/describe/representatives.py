@@ -1,4 +1,4 @@
-"""Documents that stand for a topic: the nearest to its centre, and a set that shows its breadth."""
+"""Representative documents of a topic: the nearest to its centroid, and a diverse set to show its breadth."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 
 from topiclab.data.unit_rows import unit_rows
 
-POOL = 20  # nearest documents looked at for each of a diverse set
+POOL = 20  # nearest documents considered for each document of a diverse set
 BLOCK_BYTES = 1 << 27
 
 
 @dataclass(frozen=True, eq=False)
 class Representatives:
-    """Rows of documents of K topics, the best first; -1, and similarity nan, where a topic has fewer.
+    """Rows of representative documents of K topics, best first; -1 with similarity NaN if a topic has fewer.
 
     nearest, diverse: (K, num) int64.  nearest_similarity, diverse_similarity: (K, num) float32, cosine to the
-    topic's centroid; without vectors the topic's share of the document.
+    topic's centroid; without vectors, the topic's share of the document.
     """
 
     nearest: np.ndarray
@@ -34,14 +34,14 @@ def representatives(
     diversity: float,
     texts: Sequence[str] | None = None,
 ) -> Representatives:
-    """Of the documents whose main topic it is, those nearest to each topic's centroid.
+    """For each topic, the documents nearest to its centroid among those whose main topic it is.
 
-    theta: (D, K).  vectors: (D, E); None, as for a model without embeddings, ranks by theta and takes theta
-    as what tells documents apart.  A centroid is the mean of all unit vectors, weighted by theta.
-    diversity: 0..1, what likeness to those already chosen takes off in the diverse set, which is picked by
-        maximal marginal relevance (Carbonell & Goldstein 1998): (1 - diversity) * similarity to the centroid
+    theta: (D, K).  vectors: (D, E); None, for a model without embeddings, ranks by theta and also compares
+    documents by theta.  A centroid is the mean of all unit vectors, weighted by theta.
+    diversity: 0..1, penalty on similarity to documents already chosen for the diverse set, picked by maximal
+        marginal relevance (Carbonell & Goldstein 1998): (1 - diversity) * similarity to the centroid
         - diversity * largest similarity to a chosen one; among the POOL * num nearest.
-    texts: D texts, of which copies are taken once.
+    texts: D texts; of identical ones only the first is used.
     """
     num_topics = theta.shape[1]
     units = unit_rows(theta if vectors is None else vectors)
@@ -62,7 +62,7 @@ def representatives(
 
 
 def _cosines(units: np.ndarray, centroids: np.ndarray, main: np.ndarray) -> np.ndarray:
-    """Of every document with the centroid of its main topic, (D,); in blocks of documents."""
+    """Cosine (D,) of every document with the centroid of its main topic, in blocks of documents."""
     cosines = np.empty(len(units), dtype=np.float32)
     block = max(1, BLOCK_BYTES // max(1, 4 * units.shape[1]))
     for start in range(0, len(units), block):
@@ -74,7 +74,7 @@ def _cosines(units: np.ndarray, centroids: np.ndarray, main: np.ndarray) -> np.n
 def _pool(
     relevance: np.ndarray, main: np.ndarray, num_topics: int, size: int, texts: Sequence[str] | None
 ) -> np.ndarray:
-    """The `size` best documents of each topic, the best first: (K, at most size) rows, -1 behind them."""
+    """Rows (K, at most size) of the best documents of each topic, the best first, padded with -1."""
     order = np.lexsort((np.arange(len(main)), -relevance, main))
     starts = np.searchsorted(main[order], np.arange(num_topics + 1))
     pools = []
@@ -88,7 +88,7 @@ def _pool(
 
 
 def _once(rows: list[int], texts: Sequence[str], size: int) -> list[int]:
-    """The first `size` rows with different texts."""
+    """First `size` rows with distinct texts."""
     first: dict[str, int] = {}
     for row in rows:
         first.setdefault(" ".join(texts[row].split()), row)
@@ -100,7 +100,7 @@ def _once(rows: list[int], texts: Sequence[str], size: int) -> list[int]:
 def _marginal(
     units: np.ndarray, relevance: np.ndarray, pool: np.ndarray, num: int, diversity: float
 ) -> np.ndarray:
-    """Rows (n, at most num) picked one by one from the pools (n, P) of n topics at once."""
+    """Rows (n, at most num) picked one by one from the pools (n, P), for n topics at once."""
     vectors = units[pool]
     worth = np.where(pool >= 0, (1 - diversity) * relevance[pool], -np.inf)
     likeness = np.zeros_like(worth)

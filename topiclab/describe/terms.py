@@ -1,4 +1,4 @@
-"""The terms that tell a topic from the others: class-based TF-IDF over words and pairs of words."""
+"""Terms that distinguish a topic from the others: class-based TF-IDF over words and word pairs."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from topiclab.data.class_tfidf import class_tfidf
 from topiclab.describe.ngrams import NgramCounts
 from topiclab.describe.redundancy import distinct_terms, is_covered, stems_of
 
-BLOCK_TOPICS = 16  # whose scores are in memory at a time
-CANDIDATES = 50  # best terms looked at for each that is shown
-PREFERENCE = 0.2  # of the best score, from which a pair of words tells more as keyword than a word in it
+BLOCK_TOPICS = 16  # topics whose scores are in memory at a time
+CANDIDATES = 50  # best terms considered for each term shown
+PREFERENCE = 0.2  # share of the best score from which a word pair is a better keyword than a word in it
 
 
 @dataclass(frozen=True)
 class Terms:
-    """Terms of K topics, best first, with their scores; fewer where a topic has no more.
+    """Terms of K topics, best first, with their scores; a topic may have fewer than num_terms.
 
-    A pair of words that stands for one of them has the place of the word and its own score.
+    A word pair that replaces one of its words takes the rank of the word but keeps its own score.
 
-    domain_words: words that say nothing of a topic, learned from the corpus, alphabetical.
-    keywords: K lists, the term by which to call the topic and what may stand in for it.
+    domain_words: words that say nothing about a topic, learned from the corpus, in alphabetical order.
+    keywords: K lists: the term that names the topic, then its substitutes.
     """
 
     terms: list[list[str]]
@@ -35,17 +35,17 @@ class Terms:
 
 
 def class_terms(counts: NgramCounts, theta: np.ndarray, options: Mapping[str, Any]) -> Terms:
-    """The best terms of every topic of any model.
+    """Best terms of every topic, for any model.
 
     theta: (D, K), rows sum to 1.
-    options: membership, `main` counts a document for its main topic and `soft` for all by theta; num_terms;
-        domain_evenness (`evenness` from which a word is the domain's) and domain_share (of the documents that
-        have it at least); domain_words, a list that is left out as well.
-    Raises ValueError when counts and theta are of other documents.
+    options: membership: `main` counts a document for its main topic, `soft` for all topics by theta;
+        num_terms; domain_evenness and domain_share: `evenness` and share of the documents from which a word
+        is a domain word; domain_words: further words to leave out.
+    Raises ValueError when counts and theta differ in their number of documents.
     """
     if len(theta) != counts.num_docs:
         raise ValueError(
-            f"theta is of {len(theta)} documents, the counts of {counts.num_docs}; give both of one corpus"
+            f"theta has {len(theta)} documents, the counts have {counts.num_docs}; give both of one corpus"
         )
     learned = domain_words(counts, theta, options)
     listed = {word.lower() for word in options["domain_words"]}
@@ -67,10 +67,10 @@ def class_terms(counts: NgramCounts, theta: np.ndarray, options: Mapping[str, An
 
 
 def _keywords(counts: NgramCounts, ranked: np.ndarray, chosen: list[int], is_domain: np.ndarray) -> list[int]:
-    """A pair among the first three terms or else the best one with the first term, then the terms.
+    """Keywords: a pair among the first three terms, else the best pair with the first term; then the terms.
 
-    It does not begin with a word of the domain, as `models llms`, nor continue a term, as `resource
-    languages` does `low resource`.
+    The pair neither begins with a domain word, as `models llms` does, nor continues a term, as `resource
+    languages` continues `low resource`.
     """
     pairs = [stems_of(counts, term) for term in chosen if term >= counts.num_words]
     leading = set(counts.parts[chosen[:1]].ravel().tolist())
@@ -86,7 +86,7 @@ def _keywords(counts: NgramCounts, ranked: np.ndarray, chosen: list[int], is_dom
 
 
 def domain_words(counts: NgramCounts, theta: np.ndarray, options: Mapping[str, Any]) -> np.ndarray:
-    """Columns of the words that are spread evenly over topics and common; none for a single topic."""
+    """Columns of the words that are common and spread evenly over topics; none for a single topic."""
     num_words, num_docs = counts.num_words, len(theta)
     words = counts.matrix[:, :num_words]
     in_docs = np.bincount(words.indices, minlength=num_words)
@@ -95,10 +95,10 @@ def domain_words(counts: NgramCounts, theta: np.ndarray, options: Mapping[str, A
 
 
 def evenness(words: sparse.csr_matrix, theta: np.ndarray) -> np.ndarray:
-    """Entropy of each word over topics by main topic, 1 where every topic says it as often: (W,) in [0, 1].
+    """Entropy of each word over main topics, (W,) in [0, 1]; 1 where all topics use it equally often.
 
-    Over the word's rate among a topic's words, not its count, so that sizes of topics do not enter; divided
-    by the log of the number of topics with words. 0 with fewer than two of them.
+    Computed from the word's share of a topic's words, not its count, so that topic sizes have no effect;
+    divided by the log of the number of topics with words. 0 if fewer than two topics have words.
     """
     rates = np.asarray((members(theta, "main").T @ words).todense(), dtype=np.float64)
     rates = rates[rates.sum(axis=1) > 0]
@@ -111,7 +111,7 @@ def evenness(words: sparse.csr_matrix, theta: np.ndarray) -> np.ndarray:
 
 
 def members(theta: np.ndarray, membership: str) -> sparse.csr_matrix | np.ndarray:
-    """What each document counts for in each topic, (D, K): CSR of 0/1 for `main`, theta for `soft`."""
+    """Weight of each document in each topic, (D, K): CSR of 0/1 for `main`, theta for `soft`."""
     if membership == "soft":
         return theta
     ones = np.ones(len(theta), dtype=np.int32)
@@ -121,7 +121,7 @@ def members(theta: np.ndarray, membership: str) -> sparse.csr_matrix | np.ndarra
 def class_scores(
     counts: NgramCounts, theta: np.ndarray, membership: str, is_out: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Scores (N,), 0 where a term is out, and frequencies (N,) of one topic after the other."""
+    """Yield scores (N,), 0 where a term is left out, and frequencies (N,), topic by topic."""
     totals = np.bincount(counts.matrix.indices, counts.matrix.data, minlength=len(counts.vocab))
     weights = members(theta, membership)
     by_term = counts.matrix.T
@@ -134,7 +134,7 @@ def class_scores(
 
 
 def best(scores: np.ndarray, num: int) -> np.ndarray:
-    """Places of the `num` highest scores above 0, the highest first, ties by place."""
+    """Indices of the `num` highest scores above 0, the highest first, ties by index."""
     if num < len(scores):
         least = np.partition(scores, len(scores) - num)[len(scores) - num]
         places = np.flatnonzero((scores >= least) & (scores > 0))

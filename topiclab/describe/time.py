@@ -1,4 +1,4 @@
-"""Time: the share of every topic by period, its terms there, and which topics rise and fall."""
+"""Topics over time: share and terms of every topic by period, and which topics rise or fall."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from topiclab.describe.ngrams import NgramCounts
 from topiclab.describe.period_terms import period_terms
 from topiclab.describe.periods import assign_periods
 
-LEVEL = 0.95  # of every interval
+LEVEL = 0.95  # confidence level of every interval
 TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 BLOCK = 1 << 22  # documents resampled at a time
-ROUNDING = 1e-7  # of a share: a topic that all documents have would rise by it
+ROUNDING = 1e-7  # error of a share: else rounding alone would make a topic of all documents rise
 
 
 @dataclass(frozen=True)
 class Trend:
-    """The line through a topic's shares, by least squares over the periods weighted by their documents.
+    """Least-squares line through a topic's shares, with periods weighted by their number of documents.
 
-    slope: its rise from one period to the next; NaN where fewer than two periods hold documents.
-    low, high: the wider of two intervals at the level LEVEL: that of the bootstrap over documents, and that
-    of the scatter of the periods around the line (Student's t), because documents of one period, such as
-    those of one conference, come together.
+    slope: change of the share from one period to the next; NaN if fewer than two periods hold documents.
+    low, high: outer bounds of two intervals at the confidence level LEVEL: by bootstrap over documents, and
+    by the scatter of the periods around the line (Student's t), because documents of one period, such as
+    those of one conference, are not independent.
     """
 
     topic: int
@@ -36,19 +36,19 @@ class Trend:
 
     @property
     def kind(self) -> str:
-        """emerging | fading where the interval excludes 0 by more than ROUNDING, else steady."""
+        """Return emerging or fading if the interval excludes 0 by more than ROUNDING, else steady."""
         return "emerging" if self.low > ROUNDING else "fading" if self.high < -ROUNDING else "steady"
 
 
 @dataclass(frozen=True, eq=False)
 class TopicTimes:
-    """K topics over P periods of one unit, from the first to the last, empty ones among them.
+    """K topics over P periods of one unit from the first to the last, including empty ones.
 
-    periods: their names.  totals: (P,) documents.  counts: (K, P) documents whose main topic it is.
-    shares: (K, P) mean theta, NaN in an empty period.  low, high: (K, P) its percentile bootstrap over the
-    documents of the period; of no width where none has the topic.
-    terms: K lists of P lists, best first; few where few documents share one.
-    undated: documents without a date.  outside: dated ones left out, see `assign_periods`.
+    periods: their names.  totals: (P,) number of documents.  counts: (K, P) the same by main topic.
+    shares: (K, P) mean theta, NaN in an empty period.  low, high: (K, P) bounds of its percentile bootstrap
+    over the documents of the period; of width 0 if no document has the topic.
+    terms: K lists of P lists, best first; fewer where few documents share a term.
+    undated: number of documents without a date.  outside: number of dated ones left out (`assign_periods`).
     """
 
     unit: str
@@ -75,11 +75,11 @@ def topics_over_time(
     num_terms: int = 5,
     left_out: Collection[str] = (),
 ) -> TopicTimes:
-    """Counts, shares with bands, terms and trends of every topic.
+    """Compute counts, shares with bands, terms and trends of every topic.
 
     theta: (D, K).  timestamps: (D,) datetime64, NaT where a document has no date.
-    counts: of the same documents.  unit: see `assign_periods`.  left_out: words that no list of terms shows.
-    Raises ValueError when no document has a date.
+    counts: of the same documents.  unit: see `assign_periods`.  left_out: words never shown as terms.
+    Raises ValueError if no document has a date.
     """
     periods = assign_periods(timestamps, unit)
     num_topics, num_periods = theta.shape[1], len(periods.starts)
@@ -113,9 +113,9 @@ def topics_over_time(
 
 
 def resampled_shares(theta: np.ndarray, totals: np.ndarray, num: int, seed: int) -> np.ndarray:
-    """Mean theta (num, P, K) of every period when its documents are drawn anew with replacement.
+    """Mean theta (num, P, K) of every period over num bootstrap samples of its documents.
 
-    theta: (D, K), the periods one after the other, totals (P,) documents in each. NaN in an empty period.
+    theta: (D, K), sorted by period.  totals: (P,) number of documents per period.  NaN in an empty period.
     """
     rng = np.random.default_rng(seed)
     found = np.full((num, len(totals), theta.shape[1]), np.nan, np.float32)
@@ -131,7 +131,10 @@ def resampled_shares(theta: np.ndarray, totals: np.ndarray, num: int, seed: int)
 
 
 def topic_trends(shares: np.ndarray, totals: np.ndarray, resampled: np.ndarray) -> list[Trend]:
-    """shares: (P, K), NaN in an empty period.  totals: (P,).  resampled: (B, P, K)."""
+    """Trends of K topics.
+
+    shares: (P, K), NaN in an empty period.  totals: (P,) number of documents.  resampled: (B, P, K) shares.
+    """
     held = np.flatnonzero(totals)
     if len(held) < 2:
         return [Trend(topic, np.nan, np.nan, np.nan) for topic in range(shares.shape[1])]

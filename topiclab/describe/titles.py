@@ -1,4 +1,4 @@
-"""Titles: of every document a line to show, its own or the beginning of its text."""
+"""Titles: one line to display for every document, its own title or the beginning of its text."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 
 from topiclab.data.corpus import Corpus
 
-MAX_SENTENCE_LENGTH = 100
-BEGINNING = 4 * MAX_SENTENCE_LENGTH  # characters of a text in which its first sentence is looked for
+MAX_SENTENCE_LENGTH = 100  # characters
+BEGINNING = 4 * MAX_SENTENCE_LENGTH  # characters of a text that are searched for its first sentence
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^\Wa-z_])|(?<=[。！？])")
 
 
 def titles_of(corpus: Corpus) -> list[str]:
-    """D titles on one line each; without one, the first sentence of the text (`first_sentence`)."""
+    """Titles of the D documents, each on one line; without a title, the first sentence (`first_sentence`)."""
     titles = corpus.titles or ("",) * corpus.num_docs
     return [
         " ".join(title.split()) or first_sentence(text)
@@ -21,13 +21,13 @@ def titles_of(corpus: Corpus) -> list[str]:
 
 
 def first_sentence(text: str) -> str:
-    """The first sentence in at most MAX_SENTENCE_LENGTH characters."""
+    """Return the first sentence, shortened to at most MAX_SENTENCE_LENGTH characters."""
     beginning = text.lstrip()[:BEGINNING]
     return shorten(SENTENCE_END.split(beginning, maxsplit=1)[0], MAX_SENTENCE_LENGTH)
 
 
 def shorten(text: str, length: int) -> str:
-    """Text on one line, cut behind a word where it is longer; at most `length` characters with its …."""
+    """Put a text on one line of at most `length` characters; a longer one is cut after a word, with …."""
     text = " ".join(text.split())
     if len(text) <= length:
         return text

@@ -1,4 +1,4 @@
-"""Tree: topics joined two by two, from their words and the places of their documents."""
+"""Tree of topics: topics joined pairwise by their words and the positions of their documents."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from topiclab.result import TopicResult, rank_words, to_distributions
 
 WORDS = "Hellinger distance of the word distributions"
 PLACES = "distance by the cosine of the topics' mean document vectors, centred"
-MAX_ORDERED = 500  # topics whose leaves are put in the best order, which takes their number cubed
+MAX_ORDERED = 500  # topics whose leaves are ordered optimally, which takes cubic time
 
 
 @dataclass(frozen=True, eq=False)
 class Tree:
     """Agglomerative tree over K topics.
 
-    merges: (K-1, 4) float64, rows of scipy's linkage: two nodes, the distance at which they join, topics in
-        the new node; nodes below K are topics, K + i is made by row i.
-    order: (K,) the topics as the leaves stand, near ones side by side.
-    distance: in words, what the heights are.
+    merges: (K-1, 4) float64, rows of scipy's linkage: two nodes, the distance at which they join, number of
+        topics in the new node; nodes below K are topics, node K + i is made by row i.
+    order: (K,) topics in the order of the leaves, similar ones side by side.
+    distance: description of the heights in words.
     """
 
     merges: np.ndarray
@@ -35,7 +35,7 @@ class Tree:
         return len(self.order)
 
     def groups(self, num_groups: int) -> np.ndarray:
-        """Group (K,) of every topic when num_groups are left, numbered by their first topic.
+        """Group (K,) of every topic when the tree is cut at num_groups, numbered by their first topic.
 
         Raises ValueError unless num_groups is from 1 to K.
         """
@@ -53,30 +53,31 @@ class Tree:
 
 
 def topic_tree(beta: np.ndarray, centroids: np.ndarray | None, sizes: np.ndarray) -> Tree:
-    """Join two groups of topics after the other, by Ward's criterion, until one is left.
+    """Join two groups of topics at a time, by Ward's criterion, until one is left.
 
     beta: (K, V) word distributions.  centroids: (K, E) mean vectors of the topics' documents, from
-    `topic_centroids`; None where documents have no vectors.  sizes: (K,) documents of each topic, by which
-    the centroids are centred: vectors of language models all point one way, and their difference counts.
+    `topic_centroids`; None if documents have no vectors.  sizes: (K,) number of documents of each topic, by
+    which the centroids are centred: vectors of language models share one direction, and only differences from
+    it matter.
     Squared distances: 1 - Bhattacharyya coefficient of the words (Hellinger, squared) and 1 - cosine of the
-    centred centroids; with both, their mean after each is scaled to mean 1 over all pairs of topics. Ward,
-    because average linkage on words chains: of 50 topics of 4,000 arXiv abstracts, cut at 10, one group held
-    47 to 93 % of the documents.
+    centred centroids; with both, their mean after each is scaled to mean 1 over all pairs of topics. Ward's
+    criterion, because average linkage on words forms chains: with 50 topics of 4,000 arXiv abstracts, cut at
+    10, one group held 47 to 93 % of the documents.
     """
-    squared, told = pdist(np.sqrt(beta.astype(np.float64)), "sqeuclidean") / 2, WORDS
+    squared, distance = pdist(np.sqrt(beta.astype(np.float64)), "sqeuclidean") / 2, WORDS
     if centroids is not None:
         places = _cosine_distances(centroids, sizes)
         squared = (_scaled(squared) + _scaled(places)) / 2
-        told = f"{WORDS} and {PLACES}, squared, each scaled to mean 1 over all pairs, averaged"
-    told += "; Ward's criterion"
+        distance = f"{WORDS} and {PLACES}, squared, each scaled to mean 1 over all pairs, averaged"
+    distance += "; Ward's criterion"
     if len(beta) == 1:
-        return Tree(np.zeros((0, 4)), np.zeros(1, dtype=np.int64), told)
+        return Tree(np.zeros((0, 4)), np.zeros(1, dtype=np.int64), distance)
     merges = linkage(np.sqrt(squared), method="ward", optimal_ordering=len(beta) <= MAX_ORDERED)
-    return Tree(merges, leaves_list(merges).astype(np.int64), told)
+    return Tree(merges, leaves_list(merges).astype(np.int64), distance)
 
 
 def topic_centroids(theta: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Mean unit vector (K, E) of every topic's documents, each by its share of the topic.
+    """Mean unit vector (K, E) of every topic's documents, each weighted by its share of the topic.
 
     theta: (D, K).  vectors: (D, E).  The row of a topic without any mass is the mean of all documents.
     """
@@ -87,15 +88,18 @@ def topic_centroids(theta: np.ndarray, vectors: np.ndarray) -> np.ndarray:
 
 
 def merge_topics(result: TopicResult, tree: Tree, num_topics: int) -> TopicResult:
-    """The result with its topics merged along the tree to num_topics, without fitting again.
+    """Merge the topics of a result along the tree to num_topics, without fitting again.
 
-    theta of merged topics is summed, beta is their mean by mass (sum of theta). A topic that is left alone
-    keeps its top words; those of merged topics are ranked by the merged beta where the model ranks its words
-    by beta, else by the sum of 1 / rank, weighted by mass, in the lists that are merged. word_nll is None:
-    it was of the model's own decoder.
+    theta of merged topics is summed, beta is their mean weighted by mass (sum of theta). An unmerged topic
+    keeps its top words; those of merged topics are ranked by the merged beta if the model ranks words by
+    beta, else by the sum of 1 / rank over the merged lists, weighted by mass. word_nll is None, since it
+    belongs to the model's own decoder.
     """
     if tree.num_topics != result.num_topics:
-        raise ValueError(f"a tree of {tree.num_topics} topics cannot merge {result.num_topics}")
+        raise ValueError(
+            f"a tree of {tree.num_topics} topics cannot merge a result of {result.num_topics}; "
+            "build the tree from this result"
+        )
     groups = tree.groups(num_topics)
     member = np.eye(num_topics)[groups]  # (K, num_topics)
     mass = result.theta.sum(axis=0, dtype=np.float64)
@@ -115,7 +119,7 @@ def merge_topics(result: TopicResult, tree: Tree, num_topics: int) -> TopicResul
 
 
 def _cosine_distances(centroids: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Condensed; a topic whose centroid is the mean of all is at 1, a right angle, from every other."""
+    """Condensed cosine distances; a topic whose centroid is the overall mean has distance 1 to all others."""
     weights = sizes / sizes.sum() if sizes.sum() else np.full(len(sizes), 1 / len(sizes))
     centred = centroids - weights @ centroids
     lengths = np.linalg.norm(centred, axis=1, keepdims=True)
@@ -148,7 +152,7 @@ def _merged_words(
 
 
 def _ranks_by_beta(beta: np.ndarray, words: np.ndarray) -> bool:
-    """Whether each row of words (K, T) holds the likeliest words of beta (K, V) in falling order."""
+    """True if each row of words (K, T) holds the likeliest words of beta (K, V) in descending order."""
     listed = np.take_along_axis(beta, words, axis=1)
     most = np.sort(beta, axis=1)[:, ::-1][:, : words.shape[1]]
     return bool((listed == most).all())
