@@ -1,4 +1,4 @@
-"""Description: the files that task=describe leaves in a folder, read and checked once for map and page."""
+"""Description: the files that task=describe writes to a folder, read and checked once for map and page."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Any
 import numpy as np
 
 COLUMNS = ("id", "title", "snippet", "topic", "strength", "x", "y", "label", "date")
-GRID = 40  # squares along the map, of which one is the fullest of a topic
+GRID = 40  # squares along the map, among which the fullest of each topic is sought
 UNDATED = np.iinfo(np.int32).min
 
 
 @dataclass(frozen=True, eq=False)
 class Description:
-    """Documents and topics of a run as they are shown; D documents, K topics.
+    """D documents and K topics of a run, as displayed.
 
-    topics: K mappings as in topics.json.  ids, titles, snippets: D strings.  topic: (D,) int32, the main one.
-    strength: (D,) float32, its share of the document.  coordinates: (D, 2) float32.
-    label: (D,) int32 index into label_names, which are ordered by frequency; -1 where a document has none.
-    days: (D,) int32 since 1970-01-01, UNDATED where a document has no date.
-    tree, time: as in tree.json and time.json; None where there is no such file.
+    topics: K mappings as in topics.json.  ids, titles, snippets: D strings.  topic: (D,) int32, main topic.
+    strength: (D,) float32, share of the main topic.  coordinates: (D, 2) float32.
+    label: (D,) int32 index into label_names, which are ordered by frequency; -1 if a document has none.
+    days: (D,) int32 since 1970-01-01, UNDATED if a document has no date.
+    tree, time: as in tree.json and time.json; None if there is no such file.
     """
 
     num_docs: int
@@ -48,21 +48,22 @@ class Description:
 
     @cached_property
     def anchors(self) -> np.ndarray:
-        """Where each topic is named, (K, 2) float64: in its densest part."""
+        """Position of each topic's name, (K, 2) float64: in its densest part."""
         return topic_anchors(self.coordinates, self.topic, self.num_topics)
 
 
 def read_description(folder: Path) -> Description:
-    """Read a description folder; ValueError names the file that is missing or cannot be shown."""
+    """Read a description folder; raise ValueError with the file that is missing or cannot be shown."""
     if not (folder / "topics.json").exists():
         raise ValueError(
             f"{folder} holds no topics.json; describe the run first: task=describe run=<its folder>"
         )
-    told = _read(folder / "topics.json", _json)
-    topics = sorted(told["topics"], key=lambda topic: topic["topic"])
-    if [topic["topic"] for topic in topics] != list(range(told["num_topics"])):
+    content = _read(folder / "topics.json", _json)
+    topics = sorted(content["topics"], key=lambda topic: topic["topic"])
+    if [topic["topic"] for topic in topics] != list(range(content["num_topics"])):
         raise ValueError(
-            f"{folder / 'topics.json'} does not list topics 0 to {told['num_topics'] - 1} once each"
+            f"{folder / 'topics.json'} does not list topics 0 to {content['num_topics'] - 1} once each; "
+            "describe the run again"
         )
     columns = _read(folder / "documents.parquet", _columns)
     _check(folder / "documents.parquet", columns, len(topics))
@@ -71,15 +72,15 @@ def read_description(folder: Path) -> Description:
         for name in ("tree.json", "time.json")
     )
     return Description(
-        told["num_docs"], topics, **columns, domain_words=told["domain_words"], tree=tree, time=time
+        content["num_docs"], topics, **columns, domain_words=content["domain_words"], tree=tree, time=time
     )
 
 
 def topic_anchors(coordinates: np.ndarray, topic: np.ndarray, num_topics: int, steps: int = 5) -> np.ndarray:
-    """(K, 2) float64: where each topic has most of its points (D, 2); the origin for one without points.
+    """Densest place (K, 2) float64 of each topic's points (D, 2); the origin for a topic without points.
 
-    From the fullest square of a grid, mean shift (Comaniciu & Meer 2002) in a disc as wide as three squares.
-    Medians would name a topic of several parts between them, where none of its documents is.
+    Mean shift (Comaniciu & Meer 2002) from the fullest square of a grid, in a disc as wide as three squares.
+    The median of a topic in several parts would lie between them, where none of its documents is.
     """
     anchors = np.zeros((num_topics, 2))
     if not len(coordinates):
@@ -121,7 +122,7 @@ def _columns(path: Path) -> dict[str, Any]:
     names: list[str] = label.dictionary.to_pylist()
     counts = np.bincount(numbers[numbers >= 0], minlength=len(names))
     rank = sorted(range(len(names)), key=lambda number: (-counts[number], names[number]))
-    places = np.full(len(names) + 1, -1, np.int32)  # the last is of -1
+    places = np.full(len(names) + 1, -1, np.int32)  # the last entry is for -1
     places[rank] = np.arange(len(names))
     days = table.column("date").cast("date32").cast("int32").fill_null(int(UNDATED))
     return {
@@ -141,7 +142,8 @@ def _check(path: Path, columns: dict[str, Any], num_topics: int) -> None:
     topic = columns["topic"]
     if len(topic) and not 0 <= topic.min() <= topic.max() < num_topics:
         raise ValueError(
-            f"{path} has topics {topic.min()} to {topic.max()}, topics.json 0 to {num_topics - 1}"
+            f"{path} has topics {topic.min()} to {topic.max()}, but topics.json has 0 to {num_topics - 1}; "
+            "describe the run again"
         )
     if not np.isfinite(columns["coordinates"]).all():
         raise ValueError(f"{path} has coordinates that are not finite; describe the run again")

@@ -155,7 +155,7 @@ def test_topics_have_to_agree_beyond_permuted_pairs(score, said, tmp_path):
 
 
 def test_an_unknown_check_is_refused():
-    with pytest.raises(ValueError, match="there are: sensitivity"):
+    with pytest.raises(ValueError, match="choose from: sensitivity"):
         render_check("claim", [])
 
 

@@ -352,7 +352,9 @@ def test_what_cannot_be_shown_is_named(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "wrong")
     told = json.loads((folder / "topics.json").read_text())
     (folder / "topics.json").write_text(json.dumps(told | {"num_topics": 3, "topics": told["topics"][:3]}))
-    with pytest.raises(ValueError, match=r"documents\.parquet has topics 0 to 3, topics\.json 0 to 2"):
+    with pytest.raises(
+        ValueError, match=r"documents\.parquet has topics 0 to 3, but topics\.json has 0 to 2"
+    ):
         write_page(folder, "Wrong")
     (folder / "tree.json").write_text("{")
     (folder / "topics.json").write_text(json.dumps(told))

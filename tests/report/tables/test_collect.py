@@ -270,7 +270,7 @@ def test_a_number_without_a_source_is_refused(tmp_path: Path, capsys) -> None:
     write_grid(tmp_path, "grid", sweep=SWEEP, scores=two_by_three())
     write_reference(tmp_path, "lee,prodlda,dsl,llama1b,20 40,train/purity,.4,memory")
     assert main(arguments(tmp_path, "grid", "--reference", "paper")) == 1
-    assert "was read in memory; say in reference.yaml" in capsys.readouterr().err
+    assert "has read_in memory; add that to sources in reference.yaml" in capsys.readouterr().err
 
 
 CONTROLS = """

@@ -1,1 +1,1 @@
-"""Claims of the papers, put to the test."""
+"""Tests of the papers' claims."""

@@ -1,4 +1,4 @@
-"""Whether topics of images and topics of their captions agree, beside permuted pairs."""
+"""Check: agreement between topics of images and topics of their captions, compared with permuted pairs."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ MEASURES = {
     "nmi": "NMI",
 }
 SIDES = {"topics": "image topics", "pixels": "clusters of pixels", "labels": "the true classes"}
-BEYOND = 2.0  # standard deviations over permuted pairs
+BEYOND = 2.0  # standard deviations over permuted pairs, above which agreement is beyond chance
 
 
 def render(cells: Sequence[Cell]) -> str:
-    """A section for each data set: every measure with its z, what the controls reach, the verdict."""
+    """Render a section for each data set: every measure with its z, the controls, the verdict."""
     sections = []
     for data in dict.fromkeys(cell.axes["data"] for cell in cells):
         here = [cell for cell in cells if cell.axes["data"] == data]
@@ -34,28 +34,28 @@ def render(cells: Sequence[Cell]) -> str:
 
 
 def _by_setting(cells: Sequence[Cell]) -> str:
-    """Rows: regions, topics, embedder of the captions; columns: value and z of every measure."""
+    """Render value and z of every measure, by regions, topics and embedder of the captions."""
     rows = []
     for key in _settings(cells):
         here = [cell for cell in cells if _setting(cell) == key]
-        columns = [_told(here, "topics", name) for name in MEASURES]
+        columns = [_score_text(here, "topics", name) for name in MEASURES]
         rows.append([*map(str, key), str(len(here)), *columns])
     return markdown_table(["words of an image", "topics", "captions by", "seeds", *MEASURES.values()], rows)
 
 
 def _by_side(cells: Sequence[Cell]) -> str:
-    """What stands in for the image topics: their own, clusters of pixels, the classes themselves."""
-    rows = [[told, *(_told(cells, side, name) for name in MEASURES)] for side, told in SIDES.items()]
+    """Render a row for the image topics and for each control in their place: clusters of pixels, classes."""
+    rows = [[label, *(_score_text(cells, side, name) for name in MEASURES)] for side, label in SIDES.items()]
     rows.append(["permuted pairs", *(f"{_mean(cells, f'topics/{name}_null'):.3f}" for name in MEASURES)])
     return markdown_table(["against the topics of captions", *MEASURES.values()], rows)
 
 
-def _told(cells: Sequence[Cell], side: str, name: str) -> str:
+def _score_text(cells: Sequence[Cell], side: str, name: str) -> str:
     return f"{_mean(cells, f'{side}/{name}'):.3f} (z {_mean(cells, f'{side}/{name}_z'):.1f})"
 
 
 def verdict(cells: Sequence[Cell]) -> str:
-    """Agreement counts when every measure is beyond permuted pairs in every cell."""
+    """Verdict: the topics agree if every measure is beyond permuted pairs in every cell."""
     beyond = {
         name: np.mean([cell.metrics.get(f"topics/{name}_z", np.nan) > BEYOND for cell in cells])
         for name in MEASURES
@@ -74,7 +74,7 @@ def verdict(cells: Sequence[Cell]) -> str:
 
 
 def draw(cells: Sequence[Cell], path: Path) -> Path:
-    """A panel for each data set: every measure of the three sides, permuted pairs as a grey mark."""
+    """Draw a panel for each data set: every measure of the three sides, and permuted pairs as a mark."""
     from matplotlib.figure import Figure
 
     data = list(dict.fromkeys(cell.axes["data"] for cell in cells))
@@ -82,11 +82,11 @@ def draw(cells: Sequence[Cell], path: Path) -> Path:
     for axes, name in zip(figure.subplots(len(data), 1, squeeze=False)[:, 0], data, strict=True):
         here = [cell for cell in cells if cell.axes["data"] == name]
         places = np.arange(len(MEASURES))
-        for number, (side, told) in enumerate(SIDES.items()):
+        for number, (side, label) in enumerate(SIDES.items()):
             found = [interval([cell.metrics[f"{side}/{measure}"] for cell in here]) for measure in MEASURES]
             means = np.array([each.mean for each in found])
             errors = np.array([[each.mean - each.low, each.high - each.mean] for each in found]).T
-            axes.bar(places + 0.25 * (number - 1), means, 0.25, yerr=errors, label=told, color=f"C{number}")
+            axes.bar(places + 0.25 * (number - 1), means, 0.25, yerr=errors, label=label, color=f"C{number}")
         null = [_mean(here, f"topics/{measure}_null") for measure in MEASURES]
         axes.plot(places - 0.25, null, "_", color="black", markersize=16, label="permuted pairs")
         axes.set(xticks=places, ylabel="agreement with topics of captions", title=name)
@@ -109,9 +109,9 @@ def _mean(cells: Sequence[Cell], name: str) -> float:
 
 
 _LEGEND = (
-    "On the pairs held out, means over seeds; z in standard deviations over permutations of the pairs "
-    "(1000; of the controls 200). CKA: linear, debiased. Matched: topics matched one to one by their "
-    "correlations on the pairs to fit on. recall: the caption of an image among the nearest by a ridge "
-    "map. The true classes, as one-hot rows in place of the image topics, are the most that captions of "
-    "classes allow."
+    "Means over seeds on held-out pairs; z in standard deviations over permutations of the pairs "
+    "(1000; for the controls 200). CKA: linear, debiased. Matched: topics matched one to one by their "
+    "correlations on the training pairs. recall: the caption of an image is among the nearest under a ridge "
+    "map. The true classes, as one-hot rows in place of the image topics, are the upper bound for captions "
+    "of classes."
 )

@@ -1,4 +1,4 @@
-"""Whether the nearest codes of a word keep its semantic neighbourhood, beside codes that should not."""
+"""Check: preservation of a word's semantic neighbourhood by its nearest codes, beside control codes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RANKS = 5
 
 
 def render(cells: Sequence[Cell]) -> str:
-    """A section for each corpus and embedder: neighbourhoods, NPMI, decay by rank, verdict."""
+    """Render a section for each corpus and embedder: neighbourhoods, NPMI, decay by rank, verdict."""
     sections = []
     for place in _places(cells):
         here = _of(cells, place)
@@ -36,21 +36,21 @@ def render(cells: Sequence[Cell]) -> str:
 
 
 def _kept(cells: Sequence[Cell]) -> str:
-    """overlap of every space by expansion, trust and continuity of all."""
+    """Render the overlap of every space by expansion, and its trust and continuity over all cells."""
     expansions = _expansions(cells)
     rows = []
-    for space, told in SPACES.items():
+    for space, label in SPACES.items():
         overlaps = [f"{_mean(_at(cells, expansion), f'{space}/overlap'):.3f}" for expansion in expansions]
         both = [f"{_mean(cells, f'{space}/{name}'):.3f}" for name in ("trust", "continuity")]
-        rows.append([told, *overlaps, *both])
+        rows.append([label, *overlaps, *both])
     header = [f"overlap@10, expansion {expansion}" for expansion in expansions]
     return markdown_table(["space", *header, "trust", "continuity"], rows)
 
 
 def _topical(cells: Sequence[Cell]) -> str:
-    """For every source of codes and expansion: what sharing codes says of NPMI, and how codes are used."""
+    """Render the NPMI gain of shared codes and the usage of codes, by source of codes and expansion."""
     rows = []
-    for source, told in SOURCES.items():
+    for source, label in SOURCES.items():
         for expansion in _expansions(cells):
             here = _at(cells, expansion)
             gain = interval(_values(here, f"{source}/npmi_gain"))
@@ -59,7 +59,7 @@ def _topical(cells: Sequence[Cell]) -> str:
                 for name in ("code_gain", "usage", "distinct", "skew")
             ]
             score = _mean(here, f"{source}/npmi_z")
-            rows.append([told, str(expansion), gain.text(), f"{score:.1f}", *rest])
+            rows.append([label, str(expansion), gain.text(), f"{score:.1f}", *rest])
     header = [
         "NPMI gain of shared codes [95 %]",
         "z",
@@ -72,11 +72,11 @@ def _topical(cells: Sequence[Cell]) -> str:
 
 
 def _decay(cells: Sequence[Cell]) -> str:
-    """At the largest expansion: NPMI gain of pairs whose only shared code is the r-th nearest."""
+    """Render the NPMI gain of pairs whose only shared code is the r-th nearest, at the largest expansion."""
     most = _at(cells, _expansions(cells)[-1])
     rows = [
-        [told, *(f"{_mean(most, f'{source}/decay{rank}'):+.3f}" for rank in range(1, RANKS + 1))]
-        for source, told in SOURCES.items()
+        [label, *(f"{_mean(most, f'{source}/decay{rank}'):+.3f}" for rank in range(1, RANKS + 1))]
+        for source, label in SOURCES.items()
     ]
     return markdown_table(
         ["only shared code is the r-th nearest", *(f"r={rank}" for rank in range(1, RANKS + 1))], rows
@@ -84,7 +84,7 @@ def _decay(cells: Sequence[Cell]) -> str:
 
 
 def verdict(cells: Sequence[Cell]) -> str:
-    """What the controls leave of the claim."""
+    """Verdict on the claim, given the controls."""
     expansions = _expansions(cells)
     first, most = _at(cells, expansions[0]), _at(cells, expansions[-1])
     several = interval(_differences(most, "codes/overlap", first, "codes/overlap"))
@@ -113,7 +113,7 @@ def verdict(cells: Sequence[Cell]) -> str:
 
 
 def carrying_ranks(cells: Sequence[Cell]) -> int:
-    """How many ranks from the first on have a gain whose interval is above 0."""
+    """Number of ranks, counted from the first, whose gain has an interval above 0."""
     for rank in range(1, RANKS + 1):
         if not interval(_values(cells, f"codes/decay{rank}")).low > 0:
             return rank - 1
@@ -121,7 +121,7 @@ def carrying_ranks(cells: Sequence[Cell]) -> int:
 
 
 def draw(cells: Sequence[Cell], path: Path) -> Path:
-    """A row for each corpus and embedder: overlap and NPMI gain by expansion, decay by rank, skewness."""
+    """Draw a row per corpus and embedder: overlap and NPMI gain by expansion, decay by rank, skewness."""
     from matplotlib.figure import Figure
 
     places = _places(cells)
@@ -148,16 +148,16 @@ def draw(cells: Sequence[Cell], path: Path) -> Path:
 
 def _by_expansion(axes: Axes, cells: Sequence[Cell], measure: str) -> None:
     expansions = _expansions(cells)
-    for number, (source, told) in enumerate(SOURCES.items()):
+    for number, (source, label) in enumerate(SOURCES.items()):
         found = [interval(_values(_at(cells, expansion), f"{source}/{measure}")) for expansion in expansions]
-        _line(axes, expansions, found, told, f"C{number}")
+        _line(axes, expansions, found, label, f"C{number}")
     axes.set_xticks(expansions)
 
 
 def _by_rank(axes: Axes, cells: Sequence[Cell]) -> None:
-    for number, (source, told) in enumerate(SOURCES.items()):
+    for number, (source, label) in enumerate(SOURCES.items()):
         found = [interval(_values(cells, f"{source}/decay{rank}")) for rank in range(1, RANKS + 1)]
-        _line(axes, range(1, RANKS + 1), found, told, f"C{number}")
+        _line(axes, range(1, RANKS + 1), found, label, f"C{number}")
     axes.axhline(0, color="grey", linewidth=0.8)
     axes.set(xlabel="only shared code is the r-th nearest", ylabel="NPMI gain")
 
@@ -193,7 +193,7 @@ def _mean(cells: Sequence[Cell], name: str) -> float:
 
 
 def _differences(cells: Sequence[Cell], name: str, others: Sequence[Cell], other_name: str) -> list[float]:
-    """Of cells with the same codebook size and seed."""
+    """Differences between cells with the same codebook size and seed."""
     known = {
         (
             setting(cell, "model.num_codes"),
@@ -216,11 +216,11 @@ def _differences(cells: Sequence[Cell], name: str, others: Sequence[Cell], other
 
 _LEGEND = (
     "Means over codebook sizes and seeds. overlap@10: share of a word's ten nearest vectors that are "
-    "among its ten nearest in the space; code sets are compared by how many codes they share, ties at "
+    "among its ten nearest in the space; code sets are compared by the number of codes they share, ties at "
     "random. NPMI gain: of pairs that share codes, minus the same with words exchanged within twenty "
     "bands of frequency (50 times); z in standard deviations of those. Neighbourhoods count as kept when "
-    "learned codes are above the random codebook and above shuffled codes, as better by several codes "
+    "learned codes are above the random codebook and above shuffled codes, and as better with several codes "
     "when overlap@10 also rises from the smallest to the largest expansion, all with an interval above 0. "
-    "A pair with one shared code at rank r shares none nearer, which alone puts far ranks a little below "
+    "A pair with one shared code at rank r shares no nearer code, which alone puts far ranks a little below "
     "exchanged words."
 )

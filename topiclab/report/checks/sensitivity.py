@@ -1,4 +1,4 @@
-"""How topic quality depends on codebook size and expansion, and whether several codes help over one."""
+"""Check: dependence of topic quality on codebook size and expansion, and the benefit of several codes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def expansion_of(cell: Cell) -> int:
 
 
 def render(cells: Sequence[Cell]) -> str:
-    """A section for each data set: means, analysis of variance, differences with intervals, verdict."""
+    """Render a section for each data set: means, analysis of variance, differences, verdict."""
     sections = []
     for data in dict.fromkeys(cell.axes["data"] for cell in cells):
         here = [cell for cell in cells if cell.axes["data"] == data]
@@ -49,7 +49,7 @@ def render(cells: Sequence[Cell]) -> str:
 
 
 def _means(cells: Sequence[Cell]) -> str:
-    """Rows: num_codes and expansion; columns: METRICS over topics and seeds, and the interval of MEASURE."""
+    """Render METRICS over topics and seeds, and the interval of MEASURE, by num_codes and expansion."""
     names = [name for name in METRICS if any(np.isfinite(cell.metrics.get(name, np.nan)) for cell in cells)]
     rows = []
     for num_codes, expansion in _settings(cells):
@@ -75,7 +75,7 @@ def _variance(cells: Sequence[Cell]) -> str:
 
 
 def effects(cells: Sequence[Cell]) -> list[Effect]:
-    """Analysis of variance of MEASURE on codebook size and expansion, topics and seeds first as blocks."""
+    """Analysis of variance of MEASURE on codebook size and expansion, after topics and seeds as blocks."""
     factors = {
         "topics": [cell.axes["num_topics"] for cell in cells],
         "seed": [cell.seed for cell in cells],
@@ -86,7 +86,7 @@ def effects(cells: Sequence[Cell]) -> list[Effect]:
 
 
 def _contrasts(cells: Sequence[Cell]) -> list[str]:
-    """Differences of paired cells as a table, then what they say of the claim."""
+    """Render the differences of paired cells as a table, then the verdict on the claim."""
     found = contrasts(cells)
     rows = [
         [name, str(each.num), each.text(), "yes" if each.excludes_0 else "no"] for name, each in found.items()
@@ -98,7 +98,7 @@ def _contrasts(cells: Sequence[Cell]) -> list[str]:
 
 
 def contrasts(cells: Sequence[Cell]) -> dict[str, Interval]:
-    """Mean differences of MEASURE over cells that agree in everything else, by what is compared."""
+    """Mean differences of MEASURE over cells that agree in everything else, by name of the comparison."""
     main = [cell for cell in cells if cell.axes["model"] == MODEL]
     expansions = sorted({expansion_of(cell) for cell in main})
     most = expansions[-1]
@@ -106,18 +106,18 @@ def contrasts(cells: Sequence[Cell]) -> dict[str, Interval]:
         f"expansion {other} minus 1": _paired(_at(main, None, other), _at(main, None, 1), codes_of)
         for other in expansions[1:]
     }
-    for model, told in CONTROLS.items():
+    for model, label in CONTROLS.items():
         control = [cell for cell in cells if cell.axes["model"] == model]
         for expansion in sorted({expansion_of(cell) for cell in control}):
             pair = _at(main, None, expansion), _at(control, None, expansion)
-            found[f"expansion {expansion} minus {told}, {expansion}"] = _paired(*pair, codes_of)
+            found[f"expansion {expansion} minus {label}, {expansion}"] = _paired(*pair, codes_of)
     return {name: each for name, each in found.items() if each.num} | (
         {} if most > 1 else {"expansion": interval([])}
     )
 
 
 def verdict(found: dict[str, Interval]) -> str:
-    """Whether several codes per word help: more than one code does, and more than random codes do."""
+    """Verdict: several codes per word help if they beat both one code and random codes."""
     gains = {name: each for name, each in found.items() if name.endswith("minus 1")}
     if not gains:
         return "Found: one expansion only, so nothing can be said of several codes."
@@ -134,7 +134,7 @@ def verdict(found: dict[str, Interval]) -> str:
 
 
 def _paired(first: Sequence[Cell], second: Sequence[Cell], by: Callable[[Cell], Any]) -> Interval:
-    """Of the differences between cells with the same key, topics and seed."""
+    """Interval of the differences between cells with the same key, topics and seed."""
 
     def key(cell: Cell) -> Key:
         return by(cell), cell.axes["embedder"], cell.axes["num_topics"], cell.seed
@@ -146,7 +146,7 @@ def _paired(first: Sequence[Cell], second: Sequence[Cell], by: Callable[[Cell], 
 
 
 def draw(cells: Sequence[Cell], path: Path) -> Path:
-    """A heat map of MEASURE for each data set and number of topics, then the differences with intervals."""
+    """Draw a heat map of MEASURE for each data set and number of topics, then the differences."""
     from matplotlib.figure import Figure
 
     data = list(dict.fromkeys(cell.axes["data"] for cell in cells))

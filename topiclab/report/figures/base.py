@@ -1,4 +1,4 @@
-"""Figures of one run folder, drawn from its files alone."""
+"""Figures of one run folder, drawn only from its files."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ NAMED_TOPICS = 12
 
 
 def document_coordinates(theta: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (N,) of at most MAP_DOCUMENTS documents, and where a 2-D map puts them (N, 2).
+    """Rows (N,) of at most MAP_DOCUMENTS documents, and their coordinates (N, 2) on a map.
 
-    theta: (D, K). t-SNE of sqrt(theta), so distance is Hellinger's (van der Maaten & Hinton 2008); unlike
-    UMAP it compiles nothing at first use. Documents that are all alike lie at the origin.
+    theta: (D, K). t-SNE of sqrt(theta), so that distances are Hellinger's (van der Maaten & Hinton 2008);
+    unlike UMAP it compiles nothing at first use. If all documents are identical, they lie at the origin.
     """
     rows = np.arange(len(theta))
     if len(theta) > MAP_DOCUMENTS:
@@ -37,7 +37,7 @@ def document_coordinates(theta: np.ndarray, seed: int = 0) -> tuple[np.ndarray, 
 
 
 def draw_document_map(folder: Path, result: TopicResult, rows: np.ndarray, coordinates: np.ndarray) -> Path:
-    """Write document_map.png: a dot per document in its main topic's colour, the largest topics named."""
+    """Write document_map.png: one dot per document, coloured by main topic, with the largest topics named."""
     figure, axes = new_axes((9, 7))
     topics = result.theta[rows].argmax(axis=1)
     axes.scatter(*coordinates.T, c=topics % 20, cmap="tab20", vmin=-0.5, vmax=19.5, s=8, linewidths=0)
@@ -54,7 +54,7 @@ def draw_document_map(folder: Path, result: TopicResult, rows: np.ndarray, coord
 
 
 def draw_training(folder: Path) -> Path | None:
-    """Write training.png: the losses in training_history.json by epoch; None where the model has none."""
+    """Write training.png, the losses in training_history.json by epoch; return None if there are none."""
     path = folder / "training_history.json"
     history = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     if not history:
@@ -73,7 +73,7 @@ def draw_training(folder: Path) -> Path | None:
 
 
 def draw_run(folder: Path) -> list[Path]:
-    """Every figure of one finished run folder; ValueError names a file that cannot be read."""
+    """Draw every figure of one finished run folder; raise ValueError with a file that cannot be read."""
     result = TopicResult.load(folder / "topics.npz")
     training = draw_training(folder)
     document_map = draw_document_map(folder, result, *document_coordinates(result.theta))
@@ -81,7 +81,7 @@ def draw_run(folder: Path) -> list[Path]:
 
 
 def new_axes(inches: tuple[float, float]) -> tuple[Figure, Axes]:
-    """A figure of this size and its axes, without pyplot and its global state."""
+    """Create a figure of this size and its axes, without pyplot and its global state."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=inches, layout="constrained")

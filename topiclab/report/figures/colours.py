@@ -1,20 +1,20 @@
-"""Colours of topics on a map: few enough to be told apart, unlike where topics are neighbours."""
+"""Colours of topics on a map: few enough to be distinguishable, and different between neighbours."""
 
 from __future__ import annotations
 
 import numpy as np
 
 HUES = 15
-SHADES = ((0.64, 0.17), (0.76, 0.125), (0.58, 0.13))  # lightness and chroma: seen on white and on near-black
-REPEATED = 0.06  # distance in OKLab that a place gives up for a colour that is used once less
-NEAR = 6  # neighbours on the map that a colour must differ from most
+SHADES = ((0.64, 0.17), (0.76, 0.125), (0.58, 0.13))  # lightness, chroma: visible on white and near-black
+REPEATED = 0.06  # penalty, as a distance in OKLab, for each further use of a colour
+NEAR = 6  # neighbours on the map from which a colour must differ most
 
 
 def distinct_colours(places: np.ndarray, order: np.ndarray) -> list[str]:
-    """A colour "#rrggbb" for each of N places (N, 2) on a map, chosen in this order (largest first).
+    """Colour "#rrggbb" for each of N places (N, 2) on a map, chosen in the given order (largest first).
 
     Greedy: each place takes, of HUES x SHADES colours, the one farthest in OKLab from those of its nearest
-    places and then from all others in use, rather one that is not used yet.
+    places and then from all others in use, with a preference for unused colours.
     """
     colours = _palette()
     apart = np.linalg.norm(colours[:, None] - colours[None], axis=2)
@@ -31,7 +31,7 @@ def distinct_colours(places: np.ndarray, order: np.ndarray) -> list[str]:
 
 
 def _palette() -> np.ndarray:
-    """OKLab colours (HUES x SHADES, 3); hues of one shade lie between those of the next."""
+    """OKLab colours (HUES x SHADES, 3); the hues of one shade lie between those of the next."""
     found = []
     for number, (lightness, chroma) in enumerate(SHADES):
         hues = 2 * np.pi * (np.arange(HUES) + number / len(SHADES)) / HUES + 0.45
@@ -42,7 +42,7 @@ def _palette() -> np.ndarray:
 
 
 def _hex(oklab: np.ndarray) -> str:
-    """OKLab to sRGB (Ottosson 2020), clipped to what a screen shows."""
+    """Convert OKLab to sRGB (Ottosson 2020), clipped to its gamut."""
     to_lms = np.array(
         [
             [1, 0.3963377774, 0.2158037573],

@@ -9,9 +9,9 @@ from topiclab.report.figures.base import new_axes, save_figure
 
 
 def draw_curve(history: Sequence[Mapping[str, float]], path: Path) -> Path:
-    """Cross-entropy by tokens seen, of training and held-out text, with the best held-out one named.
+    """Draw the cross-entropy of training and held-out text by tokens seen, with the best held-out value.
 
-    history: entries with tokens and val/ce, and with train/ce where steps were taken since the last one.
+    history: entries with tokens and val/ce, and with train/ce if steps were taken since the last entry.
     """
     figure, axes = new_axes((8, 4.5))
     for name, label, line in (("train/ce", "training", "-"), ("val/ce", "held out", "--")):

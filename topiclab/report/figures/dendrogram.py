@@ -1,4 +1,4 @@
-"""Dendrogram: the tree of topics of a description folder as a picture."""
+"""Dendrogram: figure of the topic tree of a description folder."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from topiclab.report.description import Description
 
 INCHES_A_TOPIC = 0.19
-MAX_LABEL_LENGTH = 70
-BRANCHES = 12  # parts of the tree in colours of their own
+MAX_LABEL_LENGTH = 70  # characters
+BRANCHES = 12  # subtrees with a colour each
 HUES = [f"C{number}" for number in range(10) if number != 7]  # without gray
 
 
 def draw_tree(described: Description, folder: Path) -> Path | None:
-    """Write tree.png: a leaf a topic with its number, label and share; None where there is no tree."""
+    """Write tree.png, one leaf per topic with number, label and share; return None if there is no tree."""
     if described.tree is None:
         return None
     order = np.array(described.tree["order"])
@@ -42,7 +42,7 @@ def draw_tree(described: Description, folder: Path) -> Path | None:
 
 
 def draw_branches(axes: Axes, merges: np.ndarray, order: np.ndarray) -> None:
-    """The brackets of every merge, leaves at heights 0..K-1 in this order; parts of the tree in colours."""
+    """Draw the brackets of every merge, with leaves at 0..K-1 in this order and subtrees in colours."""
     from matplotlib.collections import LineCollection
 
     num_topics = len(order)
@@ -61,7 +61,7 @@ def draw_branches(axes: Axes, merges: np.ndarray, order: np.ndarray) -> None:
 
 
 def branch_colours(merges: np.ndarray, order: np.ndarray) -> list[str]:
-    """A colour for every merge: that of its branch where BRANCHES are left, gray above."""
+    """Colour of every merge: that of its branch when the tree is cut at BRANCHES, gray above the cut."""
     num_topics = len(order)
     below = max(num_topics - BRANCHES, 0)
     leaves = [[topic] for topic in range(num_topics)]
@@ -75,12 +75,12 @@ def branch_colours(merges: np.ndarray, order: np.ndarray) -> list[str]:
 
 
 def leaf_label(topic: Mapping[str, Any]) -> str:
-    """Such as `12  graph neural networks  2.3%`."""
+    """Format a leaf, such as `12  graph neural networks  2.3%`."""
     return f"{topic['topic']}  {short_label(topic['label'])}  {topic['share']:.1%}"
 
 
 def short_label(label: str) -> str:
-    """The label on one line of at most MAX_LABEL_LENGTH characters, its dollars no maths to matplotlib."""
+    """Put a label on one line of at most MAX_LABEL_LENGTH characters and escape dollars against mathtext."""
     label = " ".join(label.split())
     if len(label) > MAX_LABEL_LENGTH:
         cut = label.rfind(" ", MAX_LABEL_LENGTH // 2, MAX_LABEL_LENGTH)

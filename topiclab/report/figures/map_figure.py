@@ -1,4 +1,4 @@
-"""The map of a description as a picture: every document a dot in its topic's colour, topics named."""
+"""Figure of a description's map: one dot per document in its topic's colour, with topics named."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from topiclab.report.description import Description
 
 INCHES = (11, 8)
-CORE = (0.5, 99.5)  # percentiles of the documents inside the frame: outliers must not shrink it
+CORE = (0.5, 99.5)  # percentiles of the documents inside the frame: outliers must not shrink the map
 MAX_LETTERS = 28
-GAP = 3  # points from a name to its place
+GAP = 3  # points between a name and its anchor
 
 
 def draw_map(description: Description, folder: Path, title: str) -> Path:
@@ -31,7 +31,7 @@ def draw_map(description: Description, folder: Path, title: str) -> Path:
     axes.set_frame_on(False)
     if len(description.coordinates):
         size = float(np.clip(60_000 / len(description.coordinates), 2.2, 30))
-        # In an order of their own, or the last topics of a sorted corpus would hide the first.
+        # In random order, since otherwise the last topics of a sorted corpus would hide the first.
         drawn = np.random.default_rng(0).permutation(len(description.coordinates))
         x, y = description.coordinates[drawn].T
         axes.scatter(
@@ -47,18 +47,18 @@ def draw_map(description: Description, folder: Path, title: str) -> Path:
 
 
 def _name_topics(axes: Axes, description: Description, order: np.ndarray) -> None:
-    """Write the keywords beside the anchors in this order, leaving out one that would touch another."""
+    """Write the keywords at the anchors in this order, leaving out any that would touch another."""
     from matplotlib.patheffects import withStroke
 
     figure = axes.get_figure(root=True)
     assert figure is not None
-    figure.draw_without_rendering()  # places the axes, without which no text has an extent
+    figure.draw_without_rendering()  # positions the axes; before that, texts have no extent
     halo = [withStroke(linewidth=3, foreground="white")]
     taken = []
     for topic in order:
         keyword = description.topics[topic]["keyword"]
         word = keyword if len(keyword) <= MAX_LETTERS else keyword[: MAX_LETTERS - 1] + "…"
-        for side, points in (("bottom", GAP), ("top", -GAP)):  # above the place, or below
+        for side, points in (("bottom", GAP), ("top", -GAP)):  # above the anchor, else below
             text = axes.annotate(
                 word.replace("$", r"\$"),
                 description.anchors[topic].tolist(),

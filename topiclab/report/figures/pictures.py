@@ -1,6 +1,6 @@
-"""Pictures of an image model: grids of what its topics draw, of references and reconstructions, as PNG.
+"""Pictures of an image model as PNG: grids of samples, references and reconstructions.
 
-Images are (..., C, H, W) uint8 with one or three channels; small ones are enlarged by whole factors.
+Images are (..., C, H, W) uint8 with one or three channels; small ones are enlarged by integer factors.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from topiclab.report.figures.base import new_axes, save_figure
 
-CELL = 48  # least pixels of a cell's shorter side
+CELL = 48  # minimum pixels of a cell's shorter side
 GAP, GROUP_GAP, MARGIN, LINE, TEXT = 3, 16, 12, 20, 14
 SHADE = 160  # of the gaps: white strokes that end at an edge must not run into the next image
 MAX_IN_A_ROW, MAX_CELLS = 16, 64
@@ -38,10 +38,10 @@ def draw_topics(
     examples: np.ndarray | None = None,
     captions: Sequence[str] = (),
 ) -> Path:
-    """Write topics.png: a row a topic with its number and share, the largest first.
+    """Write topics.png: one row per topic with its number and share, the largest first.
 
-    by_topic: (K, n, C, H, W) drawn from one topic each.  shares: (K,) mean proportions.
-    examples: (K, m, C, H, W) the images of the set with most of each topic.  captions: a line for each topic.
+    by_topic: (K, n, C, H, W) samples of each topic.  shares: (K,) mean proportions.
+    examples: (K, m, C, H, W) images of the set with the most of each topic.  captions: one line per topic.
     """
     order = np.argsort(-shares, kind="stable")
     labels = [f"topic {topic}  {shares[topic]:.1%}" for topic in order]
@@ -55,7 +55,7 @@ def draw_topics(
 def draw_references(
     references: np.ndarray, drawn: np.ndarray, folder: Path, captions: Sequence[str] = ()
 ) -> Path:
-    """Write references.png: a row a reference, beside it what its topics draw.
+    """Write references.png: one row per reference image, beside samples drawn from its topics.
 
     references: (r, C, H, W).  drawn: (r, n, C, H, W).
     """
@@ -64,21 +64,21 @@ def draw_references(
 
 
 def draw_reconstructions(originals: np.ndarray, restored: np.ndarray, folder: Path) -> Path:
-    """Write reconstructions.png: each image and at its right what its codes give back; both (n, C, H, W)."""
+    """Write reconstructions.png: each image and, to its right, its reconstruction; both (n, C, H, W)."""
     pairs = _in_rows(np.stack([originals, restored], axis=1)[:MAX_CELLS], MAX_IN_A_ROW // 2)
     blocks = [Block("given, restored" if not at else "", pairs[:, at]) for at in range(pairs.shape[1])]
     return _save(_sheet(blocks), folder / "reconstructions.png")
 
 
 def draw_samples(images: np.ndarray, folder: Path, name: str = "samples") -> Path:
-    """Write <name>.png: a plain grid of (n, C, H, W)."""
+    """Write <name>.png: a plain grid of images (n, C, H, W)."""
     return _save(_sheet([Block("", _in_rows(images[:MAX_CELLS], MAX_IN_A_ROW))]), folder / f"{name}.png")
 
 
 def draw_codebook_usage(counts: np.ndarray, folder: Path) -> Path:
-    """Write codebook_usage.png: how often each of N codes occurs, the most frequent first.
+    """Write codebook_usage.png: frequencies of the N codes, the most frequent first.
 
-    counts: (N,). The dashed line is where every code would be if all occurred alike.
+    counts: (N,). The dashed line is the frequency if all codes occurred equally often.
     """
     share = counts / max(1, counts.sum())
     used = share[share > 0]
@@ -96,7 +96,7 @@ def draw_codebook_usage(counts: np.ndarray, folder: Path) -> Path:
 
 
 def _sheet(blocks: Sequence[Block], labels: Sequence[str] = ()) -> Image.Image:
-    """Blocks side by side under their headings, each row's label before them."""
+    """Draw blocks side by side under their headings, with each row's label on the left."""
     font = ImageFont.load_default(TEXT)
     pen = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     tiles = [_tiles(block.images[:, :MAX_IN_A_ROW]) for block in blocks]
@@ -123,7 +123,7 @@ def _sheet(blocks: Sequence[Block], labels: Sequence[str] = ()) -> Image.Image:
 
 
 def _tiles(images: np.ndarray) -> Image.Image:
-    """Images (rows, n, C, H, W) as one picture with a gap between them."""
+    """Join images (rows, n, C, H, W) to one picture with gaps between them."""
     rows, num, channels, height, width = images.shape
     zoom = max(1, math.ceil(CELL / min(height, width)))
     cells = np.pad(
@@ -136,9 +136,9 @@ def _tiles(images: np.ndarray) -> Image.Image:
     return Image.fromarray(np.broadcast_to(joined, (*joined.shape[:2], 3)).copy())
 
 
-def _in_rows(cells: np.ndarray, most: int) -> np.ndarray:
-    """(n, ...) as (rows, columns, ...) in a square, at most `most` wide, the last row filled with white."""
-    columns = min(most, math.ceil(math.sqrt(len(cells))))
+def _in_rows(cells: np.ndarray, max_columns: int) -> np.ndarray:
+    """Arrange (n, ...) as a square (rows, columns, ...) of at most max_columns, filled up with white."""
+    columns = min(max_columns, math.ceil(math.sqrt(len(cells))))
     white = np.full((-len(cells) % columns, *cells.shape[1:]), 255, cells.dtype)
     return np.concatenate([cells, white]).reshape(-1, columns, *cells.shape[1:])
 

@@ -1,4 +1,4 @@
-"""The figure of task=select_k: every criterion over the candidate numbers of topics."""
+"""Figure of task=select_k: every criterion over the candidate numbers of topics."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ PANELS = {
 
 
 def draw_selection(folder: Path) -> Path:
-    """Write select_k.png from the folder's select_k.csv: a panel a criterion, the band one standard deviation
-    over seeds, a line at the recommended number."""
+    """Write select_k.png from the folder's select_k.csv: one panel per criterion.
+
+    The band is one standard deviation over seeds, the vertical line is at the recommended number of topics.
+    """
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullFormatter, StrMethodFormatter
 

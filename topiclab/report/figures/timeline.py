@@ -1,4 +1,4 @@
-"""Timeline: the topics of a description folder that rise and fall, with their bands, as a picture."""
+"""Timeline: figure of the rising and falling topics of a description folder, with their bands."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 ROWS = 6  # topics of each kind
 MAX_TICKS = 8
-TINY = 0.1  # of the median period; one with fewer documents is not drawn
+TINY = 0.1  # share of the median period's documents below which a period is not drawn
 COLOURS = {"emerging": "#1a7f37", "fading": "#b35900", "steady": "0.4"}
 
 
 def draw_time(described: Description, folder: Path) -> Path | None:
-    """Write time.png: a panel a topic, the most emerging on the left, the most fading on the right.
+    """Write time.png: one panel per topic, the most emerging on the left, the most fading on the right.
 
-    Where fewer than ROWS are of a kind, steady ones with the largest share fill the panels. None where the
-    documents have no dates.
+    If a kind has fewer than ROWS topics, the steady ones with the largest share fill the panels. Returns None
+    if the documents have no dates.
     """
     if described.time is None:
         return None
@@ -55,7 +55,7 @@ def draw_time(described: Description, folder: Path) -> Path | None:
 
 
 def shown_topics(time: Mapping[str, Any], topics: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[int]]:
-    """At most ROWS topics for either side: the steepest rise and fall, then the largest steady ones."""
+    """Choose at most ROWS topics per side: the steepest rises and falls, then the largest steady ones."""
     trends = {trend["topic"]: trend for trend in time["trends"]}
     rising = [topic for topic, trend in trends.items() if trend["kind"] == "emerging"]
     falling = [topic for topic, trend in trends.items() if trend["kind"] == "fading"]
@@ -71,23 +71,23 @@ def shown_topics(time: Mapping[str, Any], topics: Sequence[Mapping[str, Any]]) -
 
 
 def draw_share(axes: Axes, time: Mapping[str, Any], topic: Mapping[str, Any]) -> None:
-    """The share of one topic by period in percent, its band, and the line of its trend."""
+    """Draw the share of one topic by period in percent, its band, and its trend line."""
     number = topic["topic"]
     totals = np.array(time["totals"])
     held = np.flatnonzero(totals)
     drawn = np.flatnonzero(totals >= TINY * np.median(totals[held]))
     share, low, high = (100 * np.array(time[name][number], dtype=float) for name in ("shares", "low", "high"))
     trend = time["trends"][number]
-    colour, told = COLOURS[trend["kind"]], trend["kind"]
+    colour, caption = COLOURS[trend["kind"]], trend["kind"]
     axes.fill_between(drawn, low[drawn], high[drawn], color=colour, alpha=0.2, linewidth=0)
     axes.plot(drawn, share[drawn], color=colour, marker="o", markersize=2.5, linewidth=1)
     if trend["kind"] != "steady":
         middle, level = (np.average(values, weights=totals[held]) for values in (held, share[held]))
         line = level + 100 * trend["slope"] * (drawn - middle)
         axes.plot(drawn, line, "--", color=colour, linewidth=0.8)
-        told += f" {100 * trend['slope']:+.2g} points a {time['unit']}"
+        caption += f" {100 * trend['slope']:+.2g} points a {time['unit']}"
     axes.set_title(f"{number}  {short_label(topic['label'])}", fontsize=8, loc="left", pad=3)
-    axes.text(0.99, 0.97, told, transform=axes.transAxes, ha="right", va="top", fontsize=7, color=colour)
+    axes.text(0.99, 0.97, caption, transform=axes.transAxes, ha="right", va="top", fontsize=7, color=colour)
     axes.set_ylim(0, max(high[drawn].max() * 1.15, 1e-3))
     axes.tick_params(labelsize=7)
     axes.yaxis.set_major_formatter("{x:g}%")

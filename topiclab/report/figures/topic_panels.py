@@ -1,4 +1,4 @@
-"""Panels of one fit or several: words with intervals, shares, likeness, traces of chains, choice of K."""
+"""Panels of one or several fits: words with intervals, shares, distances, traces of chains, choice of K."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def grid_of_axes(num: int, columns: int, inches: tuple[float, float]) -> tuple[Figure, np.ndarray]:
-    """A figure with num axes of these inches each, row by row."""
+    """Create a figure with num axes of this size each, row by row."""
     from matplotlib.figure import Figure
 
     rows = -(-num // columns)
@@ -33,7 +33,7 @@ def word_panels(
     high: np.ndarray,
     titles: list[str],
 ) -> Figure:
-    """A panel a topic: bars of its words' probabilities with an interval; mean, low, high: (K, T)."""
+    """Draw one panel per topic: bars of its words' probabilities with intervals; mean, low, high: (K, T)."""
     figure, grid = grid_of_axes(len(words), min(5, len(words)), (3, 2.4))
     for topic, axes in enumerate(grid[: len(words)]):
         places = np.arange(len(words[topic]))
@@ -47,7 +47,7 @@ def word_panels(
 
 
 def share_bars(shares: np.ndarray, titles: list[str]) -> Figure:
-    """Mean proportion of every topic with the 90 % interval of the samples; shares: (S, K)."""
+    """Draw the mean proportion of every topic with the 90 % interval of S samples; shares: (S, K)."""
     mean, (low, high) = shares.mean(axis=0), np.quantile(shares, [0.05, 0.95], axis=0)
     order = np.argsort(-mean, kind="stable")
     figure, axes = new_axes((8, 0.9 + 0.28 * len(mean)))
@@ -60,7 +60,7 @@ def share_bars(shares: np.ndarray, titles: list[str]) -> Figure:
 
 
 def likeness(distances: np.ndarray, merges: np.ndarray, order: np.ndarray, titles: list[str]) -> Figure:
-    """Heat map of distances (K, K) in the order of the tree, beside its branches; merges as of scipy."""
+    """Draw a heat map of distances (K, K) in the tree's order, beside the tree; merges: scipy's linkage."""
     from matplotlib.figure import Figure
 
     num = len(order)
@@ -69,7 +69,7 @@ def likeness(distances: np.ndarray, merges: np.ndarray, order: np.ndarray, title
     draw_branches(left, merges, order)
     left.set(ylim=(num - 0.5, -0.5), xlim=(max(merges[:, 2].max(initial=0), 1e-9) * 1.05, 0), yticks=[])
     left.set_xlabel("distance at which topics join", fontsize=8)
-    # the zeros of the diagonal would take half of the colours
+    # The zeros of the diagonal would take half of the colour scale.
     others = np.where(np.eye(num, dtype=bool), np.nan, distances[np.ix_(order, order)])
     image = right.imshow(others, cmap="viridis_r", aspect="auto")
     right.set_yticks(np.arange(num), [titles[topic] for topic in order], fontsize=8)
@@ -79,7 +79,10 @@ def likeness(distances: np.ndarray, merges: np.ndarray, order: np.ndarray, title
 
 
 def chain_traces(panels: Mapping[str, tuple[np.ndarray, np.ndarray, int]]) -> Figure:
-    """A panel a fit: log likelihood of every chain by sweep. Values: sweeps (B,), (M, B), end of burn-in."""
+    """Draw one panel per fit: log likelihood of every chain by sweep.
+
+    panels: for each title the sweeps (B,), log likelihoods (M, B) of M chains and the end of the burn-in.
+    """
     figure, grid = grid_of_axes(len(panels), len(panels), (4.2, 2.8))
     for axes, (title, (sweeps, likelihood, burn_in)) in zip(grid, panels.items(), strict=False):
         for number, chain in enumerate(likelihood):
@@ -93,7 +96,7 @@ def chain_traces(panels: Mapping[str, tuple[np.ndarray, np.ndarray, int]]) -> Fi
 
 
 def curves(panels: Mapping[str, Mapping[int, Sequence[float]]]) -> Figure:
-    """A panel a measure: mean and standard deviation over seeds by number of topics."""
+    """Draw one panel per measure: mean and standard deviation over seeds by number of topics."""
     figure, grid = grid_of_axes(len(panels), min(4, len(panels)), (3.2, 2.6))
     for axes, (title, values) in zip(grid, panels.items(), strict=False):
         sizes = sorted(values)
@@ -106,7 +109,7 @@ def curves(panels: Mapping[str, Mapping[int, Sequence[float]]]) -> Figure:
 
 
 def topic_map(coordinates: np.ndarray, topics: np.ndarray, titles: list[str]) -> Figure:
-    """A dot a document at (N, 2) in the colour of its main topic (N,), the topics named at their medians."""
+    """Draw one dot per document at (N, 2), coloured by main topic (N,), topics named at their medians."""
     figure, axes = new_axes((9, 6.5))
     axes.scatter(*coordinates.T, c=topics % 10, cmap="tab10", vmin=-0.5, vmax=9.5, s=9, linewidths=0)
     for topic in np.unique(topics):

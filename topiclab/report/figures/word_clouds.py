@@ -1,4 +1,4 @@
-"""Word clouds: the words of every topic, larger the likelier, packed without overlap."""
+"""Word clouds: the words of every topic, sized by probability and packed without overlap."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LARGEST, SMALLEST = 17, 5  # points
-STEPS, TURN, GROWTH = 700, 0.35, 0.0016  # of the spiral on which a word looks for room
+STEPS, TURN, GROWTH = 700, 0.35, 0.0016  # of the spiral on which a free place is sought
 MAPS = ("Blues", "Oranges", "Greens", "Purples", "Reds", "Greys", "YlGnBu", "PuRd", "BuGn", "YlOrBr")
 
 
 def word_clouds(weights: np.ndarray, vocab: tuple[str, ...], titles: list[str], num: int = 35) -> Figure:
-    """A grid of clouds, one a topic with its title; weights: (K, V), whose words of weight 0 are left out.
+    """Draw a grid of clouds, one per topic with its title; weights: (K, V), words of weight 0 are left out.
 
-    A word that finds no room inside the frame is left out too. The same input gives the same picture.
+    A word that does not fit inside the frame is left out too. The same input gives the same picture.
     """
     from matplotlib.figure import Figure
 
@@ -32,7 +32,7 @@ def word_clouds(weights: np.ndarray, vocab: tuple[str, ...], titles: list[str], 
     for axes, title in zip(grid, titles, strict=False):
         axes.set_visible(True)
         axes.set_title(title, fontsize=9)
-    figure.draw_without_rendering()  # places the axes, without which no text has an extent
+    figure.draw_without_rendering()  # positions the axes; before that, texts have no extent
     for topic, row in enumerate(weights):
         words = [word for word in np.argsort(-row, kind="stable")[:num] if row[word] > 0]
         _pack(grid[topic], [vocab[word] for word in words], row[words] / row[words].max(), topic)
@@ -40,7 +40,7 @@ def word_clouds(weights: np.ndarray, vocab: tuple[str, ...], titles: list[str], 
 
 
 def _pack(axes: Axes, words: list[str], sizes: np.ndarray, topic: int) -> None:
-    """Write words, largest first, each at the first free place of a spiral around the middle."""
+    """Write words, largest first, each at the first free place on a spiral around the centre."""
     from matplotlib import colormaps
 
     colours, frame = colormaps[MAPS[topic % len(MAPS)]], axes.get_window_extent()

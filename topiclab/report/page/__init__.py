@@ -1,1 +1,1 @@
-"""The interactive page of a run, one file that loads nothing."""
+"""The interactive page of a run: one self-contained HTML file."""

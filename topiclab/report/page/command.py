@@ -1,6 +1,6 @@
-"""`python -m topiclab.report page run=<folder> [key=value ...]`: the page of a finished run, made anew.
+"""`python -m topiclab.report page run=<folder> [key=value ...]`: write the page of a finished run again.
 
-In the place of run= a line may hold what the fit was asked for, such as model=kmeans data=arxiv.
+Instead of run=, a line may hold the overrides of the fit, such as model=kmeans data=arxiv.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from topiclab.config.compose import ConfigError, compose_cell
 from topiclab.report.page.render import write_page
 from topiclab.runs.run import CellFailed, run_cell
 
-OWN = ("describe.", "rating=", "rating.")  # groups of task=describe alone
-SHARED = ("paths.", "trainer.device")  # that both read
+OWN = ("describe.", "rating=", "rating.")  # keys that only task=describe reads
+SHARED = ("paths.", "trainer.device")  # keys that both tasks read
 
 
 def render(overrides: Sequence[str]) -> int:
-    """Describe the run where that is not done yet, write its page, print where it lies; 1 where it cannot.
+    """Describe the run if that is not done yet, write its page and print its path; return 1 on failure.
 
-    overrides: run= and those of task=describe; without run=, those of a fit, and those of `describe.`.
+    overrides: run= and those of task=describe; without run=, those of a fit and those of OWN.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
@@ -34,7 +34,7 @@ def render(overrides: Sequence[str]) -> int:
 
 
 def _with_run(overrides: Sequence[str]) -> list[str]:
-    """The overrides of task=describe, with the folder of the fit that the others ask for."""
+    """Return the overrides of task=describe, with run= set to the folder of the fit given by the others."""
     if any(override.startswith("run=") for override in overrides):
         return list(overrides)
     own = [part for part in overrides if part.startswith(OWN)]

@@ -1,7 +1,7 @@
 """The page: one HTML file with the map, the topics and the documents of a description, for use offline.
 
-The page takes nothing from a network, and its policy forbids it to: styles and script are allowed by their
-hashes alone. What comes from documents lies in base64 and reaches the page as text nodes, never as markup.
+The page loads nothing from a network, and its policy forbids it: style and script are allowed only by their
+hashes. Content of documents is embedded in base64 and reaches the page as text nodes, never as markup.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from topiclab.report.description import Description, read_description
 from topiclab.report.figures.colours import distinct_colours
 
 SCRIPTS = ("data", "elements", "view", "scatter", "names", "search", "charts", "panel", "controls", "main")
-MAX_DOCUMENTS = 60_000  # that a page holds
+MAX_DOCUMENTS = 60_000  # on a page
 COLOURED_LABELS = 45
 SPAN = NO_LABEL = 65_535
-CORE = (1, 99)  # percentiles of the documents that the whole view frames: outliers must not shrink it
+CORE = (1, 99)  # percentiles of the documents inside the full view: outliers must not shrink it
 TOPIC_CORE = 70  # percent of a topic's documents, those nearest its anchor, that its own view shows
 
 
-def write_page(folder: Path, title: str, most_documents: int = MAX_DOCUMENTS) -> Path:
+def write_page(folder: Path, title: str, max_documents: int = MAX_DOCUMENTS) -> Path:
     """Write page.html into a description folder.
 
-    most_documents: of more, a seeded sample is drawn; the examples of each topic are always among them, and
-    sizes, shares and time lines are still those of all. ValueError names a file that cannot be shown.
+    max_documents: of more, a seeded sample is drawn, which always includes the examples of each topic; sizes,
+    shares and time lines remain those of all documents. Raises ValueError with a file that cannot be shown.
     """
-    text = render_page(read_description(folder), title, most_documents)
+    text = render_page(read_description(folder), title, max_documents)
     path = folder / "page.html"
     with atomic_file(path) as stream:
         stream.write(text.encode())
     return path
 
 
-def render_page(description: Description, title: str, most_documents: int = MAX_DOCUMENTS) -> str:
-    """The HTML of the page."""
+def render_page(description: Description, title: str, max_documents: int = MAX_DOCUMENTS) -> str:
+    """Return the HTML of the page."""
     if description.num_topics >= SPAN:
         raise ValueError(f"{description.num_topics} topics are more than a page shows; merge them to fewer")
-    rows = shown_rows(description, most_documents)
+    rows = shown_rows(description, max_documents)
     texts = {
         "titles": [description.titles[row] for row in rows],
         "ids": [description.ids[row] for row in rows],
@@ -74,10 +74,10 @@ def render_page(description: Description, title: str, most_documents: int = MAX_
     return re.sub(r"%(title|policy|style|script|data)%", lambda found: parts[found[1]], _asset("page.html"))
 
 
-def shown_rows(description: Description, most: int) -> np.ndarray:
+def shown_rows(description: Description, max_documents: int) -> np.ndarray:
     """Rows of the documents that a page draws, ascending: all, or a sample with every topic's examples."""
     num_docs = len(description.titles)
-    if num_docs <= most:
+    if num_docs <= max_documents:
         return np.arange(num_docs)
     examples = {
         example["row"]
@@ -87,11 +87,11 @@ def shown_rows(description: Description, most: int) -> np.ndarray:
     }
     order = np.random.default_rng(0).permutation(num_docs)
     is_example = np.isin(order, list(examples))
-    return np.sort(np.concatenate([order[is_example], order[~is_example]])[:most])
+    return np.sort(np.concatenate([order[is_example], order[~is_example]])[:max_documents])
 
 
 def scaled(coordinates: np.ndarray, description: Description) -> np.ndarray:
-    """Coordinates on the square from 0 to 1 that holds all documents, in the middle of its shorter side."""
+    """Scale coordinates to the unit square so that all documents fit, centred along the shorter side."""
     if not len(description.coordinates):
         return np.zeros((len(coordinates), 2))
     low = description.coordinates.min(axis=0).astype(np.float64)
@@ -101,7 +101,7 @@ def scaled(coordinates: np.ndarray, description: Description) -> np.ndarray:
 
 
 def _facts(description: Description, rows: np.ndarray) -> dict[str, Any]:
-    """What the page reads beside the documents."""
+    """Facts that the page reads besides the documents."""
     places = scaled(description.coordinates, description)
     anchors = scaled(description.anchors, description)
     topic = description.topic
@@ -110,14 +110,14 @@ def _facts(description: Description, rows: np.ndarray) -> dict[str, Any]:
     place_of = {int(row): place for place, row in enumerate(rows)}
     leaf = description.tree["order"] if description.tree else list(range(description.num_topics))
     topics = []
-    for number, told in enumerate(description.topics):
+    for number, entry in enumerate(description.topics):
         mine = places[topic == number]
         facts = {
-            key: told[key]
+            key: entry[key]
             for key in ("topic", "label", "keyword", "size", "share", "words", "terms", "trend")
         }
         for kind in ("representatives", "diverse"):
-            facts[kind] = [example | {"shown": place_of.get(example["row"], -1)} for example in told[kind]]
+            facts[kind] = [example | {"shown": place_of.get(example["row"], -1)} for example in entry[kind]]
         facts |= {
             "colour": colours[number],
             "anchor": _rounded(anchors[number]),
@@ -146,7 +146,7 @@ def _label_colours(description: Description) -> list[str]:
 
 
 def _points(description: Description, rows: np.ndarray) -> bytes:
-    """Little-endian days (int32), places (x, y uint16), topic, label (uint16) and strength (uint8)."""
+    """Pack, little-endian: days (int32), places (x, y uint16), topic, label (uint16), strength (uint8)."""
     label = description.label[rows]
     label = np.where((label < 0) | (label >= NO_LABEL), NO_LABEL, label)
     columns = (
@@ -160,7 +160,7 @@ def _points(description: Description, rows: np.ndarray) -> bytes:
 
 
 def _box_around(anchor: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Left, low, right, high of the places nearest an anchor."""
+    """Left, bottom, right and top of the TOPIC_CORE percent of places nearest to an anchor."""
     distances = np.hypot(*(places - anchor).T)
     near = places[distances <= np.percentile(distances, TOPIC_CORE)]
     return np.concatenate([near.min(axis=0), near.max(axis=0)])
@@ -183,5 +183,5 @@ def _packed(block: bytes) -> str:
 
 
 def _hash(text: str) -> str:
-    """As a content security policy names a script or style."""
+    """Hash of a script or style in the format of a content security policy."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")

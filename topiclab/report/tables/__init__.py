@@ -1,1 +1,1 @@
-"""Tables over the cells of experiments, with published numbers beside ours."""
+"""Tables over the cells of experiments, with published numbers next to ours."""

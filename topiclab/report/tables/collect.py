@@ -1,4 +1,4 @@
-"""Cells: what the run folders under outputs/<name>/ say, read without importing torch or any model."""
+"""Cells: contents of the run folders under outputs/<name>/, read without importing torch or any model."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ TEACHER = re.compile(r"(?:^|,)teacher=(?P<teacher>[^,]+)")
 
 @dataclass(frozen=True)
 class Cell:
-    """One run folder of task=fit, whose place follows LAYOUT; variant is what else its line set.
+    """One run folder of task=fit, whose path follows LAYOUT; variant holds the remaining overrides.
 
-    axes: the value of every name in AXES; the folder's place says them, so a failed cell has them too.
-    status: done | failed | unreadable | missing; reason says why it is not done.
-    metrics: floats, nan where a metric does not apply; reasons: why it does not.
-    seconds: wall time of the run.  config: what it was run with, empty when it is not done.
-    chosen_topics: the number that num_topics=auto came to; None for a given one.
+    axes: the value of every name in AXES, read from the folder's path, so a failed cell has them too.
+    status: done | failed | unreadable | missing.  reason: why it is not done.
+    metrics: floats, NaN where a metric does not apply.  reasons: why it does not apply, by metric.
+    seconds: wall time of the run.  config: configuration of the run, empty if not readable.
+    chosen_topics: the number chosen by num_topics=auto; None if the number was given.
     """
 
     folder: Path
@@ -46,10 +46,10 @@ class Cell:
 
 
 def collect_cells(root: Path, experiment: Path | None = None) -> list[Cell]:
-    """Every cell under `root` (outputs/<name>), sorted by axes and seed.
+    """Collect every cell under `root` (outputs/<name>), sorted by axes and seed.
 
-    A folder without result.json is `missing`, and so is a cell that only `experiment` (the yaml of a grid)
-    knows. Raises FileNotFoundError when there is no cell.
+    A folder without result.json is `missing`, and so is a cell that is only in `experiment` (the yaml of a
+    grid). Raises FileNotFoundError if there is no cell.
     """
     places = [path for path in root.glob("**/seed*") if path.is_dir()]
     found = [(path, LAYOUT.fullmatch(path.relative_to(root).as_posix())) for path in places]
@@ -63,14 +63,14 @@ def collect_cells(root: Path, experiment: Path | None = None) -> list[Cell]:
 
 
 def read_cell(folder: Path, experiment: str, place: re.Match[str], teacher: str = "") -> Cell:
-    """The cell in `folder`, whose place matched LAYOUT; an unreadable file is a status, no exception.
+    """Read the cell in `folder`, whose path matched LAYOUT; an unreadable file is a status, not an exception.
 
-    teacher: of a cell that does not say it: a head of an experiment leaves no trace in the folder's name.
+    teacher: used if the cell itself has none, since the head of an experiment is not part of the folder name.
     """
     axes = dict.fromkeys(AXES, "") | {name: place[name] or "" for name in AXES if name in place.groupdict()}
     axes |= {"experiment": experiment, "num_topics": topics_of(place["num_topics"]), "teacher": teacher}
-    if told := TEACHER.search(axes["variant"]):
-        axes["teacher"] = told["teacher"]
+    if match := TEACHER.search(axes["variant"]):
+        axes["teacher"] = match["teacher"]
         axes["variant"] = TEACHER.sub("", axes["variant"]).strip(",")
     cell = {"folder": folder, "axes": axes, "seed": int(place["seed"])}
     path = folder / "result.json"
@@ -96,28 +96,28 @@ def read_cell(folder: Path, experiment: str, place: re.Match[str], teacher: str 
 
 
 def _missing_cells(root: Path, cells: Sequence[Cell], experiment: Path) -> list[Cell]:
-    """The cells of the experiment's grid that have no run folder yet, told by what the grid sweeps."""
+    """Cells of the experiment's grid without a run folder, compared by the keys that the grid sweeps."""
     missing = []
-    standing: set[tuple[str, ...]] | None = None
+    present: set[tuple[str, ...]] | None = None
     for planned in planned_cells(experiment):
         axes, seed = planned_axes(experiment, planned), int(planned.get("seed", 0))
         keys = [key for key in planned if key in (*AXES, "seed") or f"{key}=" in axes["variant"]]
-        if standing is None:
-            standing = {_choices(cell.axes, cell.seed, keys) for cell in cells}
-        if _choices(axes, seed, keys) not in standing:
+        if present is None:
+            present = {_choices(cell.axes, cell.seed, keys) for cell in cells}
+        if _choices(axes, seed, keys) not in present:
             what = " ".join(f"{key}={value}" for key, value in planned.items())
             missing.append(Cell(root, axes, seed, "missing", f"no run folder for {what}"))
     return missing
 
 
 def _choices(axes: Mapping[str, Any], seed: int, keys: Sequence[str]) -> tuple[str, ...]:
-    """What a cell has at these keys, '' where its folder does not say."""
+    """Values of a cell at these keys, '' where its folder name does not contain the key."""
     facts = {**options_of(axes["variant"]), **axes, "seed": seed}
     return tuple(str(facts.get(key, "")) for key in keys)
 
 
 def options_of(variant: str) -> dict[str, str]:
-    """{key: value} of a variant, whose lists keep their commas."""
+    """Parse a variant to {key: value}; commas inside lists are kept."""
     parts = re.findall(r"(?:[^,\[]|\[[^\]]*\])+", variant)
     return {key: value for key, _, value in (part.partition("=") for part in parts)}
 

@@ -1,4 +1,4 @@
-"""Controls: every neural row beside what it has to beat, data set by data set and metric by metric."""
+"""Controls: every neural row next to the controls it has to beat, by data set and metric."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from topiclab.report.tables.plan import Controls, Table, topics_order
 from topiclab.report.tables.scores import Line, Score, summarise
 
 NO_SCORE = Score(math.nan, math.nan, 0)
-Averages = dict[str, list[Line]]  # by experiment, over the numbers of topics that it has
+Averages = dict[str, list[Line]]  # by experiment, averaged over its numbers of topics
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,16 @@ class Contest:
 
     @property
     def gain(self) -> float:
-        """What the row has more than its best control, positive where it is better."""
+        """Difference between the row and its best control, positive where the row is better."""
         return (self.row.mean - self.best.mean) * (-1 if self.lower_is_better else 1)
 
     @property
     def spread(self) -> float:
-        """Standard deviation of that difference, by the spreads of both over seeds."""
+        """Standard deviation of the gain, from the standard deviations of both over seeds."""
         return math.hypot(self.row.std, self.best.std)
 
     def text(self) -> str:
-        """The gain, in bold beyond two standard deviations, on either side."""
+        """Format the gain, in bold if it exceeds two standard deviations in either direction."""
         if not math.isfinite(self.gain):
             return "-"
         is_beyond = abs(self.gain) > 2 * self.spread
@@ -48,13 +48,13 @@ class Contest:
 
 
 def render_controls(cells: Sequence[Cell], table: Table) -> str:
-    """Markdown: a section for each data set, in it a table for each metric of `table`.
+    """Render Markdown: a section for each data set with a table for each metric of `table`.
 
-    Raises ValueError where the table names no controls.
+    Raises ValueError if the table defines no controls.
     """
     plan = table.controls
     if plan is None:
-        raise ValueError(f"table {table.name} has no controls")
+        raise ValueError(f"table {table.name} has no controls; add them to {table.name}.table.yaml")
     averaged = {start: _averages(cells, start, table.metrics) for start in plan.starts}
     single = summarise(cells, table.metrics)
     sections = []
@@ -68,14 +68,14 @@ def render_controls(cells: Sequence[Cell], table: Table) -> str:
 
 
 def _averages(cells: Sequence[Cell], start: str, metrics: Sequence[str]) -> list[Line]:
-    """Means over the numbers of topics that the rows of this start have, of its rows and of all controls."""
+    """Means of the rows of this start and of all controls, over the numbers of topics of this start."""
     topics = {cell.axes["num_topics"] for cell in cells if cell.axes["experiment"] == start}
     same = [cell for cell in cells if cell.axes["num_topics"] in topics]
     return summarise(same, metrics, ("seed", "num_topics"))
 
 
 def _metric_table(data: str, averaged: Averages, single: Sequence[Line], metric: str, plan: Controls) -> str:
-    """Rows: start and model.  Columns: its controls, the row, the difference; then the row at each K."""
+    """Render rows by start and model; columns: controls, the row, the gain, then the row at each K."""
     topics = sorted({line.axes["num_topics"] for line in single}, key=topics_order)
     header = ["start", "model", *plan.models, *plan.objectives, plan.target, "gain"]
     rows = []
@@ -95,7 +95,7 @@ def _metric_table(data: str, averaged: Averages, single: Sequence[Line], metric:
 
 
 def contest_of(line: Line, lines: Sequence[Line], metric: str, plan: Controls) -> Contest:
-    """A line with objective plan.target beside its controls among lines of the same data and K."""
+    """Compare a line with objective plan.target to its controls among lines of the same data and K."""
 
     def score(experiment: str | None, model: str, objective: str | None) -> Score:
         for other in lines:
@@ -116,12 +116,12 @@ def contest_of(line: Line, lines: Sequence[Line], metric: str, plan: Controls) -
 
 
 def _rows(averaged: Averages, start: str, plan: Controls) -> list[Line]:
-    """The averaged rows of one start."""
+    """Averaged rows of one start."""
     return [line for line in _targets(averaged[start], plan) if line.axes["experiment"] == start]
 
 
 def _targets(lines: Sequence[Line], plan: Controls) -> list[Line]:
-    """The rows, by start, then model."""
+    """Rows with objective plan.target, sorted by start, then model."""
     rows = [
         line
         for line in lines
@@ -140,7 +140,7 @@ def _short(contest: Contest) -> str:
 
 
 def _tally(averaged: Averages, metrics: Sequence[str], plan: Controls) -> Iterator[str]:
-    """How many rows beat all their controls, and fall behind one, by more than two standard deviations."""
+    """Count the rows that beat all controls, or trail the best, by more than two standard deviations."""
     for start, label in plan.starts.items():
         rows = _rows(averaged, start, plan)
         texts, lacking = [], set[str]()
@@ -160,6 +160,6 @@ def _legend(plan: Controls) -> str:
     objectives, models = ", ".join(plan.objectives), ", ".join(plan.models)
     return (
         f"Mean ± standard deviation over seeds of means over K. {objectives}: the same model and start with "
-        f"another target. {models}: no neural model. gain: {plan.target} minus the best of these, in bold "
-        "beyond two standard deviations of the difference; in brackets beside each K, too."
+        f"another target. {models}: not neural models. gain: {plan.target} minus the best of these, in bold "
+        "beyond two standard deviations of the difference; also in brackets for each K."
     )

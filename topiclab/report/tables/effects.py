@@ -1,4 +1,4 @@
-"""Effects: bootstrap intervals of means and the analysis of variance of a grid."""
+"""Effects: bootstrap intervals of means, and the analysis of variance of a grid."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RESAMPLES = 5000
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and its 95 % percentile bootstrap interval; nan where there are no values."""
+    """A mean and its 95 % percentile bootstrap interval; NaN if there are no values."""
 
     mean: float
     low: float
@@ -33,7 +33,7 @@ class Interval:
 class Effect:
     """One row of an analysis of variance.
 
-    share: of the total sum of squares.  F, p: against the residual; nan without residual degrees of freedom.
+    share: of the total sum of squares.  F, p: against the residual; NaN without residual degrees of freedom.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Effect:
 
 
 def interval(values: Sequence[float], seed: int = 0) -> Interval:
-    """Of independent values, resampled with replacement; of one value its own."""
+    """Interval of the mean of independent finite values; a single value is its own interval."""
     found = np.asarray([value for value in values if np.isfinite(value)])
     if not len(found):
         return Interval(np.nan, np.nan, np.nan, 0)
@@ -56,10 +56,10 @@ def interval(values: Sequence[float], seed: int = 0) -> Interval:
 def analysis_of_variance(
     values: Sequence[float], factors: Mapping[str, Sequence[object]], interaction: tuple[str, str] | None
 ) -> list[Effect]:
-    """Sums of squares of the factors in order, then of the interaction, then the residual.
+    """Sequential sums of squares of the factors in order, then of the interaction, then the residual.
 
-    factors: level of every value by factor; those with one level are left out. In a balanced grid the order
-    does not matter.
+    factors: level of every value by factor; factors with a single level are left out. In a balanced grid the
+    order does not matter.
     """
     found = np.asarray(values, np.float64)
     columns = {name: _indicators(levels) for name, levels in factors.items() if len(set(levels)) > 1}
@@ -79,7 +79,7 @@ def analysis_of_variance(
 
 
 def _tested(name: str, freedom: int, squares: float, total: float, left: float, of_residual: int) -> Effect:
-    from scipy.stats import f  # a second to import
+    from scipy.stats import f  # takes a second to import
 
     share = float(squares / total) if total else np.nan
     if not of_residual or left <= 1e-12 * total:
@@ -94,6 +94,6 @@ def _indicators(levels: Sequence[object]) -> np.ndarray:
 
 
 def _residual(design: np.ndarray, values: np.ndarray) -> float:
-    """Sum of squares that the columns of the design leave."""
+    """Residual sum of squares after a least-squares fit of the design."""
     fitted = design @ np.linalg.lstsq(design, values, rcond=None)[0]
     return float(((values - fitted) ** 2).sum())

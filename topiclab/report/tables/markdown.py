@@ -1,4 +1,4 @@
-"""Tables of scores as Markdown, LaTeX or CSV, published numbers beside ours."""
+"""Tables of scores as Markdown, LaTeX or CSV, with published numbers next to ours."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ UNRANKED = ("topics_used",)
 
 
 def render(lines: Sequence[Line], metrics: Sequence[str], style: str) -> str:
-    """The table as text; style is md, latex or csv."""
+    """Render the table as text; style is md, latex or csv."""
     return {"md": _markdown, "latex": _latex, "csv": _csv}[style](lines, metrics)
 
 
 def _best(lines: Sequence[Line], name: str) -> dict[tuple[Any, Any], float]:
-    """The best mean, as printed, of each contest; none where a line is alone in it."""
+    """Best mean of each contest, as printed; a contest with a single line has none."""
     if name.endswith(UNRANKED):
         return {}
     means: dict[tuple[Any, Any], list[float]] = {}
@@ -35,7 +35,7 @@ def _best(lines: Sequence[Line], name: str) -> dict[tuple[Any, Any], float]:
 
 
 def _contest(line: Line) -> tuple[Any, Any]:
-    """Lines with the same are compared."""
+    """Key by which lines are compared: data set and number of topics."""
     return line.axes["data"], line.axes["num_topics"]
 
 
@@ -50,7 +50,7 @@ def _rounded(value: float) -> float:
 def _grid(
     lines: Sequence[Line], metrics: Sequence[str], plus_minus: str, bold: str
 ) -> tuple[list[str], list[list[str]]]:
-    """Header and rows as text; an axis that never varies is left to the caption."""
+    """Header and rows as text; an axis that never varies is left to the caption, except data and model."""
     axes = [
         axis for axis in AXES if axis in ("data", "model") or len({line.axes[axis] for line in lines}) > 1
     ]
@@ -75,7 +75,7 @@ def _grid(
 
 
 def score_text(score: Score, plus_minus: str = "±", frame: str = "{}") -> str:
-    """mean ± std, a dash where there is no number."""
+    """Format mean ± standard deviation, or a dash if there is no number."""
     if not score.num:
         return "-"
     digits = _digits(score.mean)
@@ -88,7 +88,7 @@ def _has_published(lines: Sequence[Line], name: str) -> bool:
 
 
 def _published_texts(line: Line, name: str) -> list[str]:
-    """The published number, with its teacher where that is another, and ours minus it."""
+    """Published number, with its teacher if it differs from ours, and the difference ours minus published."""
     if name not in line.published:
         return ["", ""]
     published, mean = line.published[name], line.scores[name].mean
@@ -98,7 +98,7 @@ def _published_texts(line: Line, name: str) -> list[str]:
 
 
 def caption(lines: Sequence[Line]) -> str:
-    """What the table leaves out of its rows: the axes with one value, and what the numbers are."""
+    """Caption: meaning of the numbers, and the axes with a single value, which are not in the rows."""
     fixed = [axis for axis in AXES if len({line.axes[axis] for line in lines}) == 1]
     same = ", ".join(
         f"{axis}={lines[0].axes[axis]}"
@@ -119,7 +119,7 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _latex(lines: Sequence[Line], metrics: Sequence[str]) -> str:
-    """A booktabs tabular, for \\input between \\begin{table} and \\end{table}."""
+    """Render a booktabs tabular, for \\input between \\begin{table} and \\end{table}."""
     header, rows = _grid(lines, metrics, "$\\pm$", "\\textbf{{{}}}")
     num_texts = header.index("seeds") + 1
     body = [" & ".join(cell.replace("_", "\\_") for cell in row) + r" \\" for row in (header, *rows)]
@@ -139,7 +139,7 @@ def _latex(lines: Sequence[Line], metrics: Sequence[str]) -> str:
 
 
 def _csv(lines: Sequence[Line], metrics: Sequence[str]) -> str:
-    """Axes, seeds, then <metric>, <metric>_std and, where there is one, <metric>_published at six digits."""
+    """Render axes, seeds, then <metric>, <metric>_std and any <metric>_published, with six digits."""
     published = [name for name in metrics if _has_published(lines, name)]
     columns = [column for name in metrics for column in (name, f"{name}_std")]
     stream = io.StringIO()

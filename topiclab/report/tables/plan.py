@@ -1,4 +1,4 @@
-"""Plans: what a table is made of and which cells a grid shall have, read from experiments/ alone."""
+"""Plans: the definition of a table and the cells of a grid, read only from experiments/ and conf/."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ AXES = ("experiment", *GROUPS, "num_topics", "variant")
 
 @dataclass(frozen=True)
 class Controls:
-    """Rows that stand beside every row of `target` in the layout of `controls.py`.
+    """Controls that are compared with every row of `target` in the layout of `controls.py`.
 
-    target: an objective.  objectives: others under the same model and start.
-    models: such as kmeans, of any grid.  starts: what to call the start of each grid.
+    target: an objective.  objectives: other objectives with the same model and start.
+    models: such as kmeans, from any grid.  starts: display name of the start of each grid.
     """
 
     target: str
@@ -37,13 +37,13 @@ class Controls:
 
 @dataclass(frozen=True)
 class Table:
-    """What the report NAME shows: a <table>.table.yaml of a system, or one grid in the usual way.
+    """Definition of the report NAME: a <table>.table.yaml of a system, or one grid with the defaults.
 
-    grids: names of experiments whose cells it takes.  metrics: columns; none for the usual ones.
-    over: what a number is averaged over, beside the seed that its standard deviation is of.
-    reference: system whose published numbers (reference.csv) stand beside ours.
-    check: a claim that is put to the test over the cells, see checks.py; then it says what was found.
-    parts: tables that make up this one; then it has no columns of its own.
+    grids: names of the experiments whose cells are used.  metrics: columns; empty for the default ones.
+    over: axes averaged over; the standard deviation is over the seed.
+    reference: system whose published numbers (reference.csv) are shown next to ours.
+    check: a claim that is tested over the cells (report/checks); the report then ends in a verdict.
+    parts: tables that make up this one, which then has no columns of its own.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Table:
 
 
 def read_table(experiments: Path, name: str) -> Table:
-    """The table of a name (dsl_main) or place (dsl/main); ValueError for a key that is none."""
+    """Read the table of a name (dsl_main) or place (dsl/main); raise ValueError for an unknown key."""
     path = find_table(experiments, name)
     if path is None:
         grid = find_grid(experiments, name)
@@ -86,7 +86,7 @@ def _with_tuples(node: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def planned_cells(experiment: Path) -> list[dict[str, str]]:
-    """Every combination of an experiment's sweep parameters, as Hydra reads them (lists, range(0,5), ...)."""
+    """Every combination of an experiment's sweep parameters, parsed as by Hydra (lists, range(0,5), ...)."""
     params = OmegaConf.select(OmegaConf.load(experiment), "hydra.sweeper.params", default={})
     parsed = OverridesParser.create().parse_overrides([f"{key}={values}" for key, values in params.items()])
     choices = [
@@ -99,7 +99,7 @@ def planned_cells(experiment: Path) -> list[dict[str, str]]:
 
 
 def planned_axes(experiment: Path, planned: Mapping[str, str]) -> dict[str, Any]:
-    """The values of AXES of a planned cell: what conf/ says, then the experiment's head, then its sweep."""
+    """Values of AXES of a planned cell, from conf/, then the experiment's head, then its sweep."""
     choices = {**_defaults(conf_dir() / "config.yaml"), **_defaults(experiment), **planned}
     options = sorted(
         f"{key}={value}" for key, value in planned.items() if key not in _unnamed_keys() and key not in AXES
@@ -110,23 +110,23 @@ def planned_axes(experiment: Path, planned: Mapping[str, str]) -> dict[str, Any]
 
 
 def topics_of(text: str | int) -> int | str:
-    """The value of num_topics that a line or a folder says: a number, or auto."""
+    """Parse num_topics of a line or folder: a number, or auto."""
     return AUTO if text == AUTO else int(text)
 
 
 def topics_order(num_topics: int | str) -> tuple[bool, int | str]:
-    """Sorts numbers, then auto."""
+    """Sort key: numbers first, then auto."""
     return isinstance(num_topics, str), num_topics
 
 
 def name_of(option: str) -> str:
-    """published/prodlda is a prodlda: a choice of a group is called by the last part of its path."""
+    """Name of a group's option: the last part of its path, so published/prodlda is prodlda."""
     return option.rpartition("/")[2]
 
 
 @cache
 def _defaults(path: Path) -> dict[str, Any]:
-    """Groups as the defaults list of a primary config chooses them, and its num_topics."""
+    """Options chosen by the defaults list of a primary config, and its num_topics."""
     config = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     assert isinstance(config, dict)
     entries = [entry for entry in config.get("defaults", ()) if isinstance(entry, dict)]
@@ -136,6 +136,6 @@ def _defaults(path: Path) -> dict[str, Any]:
 
 @cache
 def _unnamed_keys() -> frozenset[str]:
-    """Keys that leave no trace in a run folder's name."""
+    """Keys that are not part of a run folder's name."""
     keys = "hydra.job.config.override_dirname.exclude_keys"
     return frozenset(OmegaConf.select(OmegaConf.load(conf_dir() / "config.yaml"), keys))

@@ -1,4 +1,4 @@
-"""Published numbers, experiments/<system>/reference.csv, and how they were obtained, reference.yaml."""
+"""Published numbers (experiments/<system>/reference.csv) and their settings (reference.yaml)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ABSENT = object()
 
 @dataclass(frozen=True)
 class Published:
-    """A number, the teacher it was got with ('' for models without one), and where it was read."""
+    """A published number, its teacher ('' for models without one), and its source."""
 
     value: float
     teacher: str
@@ -31,10 +31,10 @@ class Reference:
     """The numbers of a paper.
 
     rows: data, model, objective, teacher, num_topics, metric, value, read_in.
-    sources: what `read_in` stands for.
+    sources: full references of the abbreviations in `read_in`.
     settings: the configuration behind the numbers, {dotted key: value} for 'all', an objective or
     'objective/model'.
-    notes: differences that no key of a configuration says.
+    notes: differences that no configuration key expresses.
     """
 
     title: str
@@ -44,10 +44,10 @@ class Reference:
     notes: Sequence[str]
 
     def numbers_of(self, axes: Mapping[str, Any], metrics: Sequence[str]) -> dict[str, Published]:
-        """Published numbers of a line's data, model and objective by metric.
+        """Published numbers for a line's data, model and objective, by metric.
 
-        A line's own teacher goes first, else the first of the file stands in. A published mean over several
-        numbers of topics is for lines that are averaged over just these.
+        The number with the line's own teacher is preferred, else the first in the file. A published mean over
+        several numbers of topics applies to lines that are averaged over exactly these.
         """
         found: dict[str, Published] = {}
         for row in self.rows:
@@ -60,7 +60,7 @@ class Reference:
         return found
 
     def differences(self, cells: Sequence[Cell]) -> Iterator[str]:
-        """'key: ours, published value' wherever a finished cell was set otherwise."""
+        """Yield 'key: ours, published value' wherever a finished cell has a different setting."""
         ours: dict[tuple[str, str], dict[str, None]] = {}
         for cell in cells:
             model, objective = cell.axes["model"], cell.axes["objective"]
@@ -76,19 +76,19 @@ class Reference:
 
 
 def read_reference(folder: Path) -> Reference:
-    """ValueError where a row names a source that the yaml does not explain."""
+    """Read a system's reference; raise ValueError if a row names a source that the yaml does not explain."""
     facts = yaml.safe_load((folder / "reference.yaml").read_text(encoding="utf-8"))
     with (folder / "reference.csv").open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     if unknown := sorted({row["read_in"] for row in rows} - facts["sources"].keys()):
         raise ValueError(
-            f"{folder}/reference.csv was read in {', '.join(unknown)}; say in reference.yaml what that is"
+            f"{folder}/reference.csv has read_in {', '.join(unknown)}; add that to sources in reference.yaml"
         )
     return Reference(facts["title"], rows, facts["sources"], facts["settings"], facts["notes"])
 
 
 def _lookup(config: Mapping[str, Any], key: str) -> Any:
-    """The value at a dotted key, or ABSENT."""
+    """Value at a dotted key, or ABSENT."""
     node: Any = config
     for part in key.split("."):
         node = node.get(part, ABSENT) if isinstance(node, Mapping) else ABSENT

@@ -1,4 +1,4 @@
-// What the page embeds, decoded: base64 of zlib streams, made by report/page.py.
+// Embedded data of the page, decoded: base64 of zlib streams, made by report/page/render.py.
 
 const SPAN = 65535;
 const NO_LABEL = 65535;

@@ -30,10 +30,10 @@ const joined = (...facts) => facts.filter(Boolean).join(" · ");
 
 const otherTerms = (topic) => topic.terms.map(([term]) => term).filter((term) => term !== topic.keyword);
 
-// At most so many letters.
+// Text shortened to at most `most` letters.
 const clipped = (text, most) => (text.length > most ? `${text.slice(0, most - 1).trimEnd()}…` : text);
 
-// Lower case without accents, as titles are compared with what is typed.
+// Lower case without accents, for comparing titles with what is typed.
 function folded(text) {
   return text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
 }
