@@ -93,7 +93,7 @@ def test_quarters_are_left_right_above_below():
     ("grid", "regions", "message"),
     [
         (np.zeros((4, 2, 2), int), "codes", "5 images but 4 code grids"),
-        (np.full((5, 2, 2), 7), "codes", "codes 7..7 in the grids of a codebook of 7"),
+        (np.full((5, 2, 2), 7), "codes", "codes 7..7, but the codebook has 7"),
         (np.zeros((5, 2, 2), int), "halves", "regions=halves is unknown; use codes, quadrant or position"),
     ],
 )
@@ -106,8 +106,8 @@ def test_grids_that_do_not_fit_are_refused(grid, regions, message):
     ("changed", "message"),
     [
         ({"sample": 1}, "images digits: 1 of them, but a topic model needs at least 2"),
-        ({"split": {"val": None, "test": 0.1}}, "val=None.*makers' own division, which digits does not have"),
-        ({"split": {"val": 0.09, "test": 0.9}, "sample": 2}, "none to training; use data.split.val=0"),
+        ({"split": {"val": None, "test": 0.1}}, "val=None.*published split, which digits does not have"),
+        ({"split": {"val": 0.09, "test": 0.9}, "sample": 2}, "none into training; use data.split.val=0"),
     ],
 )
 def test_settings_that_leave_nothing_are_refused(changed, message):

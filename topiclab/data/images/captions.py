@@ -1,4 +1,4 @@
-"""Captions of labelled images, written from the class alone: its names and what such a picture looks like."""
+"""Captions of labelled images, written from the class alone: its names and descriptions of such pictures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# label: what the class is called, and what is seen in such a picture
+# label: names of the class, and descriptions of such a picture
 Described = dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
 
 DIGITS: Described = {
@@ -137,14 +137,17 @@ TEMPLATES = {
 def write_captions(source: str, label_names: Sequence[str], labels: np.ndarray, seed: int) -> list[str]:
     """One caption for each label id (D,): a template, a name and a look of its class, each drawn at random.
 
-    source: digits | cifar10.  Raises ValueError for another source, or a label that nothing is written for.
+    source: digits | cifar10.  Raises ValueError for another source, or a label without descriptions.
     """
     if source not in DESCRIBED:
-        raise ValueError(f"captions of {source} are not written; use data={' or data='.join(DESCRIBED)}")
+        raise ValueError(f"there are no captions for {source}; use data={' or data='.join(DESCRIBED)}")
     described = DESCRIBED[source]
     names = [label_names[int(label)] if label >= 0 else "none" for label in labels]
     if unknown := sorted(set(names) - described.keys()):
-        raise ValueError(f"no captions of {source} are written for the labels {', '.join(unknown)}")
+        raise ValueError(
+            f"there are no captions of {source} for the labels {', '.join(unknown)}; "
+            f"known labels: {', '.join(described)}"
+        )
     rng, captions = np.random.default_rng(seed), []
     for label_name in names:
         parts = (TEMPLATES[source], *described[label_name])

@@ -1,4 +1,4 @@
-"""Image files: one picture from its bytes, checked, and many of them as one array, decoded in threads."""
+"""Image files: one picture decoded from its bytes and checked, or many decoded in threads to one array."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from topiclab.machine import memory_bytes, num_cores
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
-MAX_PIXELS = 64_000_000  # more than a camera of today takes; a small file can unpack to far more
+MAX_PIXELS = 64_000_000  # more than today's cameras produce; a small file can unpack to far more
 GREY, COLOUR = ("1", "L", "LA"), ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 CHANNEL_NAMES = {1: "grey", 3: "colour"}
-ORIENTATION = 0x0112  # the tag of EXIF
+ORIENTATION = 0x0112  # EXIF tag
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -37,17 +37,17 @@ NAMED_SKIPS = 20
 
 
 class CorruptImageError(ValueError):
-    """Bytes that no picture can be decoded from."""
+    """Raised for bytes from which no picture can be decoded."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How pictures are read.
+    """Options for reading pictures.
 
     channels: 1, 3, or None for those of the file.
-    crop: side of the square cut from the middle first, or None.
-    size: (height, width): what is left is cut about its middle to this proportion and resized; None keeps it.
-    skips_corrupt: leave out what cannot be decoded, instead of refusing it.
+    crop: side of the square cut from the centre first, or None.
+    size: (height, width): the result is centre-cropped to this aspect ratio and resized; None keeps it.
+    skips_corrupt: skip what cannot be decoded instead of raising an error.
     """
 
     channels: int | None = None
@@ -58,7 +58,10 @@ class Reading:
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """images (n, C, H, W) uint8 of the rows (n,) int64 that could be decoded, and what was done to them."""
+    """Decoded pictures.
+
+    images: (n, C, H, W) uint8.  rows: (n,) int64, those that could be decoded.  info: what was done to them.
+    """
 
     images: np.ndarray
     rows: np.ndarray
@@ -66,10 +69,11 @@ class Decoded:
 
 
 def decode(content: bytes, name: str, reading: Reading) -> tuple[np.ndarray, bool]:
-    """(C, H, W) uint8, and whether transparent parts were laid on white.
+    """Decode a picture to (C, H, W) uint8; also return True if transparent parts were composited on white.
 
-    Palettes become their colours, a photograph is turned as its camera says. Raises CorruptImageError for
-    what is no picture, ValueError for one that has several frames, more than 8 bits or too many pixels.
+    Palettes become their colours; a photograph is rotated according to its EXIF orientation. Raises
+    CorruptImageError for bytes that are not a picture, ValueError for several frames, more than 8 bits per
+    channel or too many pixels.
     """
     with _named_faults(name):
         image: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
@@ -91,10 +95,10 @@ def decode(content: bytes, name: str, reading: Reading) -> tuple[np.ndarray, boo
 
 
 def decode_all(names: Sequence[str], read: Callable[[int], bytes], reading: Reading) -> Decoded:
-    """Every picture, in order; read(row) gives the bytes of names[row].
+    """Decode every picture in order; read(row) returns the bytes of names[row].
 
-    Raises ValueError for two pictures that differ in size or channels, for one that cannot be decoded (unless
-    skipped), and when none is left.
+    Raises ValueError for pictures that differ in size or channels, for one that cannot be decoded (unless
+    skipped), and if none is left.
     """
     images, rows, flattened = np.empty((0,), np.uint8), np.zeros(len(names), np.int64), 0
     skipped: list[str] = []
@@ -112,7 +116,9 @@ def decode_all(names: Sequence[str], read: Callable[[int], bytes], reading: Read
         flattened += is_flattened
         count += 1
     if not count:
-        raise ValueError(f"none of {len(names)} pictures can be decoded, {names[0]} first; check data.path")
+        raise ValueError(
+            f"none of the {len(names)} pictures can be decoded, the first is {names[0]}; check data.path"
+        )
     info: dict[str, Any] = {"read": len(names), "skipped": len(skipped), "flattened": flattened}
     if skipped:
         info["skipped_names"] = skipped[:NAMED_SKIPS]
@@ -120,7 +126,7 @@ def decode_all(names: Sequence[str], read: Callable[[int], bytes], reading: Read
 
 
 def _room(count: int, shape: tuple[int, ...]) -> np.ndarray:
-    """(count, C, H, W) uint8, not filled; ValueError where this machine has not half the memory for it."""
+    """Allocate (count, C, H, W) uint8; raise ValueError if it needs over half of the machine's memory."""
     needed, height, width = count * math.prod(shape), *shape[1:]
     if needed > memory_bytes() / 2:
         raise ValueError(
@@ -151,17 +157,17 @@ def _outcomes(
         for block in threads.map(decode_block, range(0, len(names), BLOCK)):
             yield from block
     finally:
-        threads.shutdown(cancel_futures=True)  # after a fault, what is not begun is left
+        threads.shutdown(cancel_futures=True)  # after an error, blocks that have not begun are dropped
 
 
 @contextmanager
 def _named_faults(name: str) -> Iterator[None]:
-    """Pillow's errors as one sentence each."""
+    """Convert Pillow's errors to messages of one sentence with the file's name."""
     try:
         yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        told = re.search(r"\d+", str(error))
-        raise ValueError(f"{name}: {_too_many_pixels(told.group() if told else 'too many')}") from error
+        number = re.search(r"\d+", str(error))
+        raise ValueError(f"{name}: {_too_many_pixels(number.group() if number else 'too many')}") from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
         reason = str(error).split(" <_io")[0]
         raise CorruptImageError(
@@ -174,7 +180,8 @@ def _check_kind(image: Image.Image, name: str) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise ValueError(f"{name}: {_too_many_pixels(f'{width} x {height}')}")
-    if getattr(image, "is_animated", False) and image.format != "MPO":  # a photograph with its preview
+    # MPO: a photograph with its preview
+    if getattr(image, "is_animated", False) and image.format != "MPO":
         frames = getattr(image, "n_frames", 2)
         raise ValueError(f"{name} is an animation of {frames} frames; save one of them as a picture")
     if image.mode not in GREY + COLOUR:
@@ -185,17 +192,17 @@ def _check_kind(image: Image.Image, name: str) -> None:
 
 
 def _too_many_pixels(found: str) -> str:
-    return f"{found} pixels, more than the {MAX_PIXELS:,} that are read; make the picture smaller first"
+    return f"{found} pixels, more than the {MAX_PIXELS:,} allowed; make the picture smaller first"
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """The image turned as its camera says; what else the camera says may be broken."""
+    """Rotate an image by its EXIF orientation; the other EXIF data may be broken."""
     turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
     return image if turn is None else image.transpose(turn)
 
 
 def _opaque(image: Image.Image) -> tuple[Image.Image, bool]:
-    """The image without its alpha channel, laid on white where it shows through, and whether it does."""
+    """Composite an image on white without its alpha channel; also return True if any of it is transparent."""
     if image.mode not in ("LA", "PA", "RGBA") and "transparency" not in image.info:
         return image, False
     is_grey = image.mode in GREY
@@ -210,7 +217,7 @@ def _opaque(image: Image.Image) -> tuple[Image.Image, bool]:
 
 
 def _cut(image: Image.Image, side: int, name: str) -> Image.Image:
-    """The square of `side` in the middle."""
+    """Crop the square of `side` pixels at the centre."""
     width, height = image.size
     if side > min(width, height):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""ImageSet: pictures, labels and the split, and the corpus of visual words that a codebook makes of them."""
+"""ImageSet: pictures, labels and the split, and the corpus of visual words made from them by a codebook."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ Regions = Literal["codes", "quadrant", "position"]
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """One set of images, frozen; D images of one size.
+    """A frozen set of D images of one size.
 
-    ids: D distinct strings: a file's path, or the number within its set.
+    ids: D distinct strings: a file's path, or the number within the set.
     images: (D, C, H, W) uint8, C = 1 (grey) or 3 (red, green, blue); may be a read-only memory map.
     split: (D,) int8 index into SPLITS.
-    labels: (D,) int64 index into label_names, -1 where an image has none; None for a set without labels.
-    info: plain facts of how it was made (skipped files, duplicates, ...).
-    digests: (D, 32) uint8, sha256 of each image where the loader knows it.
+    labels: (D,) int64 index into label_names, -1 if an image has none; None for a set without labels.
+    info: plain facts about its creation (skipped files, duplicates, ...).
+    digests: (D, 32) uint8, sha256 of each image; None if the loader has not computed it.
     """
 
     name: str
@@ -55,7 +55,7 @@ class ImageSet:
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 over the images in order, split and labels: what a run depends on."""
+        """Return a sha256 over all that a run depends on: the images in order, split and labels."""
         digests = image_digests(self.images) if self.digests is None else self.digests
         arrays = [digests, self.split] + ([] if self.labels is None else [self.labels])
         whole = hashlib.sha256("\n".join(self.label_names).encode("utf-8", "surrogatepass"))
@@ -67,10 +67,10 @@ class ImageSet:
 def load_images(
     data: Mapping[str, Any], folder: str | Path | None = None, cache_root: Path | None = None
 ) -> ImageSet:
-    """The images that the configuration group `data` describes.
+    """Load the images described by the configuration group `data`.
 
-    folder: where image files are (paths.data); None is the folder that data_folder finds.
-    cache_root: paths.cache; decoded files are kept there and memory-mapped. None decodes every time.
+    folder: location of image files (paths.data); None is the folder that data_folder finds.
+    cache_root: paths.cache, where decoded files are kept and memory-mapped; None decodes every time.
     Raises FileNotFoundError or ValueError with the way out; see the readers.
     """
     raw = read_source(data, folder, cache_root)
@@ -83,8 +83,8 @@ def load_images(
     split = _split(raw, rows, digests, Split.of(data["split"]), data["name"])
     if SPLITS.index("train") not in split:
         raise ValueError(
-            f"images {data['name']}: all {len(rows)} fell to validation and test, none to training; "
-            "use data.split.val=0 data.split.test=0 for so few"
+            f"images {data['name']}: all {len(rows)} fell into validation and test, none into training; "
+            "use data.split.val=0 data.split.test=0 for so few images"
         )
     is_whole = len(rows) == len(raw.ids)
     return ImageSet(
@@ -100,10 +100,10 @@ def load_images(
 
 
 def read_image(path: str | Path, shape: tuple[int, int, int], crop: int | None = None) -> np.ndarray:
-    """One picture as a model of images of this shape reads it: (C, H, W) uint8.
+    """Read one picture for a model of images of this shape: (C, H, W) uint8.
 
-    It becomes grey or colour by C, is cut to the square of side `crop` in the middle (data.crop), then about
-    its middle to the proportion of H and W, and resized.
+    It is converted to grey or colour by C, cropped to the centre square of side `crop` (data.crop), then
+    centre-cropped to the aspect ratio of H and W, and resized.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -113,17 +113,20 @@ def read_image(path: str | Path, shape: tuple[int, int, int], crop: int | None =
 
 
 def code_corpus(images: ImageSet, grid: np.ndarray, num_codes: int, regions: Regions) -> Corpus:
-    """Each image as a document of visual words, one a cell of its code grid, in raster order.
+    """Corpus with each image as a document of visual words, one per cell of its code grid in raster order.
 
     grid: (D, h, w) integers below num_codes (N).
-    regions: `codes`, a word is a code (c017); `quadrant` or `position`, a code in one of the four quarters or
-    the h * w cells of the grid (q2c017, p05c017). Words are region * N + code, so every code of every region
-    is one, used or not, and the vocabulary is in this order rather than by frequency.
+    regions: `codes`: a word is a code (c017); `quadrant` or `position`: a word is a code in one of the four
+    quarters or the h * w cells of the grid (q2c017, p05c017). Word ids are region * N + code, so every code
+    of every region is a word, used or not, and the vocabulary is in this order, not by frequency.
     """
     if len(grid) != images.num_docs:
         raise ValueError(f"{images.num_docs} images but {len(grid)} code grids; give one for every image")
     if grid.size and not 0 <= int(grid.min()) <= int(grid.max()) < num_codes:
-        raise ValueError(f"codes {grid.min()}..{grid.max()} in the grids of a codebook of {num_codes}")
+        raise ValueError(
+            f"the grids hold codes {grid.min()}..{grid.max()}, but the codebook has {num_codes}; "
+            f"give codes from 0 to {num_codes - 1}"
+        )
     num_docs, height, width = grid.shape
     region, names = cell_regions(height, width, regions)
     digits = max(3, len(str(num_codes - 1)))
@@ -150,7 +153,7 @@ def code_corpus(images: ImageSet, grid: np.ndarray, num_codes: int, regions: Reg
 
 
 def cell_regions(height: int, width: int, regions: Regions) -> tuple[np.ndarray, list[str]]:
-    """Region of each cell (h, w), and the regions' names in order."""
+    """Return the region of each cell (h, w), and the regions' names in order."""
     rows, columns = np.indices((height, width))
     if regions == "codes":
         return np.zeros_like(rows), [""]
@@ -164,7 +167,7 @@ def cell_regions(height: int, width: int, regions: Regions) -> tuple[np.ndarray,
 
 
 def _sampled(ids: tuple[str, ...], size: int | None, seed: int) -> np.ndarray:
-    """Ascending rows of the `size` images whose hashed (seed, id) is smallest, as for documents."""
+    """Rows, ascending, of the `size` images with the smallest hash of (seed, id), as for documents."""
     if size is None or size >= len(ids):
         return np.arange(len(ids))
     rank = [hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogatepass")).digest() for name in ids]
@@ -172,15 +175,15 @@ def _sampled(ids: tuple[str, ...], size: int | None, seed: int) -> np.ndarray:
 
 
 def _split(raw: RawImages, rows: np.ndarray, digests: np.ndarray, shares: Split, name: str) -> np.ndarray:
-    """Split of each image, (D,) int8: by the hash of its pixels, or the makers' own where a share is null.
+    """Split of each image, (D,) int8: by the hash of its pixels, or the published one where a share is null.
 
-    As for documents: an image never moves, whatever the others, and equal images stay together.
+    As for documents, an image's split does not depend on the other images, and equal images stay together.
     """
     val, test, own = shares.val, shares.test, raw.own_split
     if own is None:
         if None in (val, test):
             raise ValueError(
-                f"data.split.val={val} data.split.test={test}: null keeps the makers' own division, which "
+                f"data.split.val={val} data.split.test={test}: null keeps the published split, which "
                 f"{name} does not have; give shares such as 0.1"
             )
         own = np.full(len(raw.ids), -1, np.int8)

@@ -1,4 +1,4 @@
-"""Listings: which pictures a folder, CelebA or Parquet files hold, with labels and split, not yet decoded."""
+"""Listings: the pictures of a folder, CelebA or Parquet files, with labels and split, before decoding."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from topiclab.data.images.files import SUFFIXES
 if TYPE_CHECKING:
     import pyarrow
 
-# What folders and files of published sets call their parts.
+# Names that published sets give to their splits, as folders and files.
 PARTS = {
     **{"train": "train", "training": "train", "test": "test", "testing": "test"},
     **{"val": "val", "valid": "val", "validation": "val"},
@@ -26,12 +26,12 @@ ATTRIBUTES, PARTITION, CELEBA_FOLDER = "list_attr_celeba", "list_eval_partition"
 
 @dataclass(frozen=True, eq=False)
 class Listing:
-    """Encoded pictures of a source, before they are decoded; all sequences are as long as ids.
+    """Encoded pictures of a source; ids, labels and parts have one entry per picture.
 
-    ids: a distinct name for each.  open: gives the function from a row to its bytes, for many threads.
-    stamps: (name, bytes, time in ns) of the files, under which the decoded pictures are kept.
-    labels: None where a picture has none.
-    parts: `train`, `val` or `test` as the makers divide the set, or None where they do not.
+    ids: distinct names.  open: returns a thread-safe function from a row to the bytes of its picture.
+    stamps: (name, bytes, time in ns) of the files, part of the cache key of the decoded pictures.
+    labels: None if a picture has none.
+    parts: `train`, `val` or `test` as published; None for a set without a published split.
     """
 
     ids: Sequence[str]
@@ -42,9 +42,9 @@ class Listing:
 
 
 def folder_listing(folder: Path) -> Listing:
-    """Every picture below a folder; its label is the folder that it lies in, none at the top.
+    """List every picture below a folder; its label is its folder, and pictures at the top have none.
 
-    Folders train, val and test at the top, and nothing else there, are the makers' division.
+    If the top holds only folders named train, val or test, these are the published split.
     """
     files = picture_files(folder)
     places = [path.relative_to(folder).parts for path in files]
@@ -62,9 +62,9 @@ def folder_listing(folder: Path) -> Listing:
 
 
 def picture_files(folder: Path) -> list[Path]:
-    """Pictures in a folder and below, sorted by their path from there; hidden ones are left out.
+    """Pictures in a folder and below, sorted by relative path; hidden ones are left out.
 
-    Raises FileNotFoundError when there is none.
+    Raises FileNotFoundError if there is none.
     """
     found: list[Path] = []
     for place, folders, names in os.walk(folder):
@@ -79,7 +79,7 @@ def picture_files(folder: Path) -> list[Path]:
 
 
 def celeba_listing(folder: Path, label_column: str | None) -> Listing:
-    """CelebA (Liu et al. 2015) as published: aligned pictures, the division, and labels by one attribute."""
+    """List CelebA (Liu et al. 2015) as published: aligned pictures, split, and labels by one attribute."""
     pictures = next((path for path in (folder / CELEBA_FOLDER, folder) if path.is_dir()), folder)
     if (pictures / CELEBA_FOLDER).is_dir():  # one folder deeper in some archives
         pictures /= CELEBA_FOLDER
@@ -90,7 +90,7 @@ def celeba_listing(folder: Path, label_column: str | None) -> Listing:
         columns, attributes = _celeba_table(folder, ATTRIBUTES)
         if label_column not in columns:
             raise ValueError(
-                f"data.label_column={label_column}: CelebA's attributes are {', '.join(columns)}"
+                f"data.label_column={label_column} is unknown; CelebA's attributes are {', '.join(columns)}"
             )
         column = columns.index(label_column)
         words = {"1": label_column, "-1": f"not {label_column}", "0": f"not {label_column}"}
@@ -98,8 +98,8 @@ def celeba_listing(folder: Path, label_column: str | None) -> Listing:
     files = [pictures / name for name in names]
     if missing := [path for path in files if not path.is_file()]:
         raise FileNotFoundError(
-            f"{missing[0]}: no such file, nor {len(missing) - 1} others of {PARTITION}; unpack all of "
-            f"{CELEBA_FOLDER}.zip, or read a folder of some with data=images data.path={pictures}"
+            f"{missing[0]}: no such file, and {len(missing) - 1} others of {PARTITION} are missing; unpack "
+            f"all of {CELEBA_FOLDER}.zip, or read a part of it with data=images data.path={pictures}"
         )
     return Listing(
         ids=names,
@@ -111,10 +111,10 @@ def celeba_listing(folder: Path, label_column: str | None) -> Listing:
 
 
 def parquet_listing(path: Path) -> Listing:
-    """Pictures of a Parquet file or a folder of them: a column `image` or `img` of bytes or of {bytes, path}.
+    """List pictures of a Parquet file or folder: a column `image` or `img` of bytes or of {bytes, path}.
 
-    Optional columns: label (numbers, named by label_name or by the schema as on the Hugging Face hub), split
-    (else the file's name says train, validation or test).
+    Optional columns: label (numbers, named by label_name or by the schema as on the Hugging Face hub); split
+    (else the file's name begins with train, validation or test).
     """
     from pyarrow import parquet
 
@@ -128,7 +128,7 @@ def parquet_listing(path: Path) -> Listing:
         parts += _parts(table, file)
     count: dict[str | None, int] = {}
     ids = []
-    for part in parts:  # numbered within its part: other parts may come or go
+    for part in parts:  # numbered within each part, so that ids do not depend on the other parts
         count[part] = count.get(part, -1) + 1
         ids.append(f"{part}-{count[part]:05d}" if part else f"{count[part]:05d}")
     is_divided = None not in parts
@@ -160,21 +160,21 @@ def _pictures(file: Path) -> list[bytes]:
     column = next((name for name in IMAGE_COLUMNS if name in names), None)
     if column is None:
         raise ValueError(
-            f"{file}: no column {' or '.join(IMAGE_COLUMNS)}, the columns are {', '.join(names)}"
+            f"{file}: no column {' or '.join(IMAGE_COLUMNS)}; the columns are {', '.join(names)}"
         )
     chunks: Any = parquet.read_table(file, columns=[column])[column]
     if types.is_struct(chunks.type) and chunks.type.get_field_index("bytes") >= 0:
         chunks = compute.struct_field(chunks, "bytes")  # type: ignore[attr-defined]
     if not (types.is_binary(chunks.type) or types.is_large_binary(chunks.type)) or chunks.null_count:
         raise ValueError(
-            f"{file}: column {column} holds {chunks.type} with {chunks.null_count} missing, but must hold "
-            "the bytes of a picture in every row"
+            f"{file}: column {column} holds {chunks.type} with {chunks.null_count} missing values, but must "
+            "hold the bytes of a picture in every row"
         )
     return chunks.to_pylist()
 
 
 def _labels(table: pyarrow.Table) -> list[str | None]:
-    """Label names a row: label_name, else label by the names in the schema, else label as it is."""
+    """Label name of each row: label_name, else label by the names in the schema, else label itself."""
     if "label_name" in table.column_names:
         return table["label_name"].to_pylist()
     if "label" not in table.column_names:
@@ -188,18 +188,18 @@ def _labels(table: pyarrow.Table) -> list[str | None]:
 
 
 def _parts(table: pyarrow.Table, file: Path) -> list[str | None]:
-    """The part of each row by column `split`, else by the beginning of the file's name."""
+    """Part of each row by the column `split`, else by the beginning of the file's name."""
     if "split" in table.column_names:
         return [PARTS.get(str(value).lower()) for value in table["split"].to_pylist()]
     return [PARTS.get(file.stem.split("-")[0].lower())] * table.num_rows
 
 
 def _celeba_table(folder: Path, stem: str) -> tuple[list[str], dict[str, list[str]]]:
-    """Names of the columns, and by file name the values, of a table as published (.txt) or as .csv."""
+    """Column names, and the values by file name, of a table as published (.txt) or as .csv."""
     path = next((path for suffix in ("txt", "csv") if (path := folder / f"{stem}.{suffix}").is_file()), None)
     if path is None:
         raise FileNotFoundError(
-            f"{folder / stem}.txt: no such file; CelebA's makers publish it beside the pictures"
+            f"{folder / stem}.txt: no such file; download it, as it is published next to the pictures"
         )
     columns: list[str] = []
     rows: dict[str, list[str]] = {}

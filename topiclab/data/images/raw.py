@@ -1,4 +1,4 @@
-"""RawImages: every picture of a source as one array, decoded once and kept, before sample and split."""
+"""RawImages: all pictures of a source as one array, decoded once and cached, before sampling and split."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class RawImages:
-    """All images of a source, as ImageSet holds them; own_split (D,) int8 is the makers' division or None."""
+    """All images of a source, as in ImageSet; own_split (D,) int8 is the published split, or None."""
 
     ids: tuple[str, ...]
     images: np.ndarray
@@ -35,22 +35,17 @@ class RawImages:
 
 
 def decoded_images(listing: Listing, reading: Reading, cache_root: Path | None, name: str) -> RawImages:
-    """The pictures of a listing; with a cache decoded once by files and reading, then memory-mapped."""
+    """Decode the pictures of a listing; with a cache, once per files and reading, then memory-mapped."""
     arrays, facts = _arrays(listing, reading, cache_root, name)
     if facts["skipped"]:
         log.warning(
-            "images %s: %d of %d are corrupt and left out, %s first",
-            name,
-            facts["skipped"],
-            facts["read"],
-            facts["skipped_names"][0],
+            "images %s: %d of %d are corrupt and left out, the first is %s",
+            *(name, facts["skipped"], facts["read"], facts["skipped_names"][0]),
         )
     if facts["flattened"]:
         log.warning(
-            "images %s: %d of %d are partly transparent and were laid on white",
-            name,
-            facts["flattened"],
-            facts["read"],
+            "images %s: %d of %d are partly transparent and were composited on white",
+            *(name, facts["flattened"], facts["read"]),
         )
     rows: list[int] = arrays["rows"].tolist()
     labels, label_names = index_labels([listing.labels[row] for row in rows])
@@ -67,14 +62,14 @@ def decoded_images(listing: Listing, reading: Reading, cache_root: Path | None, 
 
 
 def own_split(parts: Sequence[str]) -> np.ndarray:
-    """(D,) int8 index into SPLITS of the makers' parts."""
+    """Index (D,) int8 into SPLITS of the published parts."""
     return np.array([SPLITS.index(part) for part in parts], dtype=np.int8)
 
 
 def _arrays(
     listing: Listing, reading: Reading, cache_root: Path | None, name: str
 ) -> tuple[Mapping[str, np.ndarray], dict[str, Any]]:
-    """images, their rows in the listing and digests; and what was done to them."""
+    """Arrays images, rows (in the listing) and digests, and facts about the decoding."""
 
     def compute() -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         decoded = decode_all(listing.ids, listing.open(), reading)
@@ -92,13 +87,13 @@ def _arrays(
     stamps = hashlib.sha256(repr(list(listing.stamps)).encode("utf-8", "surrogatepass")).hexdigest()
     key = {"pillow": PIL.__version__, "files": stamps, **vars(reading)}
     entry = Cache(Path(cache_root)).entry("images", key, fill)
-    told = "from the cache" if entry.is_cached else f"decoded in {entry.manifest['seconds']:.1f} s"
-    log.info("images %s: %d pictures, %s", name, len(listing.ids), told)
+    origin = "from the cache" if entry.is_cached else f"decoded in {entry.manifest['seconds']:.1f} s"
+    log.info("images %s: %d pictures, %s", name, len(listing.ids), origin)
     return entry.arrays(), dict(entry.manifest["pictures"])
 
 
 def image_digests(images: np.ndarray) -> np.ndarray:
-    """sha256 of each image's shape and pixels, (D, 32) uint8."""
+    """Return the sha256 of each image's shape and pixels, (D, 32) uint8."""
     shape = ",".join(map(str, images.shape[1:])).encode()
     digests = b"".join(hashlib.sha256(shape + image.tobytes()).digest() for image in images)
     return np.frombuffer(digests, np.uint8).reshape(len(images), 32)

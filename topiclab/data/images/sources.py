@@ -1,4 +1,4 @@
-"""Image sources: the sets that data.source names, read where they lie."""
+"""Image sources: readers of the sets that data.source can name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from topiclab.data.sources.corpora import data_folder
 CIFAR_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CIFAR_FILES = (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin")
 CIFAR_SHAPE, CIFAR_RECORD = (3, 32, 32), 1 + 3 * 32 * 32
-# Where a set may lie in the data folder, and what to put there.
+# Possible places of a set in the data folder, and what to put there.
 PLACES = {
     "cifar10": ("cifar10.parquet", "cifar10", "cifar-10-batches-bin"),
     "celeba": ("celeba",),
@@ -30,7 +30,7 @@ ORIGINS = {
 
 
 def read_source(data: Mapping[str, Any], folder: str | Path | None, cache_root: Path | None) -> RawImages:
-    """The images that data.source names, decoded or from the cache.
+    """Read the images that data.source names, decoded or from the cache.
 
     Raises FileNotFoundError or ValueError with the way out.
     """
@@ -45,16 +45,16 @@ def read_source(data: Mapping[str, Any], folder: str | Path | None, cache_root: 
     raw = decoded_images(_listing(data, path), _reading(data), cache_root, data["name"])
     if source == "cifar10" and raw.images.shape[1:] != CIFAR_SHAPE:
         raise ValueError(
-            f"{path}: images of {raw.images.shape[1:]}, but CIFAR-10's are {CIFAR_SHAPE}; "
+            f"{path}: images of shape {raw.images.shape[1:]}, but CIFAR-10's have {CIFAR_SHAPE}; "
             f"use data=images data.path={path}"
         )
     return raw
 
 
 def digits() -> RawImages:
-    """1,797 handwritten digits of 8x8 cells, inside scikit-learn (Alpaydin & Kaynak 1998).
+    """Load the 1,797 handwritten digits of 8x8 cells in scikit-learn (Alpaydin & Kaynak 1998).
 
-    A cell is the number of inked pixels among sixteen, 0..16, here scaled to 0..255.
+    A cell is the number of inked pixels among sixteen, 0..16, scaled to 0..255 here.
     """
     from sklearn.datasets import load_digits
 
@@ -70,7 +70,7 @@ def digits() -> RawImages:
 
 
 def _locate(data: Mapping[str, Any], folder: Path) -> Path:
-    """The file or folder a source reads."""
+    """Return the file or folder that a source reads."""
     source = data["source"]
     if data.get("path"):
         path = Path(data["path"]).expanduser()
@@ -83,8 +83,8 @@ def _locate(data: Mapping[str, Any], folder: Path) -> Path:
     path = next((place for place in places if place.exists()), None)
     if path is None:
         raise FileNotFoundError(
-            f"data={source}: no {' nor '.join(map(str, places))}; put {ORIGINS[source]} into that "
-            "folder or the one $TOPICLAB_DATA names, or give data.path"
+            f"data={source}: found neither {' nor '.join(map(str, places))}; put {ORIGINS[source]} into that "
+            "folder or the one named by $TOPICLAB_DATA, or give data.path"
         )
     return path
 
@@ -110,18 +110,18 @@ def _reading(data: Mapping[str, Any]) -> Reading:
 
 
 def _binary_cifar10(folder: Path) -> RawImages:
-    """CIFAR-10's binary version: records of a byte of label and 3 x 32 x 32 bytes of pixels."""
+    """Read CIFAR-10's binary version: records of one label byte and 3 x 32 x 32 bytes of pixels."""
     folder = folder / "cifar-10-batches-bin" if (folder / "cifar-10-batches-bin").is_dir() else folder
     tables = []
     for name in CIFAR_FILES:
         if not (path := folder / name).is_file():
             is_pickled = (folder / "data_batch_1").is_file()
-            told = (
-                "; the Python version is pickled, and reading it would run what is in it"
+            reason = (
+                "; the Python version is pickled, and reading it would run the code in it"
                 if is_pickled
                 else ""
             )
-            raise FileNotFoundError(f"{path}: no such file{told}; give data.path of {ORIGINS['cifar10']}")
+            raise FileNotFoundError(f"{path}: no such file{reason}; give data.path of {ORIGINS['cifar10']}")
         content = np.fromfile(path, np.uint8)
         if len(content) % CIFAR_RECORD or content[::CIFAR_RECORD].max(initial=0) >= len(CIFAR_NAMES):
             raise ValueError(f"{path}: not records of a label 0..9 and 3,072 pixels; copy the file again")
