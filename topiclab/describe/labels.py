@@ -37,6 +37,6 @@ def label_topics(
 
 
 def clean_title(title: str) -> str:
-    """Return a title without LaTeX and control characters, cut after a word to MAX_TITLE_LENGTH characters."""
+    """Return a title without LaTeX and control characters, cut after a word to MAX_TITLE_LENGTH."""
     printable = "".join(sign if sign.isprintable() else " " for sign in title)
     return shorten(plain_text(printable), MAX_TITLE_LENGTH)

@@ -318,7 +318,7 @@ def test_cifar10_is_the_same_from_parquet_and_from_the_binary_version(tmp_path):
 
 def test_pickled_or_missing_cifar10_is_refused(tmp_path):
     with pytest.raises(
-        FileNotFoundError, match=r"neither .*cifar10\.parquet nor .*put cifar10\.parquet, the Parquet"
+        FileNotFoundError, match=r"found no .*cifar10\.parquet or .*put cifar10\.parquet, the Parquet"
     ):
         load_images(data_group("cifar10"), tmp_path)
     (tmp_path / "data_batch_1").write_bytes(b"")

@@ -40,12 +40,17 @@ def decoded_images(listing: Listing, reading: Reading, cache_root: Path | None, 
     if facts["skipped"]:
         log.warning(
             "images %s: %d of %d are corrupt and left out, the first is %s",
-            *(name, facts["skipped"], facts["read"], facts["skipped_names"][0]),
+            name,
+            facts["skipped"],
+            facts["read"],
+            facts["skipped_names"][0],
         )
     if facts["flattened"]:
         log.warning(
             "images %s: %d of %d are partly transparent and were composited on white",
-            *(name, facts["flattened"], facts["read"]),
+            name,
+            facts["flattened"],
+            facts["read"],
         )
     rows: list[int] = arrays["rows"].tolist()
     labels, label_names = index_labels([listing.labels[row] for row in rows])

@@ -83,7 +83,7 @@ def _locate(data: Mapping[str, Any], folder: Path) -> Path:
     path = next((place for place in places if place.exists()), None)
     if path is None:
         raise FileNotFoundError(
-            f"data={source}: found neither {' nor '.join(map(str, places))}; put {ORIGINS[source]} into that "
+            f"data={source}: found no {' or '.join(map(str, places))}; put {ORIGINS[source]} into that "
             "folder or the one named by $TOPICLAB_DATA, or give data.path"
         )
     return path

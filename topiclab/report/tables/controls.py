@@ -54,7 +54,7 @@ def render_controls(cells: Sequence[Cell], table: Table) -> str:
     """
     plan = table.controls
     if plan is None:
-        raise ValueError(f"table {table.name} has no controls; add them to {table.name}.table.yaml")
+        raise ValueError(f"table {table.name} has no controls; add them to its .table.yaml")
     averaged = {start: _averages(cells, start, table.metrics) for start in plan.starts}
     single = summarise(cells, table.metrics)
     sections = []
