@@ -21,8 +21,8 @@ MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
 # The floors of the house, from the ground up: a room takes only from floors below its own, and a room that
 # is not here has no place yet. topiclab/__init__.py opens the Python face on first use and stands apart.
 FLOORS = (
-    ("atomic",),
-    ("machine", "device", "cache", "checkpoint", "settings"),
+    ("atomic", "limits", "settings"),
+    ("machine", "device", "cache", "checkpoint"),
     ("config",),
     ("result", "data", "runs"),
     ("nn", "objectives", "metrics", "report"),
@@ -41,7 +41,7 @@ WITHOUT_CFG = ("data", "nn", "models", "minillm")
 CARRIERS = ("config", "runs")  # which carry the whole configuration as it was composed
 MAX_MAPPINGS = 145  # parameters; lower it with every group that becomes a type
 WITHOUT_TORCH = ("report", "describe", "metrics", "runs", "config")
-WITHOUT_TORCH += ("machine", "settings", "result", "__main__")
+WITHOUT_TORCH += ("machine", "settings", "limits", "result", "__main__")
 
 
 def imports_of(path: Path, *, only_at_import: bool = False) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from topiclab.data.batch import Batch, Nonzeros
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.targets import Targets, distributions, raw_logits, softmax_of_counts, with_bow
+from topiclab.limits import Count, Positive, PositiveShare, Share, Unit
 
 
 class Decoder(Protocol):
@@ -50,7 +51,7 @@ class BowNLL:
     not independent.
     """
 
-    def __init__(self, weight: float, length_power: float) -> None:
+    def __init__(self, weight: Positive, length_power: Unit) -> None:
         self.weight = weight
         self.length_power = length_power
 
@@ -80,15 +81,15 @@ class SoftLabelDivergence:
     def __init__(
         self,
         *,
-        weight: float,
-        teacher_temperature: float,
-        student_temperature: float,
-        top_k: int | None,
-        top_share: float | None,
-        masking: str,
-        bow_share: float,
-        loss: str,
-        floor: float,
+        weight: Positive,
+        teacher_temperature: Positive,
+        student_temperature: Positive,
+        top_k: Count | None,
+        top_share: PositiveShare | None,
+        masking: Literal["drop", "zero_logit"],
+        bow_share: Unit,
+        loss: Literal["kl", "ce", "raw_logit_ce"],
+        floor: Share,
     ) -> None:
         self.weight = weight
         self.teacher_temperature, self.student_temperature = teacher_temperature, student_temperature

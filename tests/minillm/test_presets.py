@@ -21,7 +21,7 @@ def test_every_preset_is_here():
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_parameters_are_counted_three_ways(name):
     cfg = preset(name)
-    assert cfg.keys() == {"name", "modality", "shape", "dropout"}
+    assert cfg.keys() == {"name", "_target_", "modality", "shape", "dropout"}
     assert cfg["name"] == f"minillm_{name}"
     shape = Shape(**cfg["shape"])
     with torch.device("meta"):

@@ -8,9 +8,9 @@ import numpy as np
 import planted
 import pytest
 import torch
+from every_model import MODELS, TRAINED
 from scipy import sparse
 from sklearn.metrics import normalized_mutual_info_score
-from small_cells import MODELS
 
 from topiclab.data.batch import tensors_of
 from topiclab.models.base.topic_model import TopicModel
@@ -18,7 +18,6 @@ from topiclab.models.base.training import train
 from topiclab.pipeline.build import make_model
 from topiclab.teach.soft_labels import soft_labels
 
-GRADIENT_MODELS = ["theta", "prodlda", "fastopic", "ecrtm", "nstm", "tvqvae"]
 TAUGHT = [
     ["model=theta", "objective=dsl", "teacher=neighbours"],
     ["model=prodlda", "model.init=soft_labels", "teacher=neighbours"],
@@ -31,8 +30,7 @@ VARIANTS = [
     ["model=tvqvae", "model.encoder.reads=both", "model.code_weight=1"],
     ["model=theta", "objective=mix", "teacher=neighbours", "model.init=soft_labels"],
 ]
-BACKBONES = ["prodlda", "zeroshot_tm", "combined_tm", "etm", "ecrtm", "fastopic", "theta", "tvqvae"]
-VARIANTS += [[f"model={name}", "objective=dsl", "teacher=neighbours"] for name in BACKBONES]
+VARIANTS += [[f"model={name}", "objective=dsl", "teacher=neighbours"] for name in TRAINED]
 
 
 def fitted(folder, *overrides, **options):
@@ -93,7 +91,7 @@ def test_a_seed_repeats_bit_for_bit_and_another_does_not(name, tmp_path):
         assert not np.array_equal(results[0].theta, results[2].theta)
 
 
-@pytest.mark.parametrize("settings", [[f"model={name}"] for name in GRADIENT_MODELS] + TAUGHT, ids=" ".join)
+@pytest.mark.parametrize("settings", [[f"model={name}"] for name in TRAINED] + TAUGHT, ids=" ".join)
 def test_a_killed_fit_resumes_to_the_same_weights(settings, tmp_path, monkeypatch):
     short = ("trainer.max_epochs=12", "model.min_steps=1", "trainer.checkpoint_seconds=0")
     overrides = (*settings, *short)

@@ -10,8 +10,8 @@ import numpy as np
 import planted
 import pytest
 import torch
+from every_model import MODELS
 from scipy import sparse
-from small_cells import MODELS
 
 from topiclab.data.batch import tensors_of
 from topiclab.data.corpus import Corpus

@@ -299,7 +299,7 @@ def test_word_lists_and_shares_of_codes_by_hand():
     [
         (["num_topics=1"], "ask for at least 2"),
         (["model.num_codes=4", "model.expansion=5"], "lower model.expansion"),
-        (["model.encoder.reads=bow"], "use reads=codes"),
+        (["model.encoder.reads=bow"], "give codes or embeddings or both"),
         (["embedder=precomputed", "embedder.path=vectors.npy"], "embedder=precomputed has not"),
         (["input=teacher", "teacher=llama1b"], "input=teacher has not"),
     ],
@@ -313,8 +313,8 @@ def test_what_cannot_be_fitted_is_refused(overrides, told, tmp_path, monkeypatch
 
 def test_codes_are_refused_where_there_are_none():
     cfg = compose(["model=prodlda"])
-    cfg.model["encoder"]["reads"] = "codes"
-    assert any("has no codes" in fault for fault in validate(cfg))
+    cfg["model"]["encoder"]["reads"] = "codes"
+    assert any("give embeddings or bow or both" in fault for fault in validate(cfg))
 
 
 def test_an_input_without_word_vectors_is_told(tmp_path):

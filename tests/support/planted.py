@@ -3,6 +3,7 @@
 from functools import cache
 
 import numpy as np
+from every_model import quick_settings
 from made_settings import configured
 from scipy.optimize import linear_sum_assignment
 
@@ -10,29 +11,13 @@ from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.sources.corpora import load_corpus
 from topiclab.embed.embedder import embed_corpus
 
-SMALL = {
-    "model=lda": [],
-    "model=lda_gibbs": ["model.num_sweeps=100", "model.num_samples=5"],
-    "model=hdp": ["model.num_sweeps=100"],
-    "model=nmf": [],
-    "model=kmeans": [],
-    "model=agglomerative": ["model.documents_per_cluster=10", "model.min_topic_size=10"],
-    "model=bertopic": [],
-    "model=fastopic": [],
-    "model=tvqvae": [
-        "model.encoder.hidden_dims=[64,64]",
-        "model.num_codes=40",
-        "model.expansion=3",
-        "model.codebook.code_dim=16",
-        "model.codebook.hidden_dims=[32]",
-    ],
-}
+SMALL = ["model.encoder.hidden_dims=[64,64]"]
 
 
 def configuration(*overrides):
-    """A composed configuration; small settings, to be quick: of variational models, small layers."""
-    model = next((override for override in overrides if override in SMALL), None)
-    small = ["model.encoder.hidden_dims=[64,64]"] if model is None else SMALL[model]
+    """A composed configuration with quick settings."""
+    chosen = [override.removeprefix("model=") for override in overrides if override.startswith("model=")]
+    small = quick_settings(chosen[-1] if chosen else "theta", "planted", SMALL)
     return configured("data=synthetic", "num_topics=5", *small, *overrides)
 
 

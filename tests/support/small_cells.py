@@ -4,17 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from every_model import quick_settings
 
-from topiclab.config.compose import compose, conf_dir
+from topiclab.config.compose import compose
 from topiclab.result import TopicResult
 from topiclab.runs.run import CellFailed, run_cell
 
-MODELS = sorted(  # that read texts; those of images have tests of their own
-    path.stem
-    for path in (conf_dir() / "model").glob("[!_]*.yaml")
-    if "\nmodality: images" not in path.read_text(encoding="utf-8")
-)
-NEURAL = ["theta", "prodlda", "zeroshot_tm", "combined_tm", "etm", "ecrtm", "nstm"]
 CORPUS = [
     "data=synthetic",
     "data.planted.num_docs=40",
@@ -27,16 +22,6 @@ SMALL = [
     "model.min_steps=1",
     "trainer.max_epochs=2",
 ]
-OPTIONS = {
-    "agglomerative": [
-        "model.neighbours=0",
-        "model.smoothings=1",
-        "model.documents_per_cluster=1",
-        "model.min_topic_size=1",
-    ],
-    "bertopic": ["model.min_cluster_size=3"],
-    "tvqvae": ["model.num_codes=8", "model.codebook.max_epochs=2"],
-}
 NO_SPLIT = ["data.split.val=0", "data.split.test=0"]
 # Stops after 3 of 8 epochs: with no step taken and no running statistics, no epoch is better than the first.
 STOPS_EARLY = [
@@ -48,7 +33,7 @@ STOPS_EARLY = [
 
 
 def configuration(*overrides, model="kmeans"):
-    small = SMALL if model in NEURAL else OPTIONS.get(model, [])
+    small = quick_settings(model, "few", SMALL)
     fixed = [f"model={model}", "num_topics=2", "trainer.device=cpu", "paths.cache=cache"]
     return compose([*CORPUS, *fixed, *small, *overrides])
 

@@ -4,8 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from every_model import MODELS
 from pyarrow import parquet
-from small_cells import MODELS, cell
+from small_cells import cell
 
 from topiclab.config.compose import ConfigError, compose, compose_cell, quote_run
 from topiclab.report.__main__ import main

@@ -135,16 +135,10 @@ def _check_embedder(cfg: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _check_codes(cfg: Mapping[str, Any]) -> Iterator[str]:
-    """What models of words as codes ask for, and what those without codes cannot read."""
+    """What models of words as codes ask for."""
     model, embedder = cfg["model"], cfg["embedder"]["name"]
-    reads = model.get("encoder", {}).get("reads")
-    has_codes = "codebook" in model
-    if reads == "codes" and not has_codes:
-        yield f"model.encoder.reads=codes: model={model['name']} has no codes; use embeddings, bow or both"
-    if not has_codes or model.get("modality") == "images":
+    if "codebook" not in model or model.get("modality") == "images":
         return
-    if reads == "bow":
-        yield f"model.encoder.reads=bow: model={model['name']} reads words as their codes; use reads=codes"
     if model["words"] != "type" and (embedder in WITHOUT_TOKENS or cfg["input"] == "teacher"):
         yield (
             f"model.words={model['words']} reads hidden states at every word, which neither "

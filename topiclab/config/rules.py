@@ -1,7 +1,8 @@
-"""What every configuration value must be, by name, in one table.
+"""What every configuration value must be: by the class that takes it, else by name in one table.
 
-A name means the same thing wherever it stands (num_topics, dropout, lr): a rule is found by the end of the
-dotted key, and what a group has for itself is written with the group. Defaults live in conf/ only.
+In a group whose `_target_` names a class, the annotations of its constructor rule. In the table a name means
+the same thing wherever it stands: a rule is found by the end of the dotted key. It holds no key that a class
+takes. Defaults live in conf/ only.
 """
 
 from __future__ import annotations
@@ -11,10 +12,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from functools import cached_property
-from typing import Annotated, Any, Literal
+from functools import cache, cached_property
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from topiclab.config.signatures import inner_class, kinds_of
+from topiclab.limits import Betas, Count, Natural, Positive, Real, Seed, Share, Unit, Weight
+
+SAID = {bool: "true or false", str: "text", int: "a whole number", list[str]: "a list such as [one,two]"}
 
 
 @dataclass(frozen=True)
@@ -39,8 +47,40 @@ class Rule:
         return Rule(self.kind | None, f"{self.says}, or null")
 
 
+@cache  # equal types share the adapter, which costs more than all that is asked of it
+def rule_of_type(kind: Any) -> Rule | None:
+    """The rule that an annotation states; None where a configuration cannot hold such a value."""
+    if inner_class(kind) is not None:
+        return Rule(dict[str, Any], "a mapping")
+    if kind is float:
+        kind = Real
+    says = _says(kind)
+    return None if says is None else Rule(kind, says)
+
+
+def _says(kind: Any) -> str | None:
+    """The sentence of a type: its description, its choices, or what it is called."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        said = [part.description for part in parts[1:] if isinstance(part, FieldInfo) and part.description]
+        return said[-1] if said else _says(parts[0])
+    if origin is Literal:
+        return " or ".join("null" if value is None else str(value) for value in parts)
+    if origin in (Union, UnionType):
+        told = [_says(part) for part in parts if part is not NoneType]
+        joined = " or ".join(map(str, told)) + (", or null" if NoneType in parts else "")
+        return None if None in told else joined
+    return next((says for plain, says in SAID.items() if plain == kind), None)
+
+
+def _rule(kind: Any) -> Rule:
+    rule = rule_of_type(kind)
+    assert rule is not None
+    return rule
+
+
 def one_of(*values: Any) -> Rule:
-    return Rule(Literal[values], " or ".join("null" if value is None else str(value) for value in values))
+    return _rule(Literal[values])
 
 
 def _distinct(values: list[Any]) -> list[Any]:
@@ -49,34 +89,27 @@ def _distinct(values: list[Any]) -> list[Any]:
     return values
 
 
-_Count = Annotated[int, Field(ge=1)]
-_Share = Annotated[float, Field(ge=0, lt=1)]
-
-TEXT = Rule(str, "text")
+TEXT = _rule(str)
 NAME = Rule(Annotated[str, Field(pattern=r"^\w[\w.+-]*$")] | int, "a name of letters, digits and . _ + -")
-NAMES = Rule(list[str], "a list such as [one,two]")
+NAMES = _rule(list[str])
 KINDS = Rule(
     Annotated[list[Literal["label", "title", "keyword"]], Field(min_length=1), AfterValidator(_distinct)],
     "a list of some of label, title, keyword",
 )
-FLAG = Rule(bool, "true or false")
-COUNT = Rule(_Count, "a whole number from 1 on")
-NATURAL = Rule(Annotated[int, Field(ge=0)], "a whole number from 0 on")
-SEED = Rule(Annotated[int, Field(ge=0, lt=2**32)], "a whole number from 0 to 2^32 - 1")
-REAL = Rule(Annotated[float, Field(allow_inf_nan=False)], "a number")
-POSITIVE = Rule(Annotated[float, Field(gt=0, allow_inf_nan=False)], "a number above 0")
-WEIGHT = Rule(Annotated[float, Field(ge=0, allow_inf_nan=False)], "a number from 0 on")
-UNIT = Rule(Annotated[float, Field(ge=0, le=1)], "a number from 0 to 1")
-SHARE = Rule(_Share, "a number from 0 on and below 1")
-BETAS = Rule(
-    Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)], "two below 1"
-)
+FLAG = _rule(bool)
+COUNT = _rule(Count)
+NATURAL = _rule(Natural)
+SEED = _rule(Seed)
+POSITIVE = _rule(Positive)
+WEIGHT = _rule(Weight)
+UNIT = _rule(Unit)
+SHARE = _rule(Share)
+BETAS = _rule(Betas)
 DOCUMENTS = Rule(
-    _Count | Annotated[float, Field(gt=0, le=1)],
+    Count | Annotated[float, Field(gt=0, le=1)],
     "a whole number of documents, or a share of them such as 0.5",
 )
-SIZES = Rule(Annotated[list[_Count], Field(min_length=1)], "a list such as [800,800]")
-TOPICS = Rule(_Count | Literal["auto"], "a whole number from 1 on, or auto")
+TOPICS = Rule(Count | Literal["auto"], "a whole number from 1 on, or auto")
 CANDIDATES = Rule(
     Annotated[
         list[Annotated[int, Field(ge=2)]],
@@ -85,8 +118,8 @@ CANDIDATES = Rule(
     ],
     "at least two different whole numbers from 2 on, such as [10,20,40]",
 )
-JOBS = Rule(_Count | Literal["auto"], "a whole number from 1 on, or auto")
-PAIR = Rule(Annotated[list[_Count], Field(min_length=2, max_length=2)], "a pair such as [1,2]")
+JOBS = Rule(Count | Literal["auto"], "a whole number from 1 on, or auto")
+PAIR = Rule(Annotated[list[Count], Field(min_length=2, max_length=2)], "a pair such as [1,2]")
 DEVICE = Rule(
     Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")], "auto, cpu, cuda, cuda:<n> or mps"
 )
@@ -128,20 +161,7 @@ RULES: dict[str, Rule] = {
     "num_samples": COUNT,
     "reference.text_column": TEXT,
     "reference.words": TEXT.optional(),
-    # rating
     "rating.name": one_of("none", "local", "endpoint"),
-    "rating.path": TEXT,
-    "rating.prompt": Rule(Annotated[str, Field(pattern=r"\{words\}")], "a text that holds {words}"),
-    "rating.url": Rule(
-        Annotated[str, Field(pattern=r"^https?://[^\s/@?#]+(/[^\s?#]*)?$")],
-        "an address such as https://api.openai.com/v1, without a password or a query",
-    ),
-    "rating.model": TEXT,
-    "key_variable": Rule(
-        Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], "the name of an environment variable, not a key"
-    ).optional(),
-    "attempts": COUNT,
-    "retry_seconds": WEIGHT,
     # description
     "describe.num_topics": COUNT.optional(),
     "membership": one_of("main", "soft"),
@@ -196,109 +216,27 @@ RULES: dict[str, Rule] = {
     "channels": one_of(1, 3, None),
     "crop": COUNT,
     "on_corrupt": one_of("refuse", "skip"),
-    # embedder
-    "model_id": TEXT,
-    "package": TEXT,
-    "revision": TEXT.optional(),
-    "pooling": one_of("mean", "lasttoken", "cls"),
-    "normalize": FLAG,
+    "embedder.devices": COUNT.optional(),  # their class takes names of devices, too
+    "embed.part": NATURAL.optional(),
+    # language models: to talk with, to pretrain, to fine-tune
     "prompt": TEXT.optional(),
     "max_length": COUNT.optional(),
-    "truncate_dim": COUNT.optional(),
-    "layer": COUNT.optional(),
-    "whitening": FLAG,
-    "max_terms": COUNT,
-    "embedder.tokenizer": TEXT,
-    "batch_tokens": COUNT.optional(),
-    "embedder.devices": COUNT.optional(),
-    "embed.part": NATURAL.optional(),
-    "dim": COUNT,
-    # teacher
-    "teacher.prompt": TEXT,
     "chat_template": FLAG,
-    "multi_token": one_of("drop", "first_subtoken", "exact"),
-    "teacher.words": one_of("alone", "template", "centroid"),
-    "teacher.template": Rule(Annotated[str, Field(pattern=r"\{word\}")], "a text with {word} in it"),
-    "centring": one_of("raw", "centred", "zscore"),
-    "teacher.prior": one_of("uniform", "frequency"),
-    "space": one_of("ppmi", "lsa"),
-    "teacher.label": one_of("neighbours", "similarity"),
-    # mini-LLM
     "chat.system": TEXT.optional(),
     "chat.temperature": WEIGHT,
     "max_new_tokens": COUNT,
     "top_p": Rule(Annotated[float, Field(gt=0, le=1)], "a share above 0, up to 1"),
     "min_p": SHARE,
     "repetition_penalty": POSITIVE,
-    # model and objective
     "lr": POSITIVE,
     "betas": BETAS,
     "weight_decay": WEIGHT,
-    "kl_warmup": UNIT,
-    "free_bits": WEIGHT,
-    "prior_variance": POSITIVE.optional(),
-    "min_steps": NATURAL,
-    "reads": one_of("embeddings", "bow", "codes", "both"),
-    "model.reads": one_of("embeddings", "soft_labels"),
-    "theta_samples": NATURAL,
-    "activation": one_of("relu", "softplus", "gelu", "tanh", "leakyrelu"),
     "passes": COUNT,
     "pretrain.passes": POSITIVE,
-    "thinning": COUNT,
-    "iterations": COUNT,
-    "chunksize": COUNT.optional(),
     "max_iter": COUNT,
-    "n_init": COUNT,
-    "spherical": FLAG,
-    "model.alpha": one_of("symmetric", "asymmetric", "auto"),
-    "model.eta": POSITIVE.optional(),
-    "objective.weight": POSITIVE,
-    "length_power": UNIT,
     "top_k": COUNT.optional(),
-    "top_share": Rule(Annotated[float, Field(gt=0, le=1)], "a share above 0, up to 1").optional(),
-    "masking": one_of("drop", "zero_logit"),
-    "bow_share": UNIT,
-    "objective.loss": one_of("kl", "ce", "raw_logit_ce"),
     "floor": SHARE,
-    "init": one_of("kmeans", "soft_labels", "random"),
-    "init_epochs": NATURAL,
-    "init_neighbours": NATURAL,
-    "readout": one_of("usage", "beta"),
-    "standardize": FLAG,
-    "model.batch_size": COUNT.optional(),
-    "theta_from": one_of("potential", "column_sums", "batch_plan"),
-    "plan_batch": COUNT,
-    "tolerance": POSITIVE,
-    "init_length": POSITIVE,
-    "sharpness": POSITIVE,
-    "bag": one_of("frequencies", "softmax"),
-    "neighbours": NATURAL,
-    "smoothings": COUNT,
-    "documents_per_cluster": COUNT,
-    "most_clusters": COUNT,
-    "min_topic_size": COUNT,
-    "outliers": one_of("own_topic", "reassign", "soft"),
-    "input_norm": one_of("none", "k", "l1", "log1p"),
-    # codebooks and what is drawn from them
-    "expansion": COUNT,
-    "regions": one_of("codes", "quadrant", "position"),
-    "inference": one_of("grid", "bag"),
-    "codebook.assignment": one_of("nearest", "random"),
-    "model.words": one_of("type", "token", "contextual_type"),
-    "subtokens": one_of("mean", "last", None),
-    "max_occurrences": COUNT,
-    "codebook.update": one_of("ema", "gradient"),
-    "codebook.init": one_of("kmeans", "uniform"),
-    "reduce": one_of("mean", "sum"),
-    "code_weights": one_of("binary", "inverse_distance", "softmax"),
-    "expand_at": one_of("train", "infer"),
-    "codebook.warmup": SHARE,
     "decay": SHARE,
-    "restart_below": WEIGHT,
-    "commitment": WEIGHT,
-    "width": COUNT,
-    "prior.kind": one_of("pixelcnn", "transformer", "none"),
-    "prefix_length": COUNT,
     "max_bytes": COUNT,
     "num_forced_words": COUNT.optional(),
     "tokens_per_step": COUNT,
@@ -331,34 +269,19 @@ RULES: dict[str, Rule] = {
     "own": UNIT,
     "prior_power": UNIT,
     "keywords.perplexity": POSITIVE,
-    # shape of a mini-LLM
-    "head_dim": Rule(Annotated[int, Field(ge=2, multiple_of=2)], "an even number from 2 on"),
-    "vocab_size": Rule(Annotated[int, Field(ge=272, le=2**16)], "a whole number from 272 to 65536"),
-    "context_length": COUNT,
-    "rope_theta": POSITIVE,
     # patterns: the first that fits
     "*_column": TEXT.optional(),
     "*dropout": SHARE,
     "*_weight": WEIGHT,
-    "*_smoothing": WEIGHT,
     "*temperature": POSITIVE,
-    "*_sharpness": POSITIVE,
     "*_lr": POSITIVE,
-    "*_eps": POSITIVE,
     "*_sample": COUNT,
-    "*_momentum": UNIT,
-    "*_logvar": REAL,
-    "*_concentration": POSITIVE,
-    "word_init": one_of("random", "embedder"),
-    "*_norm": FLAG,
     "is_*": FLAG,
     "has_*": FLAG,
     "num_*": COUNT,
     "lora_*": COUNT,
     "*epochs": COUNT,
-    "*_dim": COUNT,
     "*_size": COUNT,
-    "*_dims": SIZES,
 }
 
 
@@ -371,20 +294,45 @@ def flatten(cfg: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{name}", value
 
 
-def rule_of(key: str) -> Rule | None:
-    """The rule of a dotted key: of its longest ending in the table, else of a pattern, else None."""
+def entry_of(key: str) -> str | None:
+    """The name in the table that rules a dotted key: its longest ending there, else a pattern, else None."""
     parts = key.split(".")
     for start in range(len(parts)):
-        if rule := RULES.get(".".join(parts[start:])):
-            return rule
-    return next((rule for name, rule in RULES.items() if "*" in name and fnmatchcase(parts[-1], name)), None)
+        if (ending := ".".join(parts[start:])) in RULES:
+            return ending
+    return next((name for name in RULES if "*" in name and fnmatchcase(parts[-1], name)), None)
+
+
+@cache
+def rules_of_class(target: str) -> dict[str, Rule]:
+    """Rules of the keys that a class takes, by the key inside its group, such as encoder.dropout."""
+    rules = {key: rule_of_type(kind) for key, kind in kinds_of(target).items()}
+    return {key: rule for key, rule in rules.items() if rule is not None}
+
+
+def ruled(
+    cfg: Mapping[str, Any], prefix: str = "", group: str = "", own: Mapping[str, Rule] | None = None
+) -> Iterator[tuple[str, Any, Rule | None]]:
+    """(dotted key, value, rule) of every leaf.  own: rules of the class that the enclosing group names."""
+    if isinstance(target := cfg.get("_target_"), str):
+        group, own = prefix, rules_of_class(target)
+    for name, value in cfg.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            yield from ruled(value, f"{key}.", group, own)
+        else:
+            yield key, value, (own or {}).get(key.removeprefix(group)) or _in_table(key)
+
+
+def _in_table(key: str) -> Rule | None:
+    name = entry_of(key)
+    return None if name is None else RULES[name]
 
 
 def refused_values(cfg: Mapping[str, Any]) -> list[str]:
     """A sentence for every value that breaks its rule, and for every top-level key that has none."""
     faults = []
-    for key, value in flatten(cfg):
-        rule = rule_of(key)
+    for key, value, rule in ruled(cfg):
         if "." not in key and key not in RULES:
             near = get_close_matches(key, cfg.keys() - {key}, n=1)
             faults.append(f"{key}: no such key{f'; did you mean {near[0]}?' if near else ''}")

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from topiclab.device import device_name, resolve_device, resolve_precision
 from topiclab.embed.weights import adapter_revision, folder_revision, model_folder
+from topiclab.limits import Count
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -50,9 +51,9 @@ class HuggingFaceEmbedder:
     pooling: Literal["lasttoken", "mean", "cls"] | None = None
     normalize: bool = True
     prompt: str | None = None
-    max_length: int | None = None
-    truncate_dim: int | None = None
-    batch_tokens: int | None = None
+    max_length: Count | None = None
+    truncate_dim: Count | None = None
+    batch_tokens: Count | None = None
     devices: int | Sequence[str] | None = None
     adapter: str | None = None
     is_packed: bool | None = None

@@ -12,6 +12,8 @@ from hydra.utils import get_method
 from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
 
+from topiclab.limits import Count, Seed
+
 WORD = re.compile(r"[^\W\d_]\w+")
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 SCRIPT_RUN = re.compile(f"[{UNSPACED}]+|[^{UNSPACED}]+")
@@ -49,10 +51,10 @@ class LsaEmbedder:
 
     def __init__(
         self,
-        dim: int = 128,
-        min_df: int = 2,
-        max_terms: int = 100_000,
-        seed: int = 0,
+        dim: Count = 128,
+        min_df: Count = 2,
+        max_terms: Count = 100_000,
+        seed: Seed = 0,
         tokenizer: str = "topiclab.embed.lsa.words",
     ) -> None:
         self.options = {"min_df": min_df, "max_terms": max_terms, "seed": seed, "tokenizer": tokenizer}

@@ -15,6 +15,7 @@ from topiclab.data.unit_rows import unit_rows
 from topiclab.device import resolve_device, resolve_precision
 from topiclab.embed.huggingface import BATCH_TOKENS, pad
 from topiclab.embed.weights import folder_revision
+from topiclab.limits import Count
 from topiclab.minillm.data.tokenizer import END_OF_TEXT, Tokenizer
 from topiclab.minillm.finished import export_of
 
@@ -38,10 +39,10 @@ class MiniLLMEmbedder:
         self,
         run: str,
         pooling: Literal["mean", "lasttoken"] = "mean",
-        layer: int | None = None,
+        layer: Count | None = None,
         whitening: bool = True,
-        max_length: int | None = None,
-        batch_tokens: int | None = None,
+        max_length: Count | None = None,
+        batch_tokens: Count | None = None,
         device: str = "auto",
         precision: str = "auto",
     ) -> None:

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from topiclab.limits import Count, Seed
+
 
 class RandomEmbedder:
     """A Gaussian direction per text, of length 1, decided by text and seed alone."""
 
-    def __init__(self, dim: int = 128, seed: int = 0) -> None:
+    def __init__(self, dim: Count = 128, seed: Seed = 0) -> None:
         self.dim = dim
         self.seed = seed
 

@@ -7,12 +7,20 @@ the next one. Names of modules are those of transformers' Qwen3, so an export is
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from topiclab.limits import Count, Positive, Share
+
 IGNORED = -100  # a label that carries no loss
+
+
+VocabSize = Annotated[int, Field(ge=272, le=2**16, description="a whole number from 272 to 65536")]
+EvenCount = Annotated[int, Field(ge=2, multiple_of=2, description="an even number from 2 on")]
 
 
 @dataclass(frozen=True)
@@ -28,16 +36,16 @@ class Shape:
     Raises ValueError when heads do not share evenly, or head_dim is odd.
     """
 
-    vocab_size: int
-    hidden_size: int
-    num_layers: int
-    num_heads: int
-    num_kv_heads: int
-    head_dim: int
-    ffn_size: int
-    context_length: int
-    rope_theta: float
-    norm_eps: float
+    vocab_size: VocabSize
+    hidden_size: Count
+    num_layers: Count
+    num_heads: Count
+    num_kv_heads: Count
+    head_dim: EvenCount
+    ffn_size: Count
+    context_length: Count
+    rope_theta: Positive
+    norm_eps: Positive
     qk_norm: bool
 
     def __post_init__(self) -> None:
@@ -76,7 +84,7 @@ class MiniLLM(nn.Module):
 
     frequencies: Tensor
 
-    def __init__(self, shape: Shape, *, dropout: float = 0.0) -> None:
+    def __init__(self, shape: Shape, *, dropout: Share = 0.0) -> None:
         super().__init__()
         self.shape = shape
         self.embed_tokens = nn.Embedding(shape.vocab_size, shape.hidden_size)

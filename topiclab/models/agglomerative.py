@@ -10,6 +10,7 @@ from scipy.cluster.hierarchy import linkage
 
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.unit_rows import unit_rows
+from topiclab.limits import Count, Natural
 from topiclab.models.base.classical_model import ClassicalModel
 from topiclab.models.base.nearest_vote import joined_topics, one_hot
 from topiclab.models.base.warmstart import smooth
@@ -40,11 +41,11 @@ class Agglomerative(ClassicalModel):
     def __init__(
         self,
         *,
-        neighbours: int,
-        smoothings: int,
-        documents_per_cluster: int,
-        most_clusters: int,
-        min_topic_size: int,
+        neighbours: Natural,
+        smoothings: Count,
+        documents_per_cluster: Count,
+        most_clusters: Count,
+        min_topic_size: Count,
         **sizes: Any,
     ) -> None:
         super().__init__(**sizes)

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy import sparse
 
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.unit_rows import unit_rows
+from topiclab.limits import Count
 from topiclab.models.base.classical_model import ClassicalModel
 from topiclab.models.base.nearest_vote import neighbour_vote
 from topiclab.result import to_distributions
@@ -39,10 +40,10 @@ class BERTopic(ClassicalModel):
     def __init__(
         self,
         *,
-        outliers: str,
-        num_neighbours: int,
-        num_components: int,
-        min_cluster_size: int,
+        outliers: Literal["own_topic", "reassign", "soft"],
+        num_neighbours: Count,
+        num_components: Count,
+        min_cluster_size: Count,
         **sizes: Any,
     ) -> None:
         super().__init__(**sizes)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,10 +12,11 @@ from torch.nn import functional as F
 
 from topiclab.data.batch import Batch
 from topiclab.data.datamodule import TopicDataModule
+from topiclab.limits import Count, Positive, Unit, Weight
 from topiclab.models.base.vectors import fit_products, unit_noise
 from topiclab.models.prodlda import ProdLDA
 from topiclab.nn.product_of_experts import ProductOfExperts
-from topiclab.nn.sinkhorn import sinkhorn_plan, squared_distances
+from topiclab.nn.sinkhorn import SinkhornOptions, sinkhorn_plan, squared_distances
 
 
 class ECRTM(ProdLDA):
@@ -36,14 +36,14 @@ class ECRTM(ProdLDA):
     def __init__(
         self,
         *,
-        word_init: str,
-        word_dim: int,
-        beta_temperature: float,
-        ecr_weight: float,
-        ecr_sharpness: float,
-        sinkhorn: Mapping[str, Any],
-        batch_norm_eps: float,
-        batch_norm_momentum: float,
+        word_init: Literal["random", "embedder"],
+        word_dim: Count,
+        beta_temperature: Positive,
+        ecr_weight: Weight,
+        ecr_sharpness: Positive,
+        sinkhorn: SinkhornOptions,
+        batch_norm_eps: Positive,
+        batch_norm_momentum: Unit,
         **vae: Any,
     ) -> None:
         super().__init__(batch_norm_eps=batch_norm_eps, batch_norm_momentum=batch_norm_momentum, **vae)
@@ -53,7 +53,7 @@ class ECRTM(ProdLDA):
         self.decoder.set_vectors(unit_noise(self.num_topics, word_dim), unit_noise(self.num_words, word_dim))
         self.word_init = word_init
         self.ecr_weight, self.ecr_sharpness = ecr_weight, ecr_sharpness
-        self.sinkhorn = dict(sinkhorn)
+        self.sinkhorn = sinkhorn
         self.register_buffer("word_potential", torch.zeros(self.num_words))
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:

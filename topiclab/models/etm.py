@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from topiclab.data.batch import Nonzeros
 from topiclab.data.datamodule import TopicDataModule
+from topiclab.limits import Count
 from topiclab.models.base.vae import LogisticNormalVAE
 from topiclab.nn.likelihood import mixture_nll
 
@@ -28,8 +29,8 @@ class ETM(LogisticNormalVAE):
     def __init__(
         self,
         *,
-        word_init: str,
-        word_dim: int,
+        word_init: Literal["random", "embedder"],
+        word_dim: Count,
         is_word_frozen: bool,
         is_double_softmax: bool = False,
         **vae: Any,

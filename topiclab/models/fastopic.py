@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from topiclab.data.batch import Batch, DocumentTensors, Nonzeros
 from topiclab.data.datamodule import TopicDataModule
+from topiclab.limits import Count, Natural, Positive, Weight
 from topiclab.models.base.encoder import Standardize
 from topiclab.models.base.readout import rank_by_usage
 from topiclab.models.base.topic_model import TopicModel
@@ -21,7 +22,7 @@ from topiclab.models.base.vae import labelled_cross_entropy
 from topiclab.models.base.vectors import fit_products, unit_noise
 from topiclab.models.base.warmstart import cluster_words, start_clusters
 from topiclab.nn.mixture import Mixture
-from topiclab.nn.sinkhorn import plan_rows, sinkhorn_plan, squared_distances
+from topiclab.nn.sinkhorn import SinkhornOptions, plan_rows, sinkhorn_plan, squared_distances
 
 WHOLE_CORPUS = 2**62  # a batch size
 
@@ -53,20 +54,20 @@ class FASTopic(TopicModel):
     def __init__(
         self,
         *,
-        batch_size: int | None,
+        batch_size: Count | None,
         standardize: bool,
-        document_sharpness: float,
-        word_sharpness: float,
-        transport_weight: float,
-        sinkhorn: Mapping[str, Any],
-        theta_from: str,
-        plan_batch: int,
-        init: str,
-        init_neighbours: int,
-        init_length: float,
-        classifier_lr: float,
-        readout: str,
-        readout_smoothing: float,
+        document_sharpness: Positive,
+        word_sharpness: Positive,
+        transport_weight: Weight,
+        sinkhorn: SinkhornOptions,
+        theta_from: Literal["potential", "column_sums", "batch_plan"],
+        plan_batch: Count,
+        init: Literal["kmeans", "soft_labels", "random"],
+        init_neighbours: Natural,
+        init_length: Positive,
+        classifier_lr: Positive,
+        readout: Literal["usage", "beta"],
+        readout_smoothing: Weight,
         **training: Any,
     ) -> None:
         super().__init__(batch_size=batch_size or WHOLE_CORPUS, **training)
@@ -77,7 +78,7 @@ class FASTopic(TopicModel):
         self.standardize = Standardize(self.embedding_dim) if standardize else nn.Identity()
         self.document_sharpness, self.word_sharpness = document_sharpness, word_sharpness
         self.transport_weight = transport_weight
-        self.sinkhorn = dict(sinkhorn)
+        self.sinkhorn = sinkhorn
         self.theta_from, self.plan_batch = theta_from, plan_batch
         self.init, self.init_neighbours, self.init_length = init, init_neighbours, init_length
         self.classifier_lr = classifier_lr

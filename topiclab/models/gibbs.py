@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy import sparse
 
 from topiclab.data.datamodule import TopicDataModule
+from topiclab.limits import Count, Positive
 from topiclab.models.base.classical_model import ClassicalModel, words_nll
 from topiclab.models.sampling.chains import Chain, Chains
 
@@ -29,7 +30,7 @@ class _GibbsModel(ClassicalModel):
     topic_counts: np.ndarray
     alpha: np.ndarray
 
-    def __init__(self, *, num_sweeps: int, num_workers: int, eta: float, **sizes: Any) -> None:
+    def __init__(self, *, num_sweeps: Count, num_workers: Count, eta: Positive, **sizes: Any) -> None:
         super().__init__(**sizes)
         self.num_sweeps, self.num_workers, self.eta = num_sweeps, num_workers, eta
 
@@ -59,7 +60,13 @@ class LDAGibbs(_GibbsModel):
     """
 
     def __init__(
-        self, *, num_samples: int, alpha: str, num_chains: int = 1, thinning: int = GAP, **options: Any
+        self,
+        *,
+        num_samples: Count,
+        alpha: Literal["symmetric", "asymmetric", "auto"],
+        num_chains: Count = 1,
+        thinning: Count = GAP,
+        **options: Any,
     ) -> None:
         super().__init__(**options)
         self.num_samples, self.prior = num_samples, alpha
@@ -128,7 +135,9 @@ class HDP(_GibbsModel):
     learned from there on.
     """
 
-    def __init__(self, *, document_concentration: float, topic_concentration: float, **options: Any) -> None:
+    def __init__(
+        self, *, document_concentration: Positive, topic_concentration: Positive, **options: Any
+    ) -> None:
         super().__init__(**options)
         self.concentrations: dict[str, Any] = {"alpha": document_concentration, "gamma": topic_concentration}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ from topiclab.data.class_tfidf import class_tfidf
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.neighbours import cosines, nearest_neighbours
 from topiclab.data.unit_rows import unit_rows
+from topiclab.limits import Count, Natural
 from topiclab.models.base.classical_model import ClassicalModel
 from topiclab.models.base.nearest_vote import joined_topics, one_hot
 from topiclab.models.base.warmstart import smooth, start_clusters
@@ -50,12 +51,12 @@ class KMeans(ClassicalModel):
     def __init__(
         self,
         *,
-        n_init: int,
-        max_iter: int,
+        n_init: Count,
+        max_iter: Count,
         spherical: bool = False,
-        batch_size: int | None = None,
-        neighbours: int = 0,
-        reads: str = "embeddings",
+        batch_size: Count | None = None,
+        neighbours: Natural = 0,
+        reads: Literal["embeddings", "soft_labels"] = "embeddings",
         **sizes: Any,
     ) -> None:
         super().__init__(**sizes)

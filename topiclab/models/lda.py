@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from gensim.matutils import Sparse2Corpus
@@ -11,6 +11,7 @@ from gensim.models import LdaModel
 from scipy import sparse
 
 from topiclab.data.datamodule import TopicDataModule
+from topiclab.limits import Count, Positive
 from topiclab.models.base.classical_model import ClassicalModel, words_nll
 
 logging.getLogger("gensim").setLevel(logging.WARNING)  # it reports every chunk of documents
@@ -28,11 +29,11 @@ class LDA(ClassicalModel):
     def __init__(
         self,
         *,
-        passes: int,
-        iterations: int,
-        chunksize: int | None,
-        alpha: str,
-        eta: str | None,
+        passes: Count,
+        iterations: Count,
+        chunksize: Count | None,
+        alpha: Literal["symmetric", "asymmetric", "auto"],
+        eta: Positive | None,
         **sizes: Any,
     ) -> None:
         super().__init__(**sizes)

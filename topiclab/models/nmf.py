@@ -11,6 +11,7 @@ from sklearn.decomposition import non_negative_factorization
 from sklearn.preprocessing import normalize
 
 from topiclab.data.datamodule import TopicDataModule
+from topiclab.limits import Count
 from topiclab.models.base.classical_model import ClassicalModel
 from topiclab.result import to_distributions
 
@@ -20,7 +21,7 @@ class NMF(ClassicalModel):
 
     arrays = ("components", "idf")
 
-    def __init__(self, *, max_iter: int, **sizes: Any) -> None:
+    def __init__(self, *, max_iter: Count, **sizes: Any) -> None:
         super().__init__(**sizes)
         self.options: dict[str, Any] = {"max_iter": max_iter, "tol": 1e-3, "random_state": self.seed}
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -11,11 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from topiclab.data.batch import Batch, Nonzeros
+from topiclab.limits import Count, Positive, Weight
 from topiclab.models.base.vae import LogisticNormalVAE, labelled_cross_entropy
 from topiclab.models.base.vectors import unit_noise
 from topiclab.nn.bag_transport import bag_transport
 from topiclab.nn.likelihood import linear_softmax_nll
-from topiclab.nn.sinkhorn import squared_distances
+from topiclab.nn.sinkhorn import SinkhornOptions, squared_distances
 
 
 class NSTM(LogisticNormalVAE):
@@ -32,18 +32,18 @@ class NSTM(LogisticNormalVAE):
     def __init__(
         self,
         *,
-        word_dim: int,
-        recon_weight: float,
-        sharpness: float,
-        bag: str,
-        sinkhorn: Mapping[str, Any],
+        word_dim: Count,
+        recon_weight: Weight,
+        sharpness: Positive,
+        bag: Literal["frequencies", "softmax"],
+        sinkhorn: SinkhornOptions,
         **vae: Any,
     ) -> None:
         super().__init__(**vae)
         self.topics = nn.Parameter(unit_noise(self.num_topics, word_dim))
         self.words = nn.Parameter(unit_noise(self.num_words, word_dim))
         self.recon_weight, self.sharpness, self.bag = recon_weight, sharpness, bag
-        self.sinkhorn = dict(sinkhorn)
+        self.sinkhorn = sinkhorn
 
     def theta(self, posterior: tuple[Tensor, Tensor]) -> Tensor:
         return posterior[0].softmax(dim=1)

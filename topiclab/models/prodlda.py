@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from topiclab.data.batch import Nonzeros
+from topiclab.limits import Positive, Unit
 from topiclab.models.base.vae import LogisticNormalVAE
 from topiclab.nn.product_of_experts import ProductOfExperts
 
@@ -20,7 +21,7 @@ class ProdLDA(LogisticNormalVAE):
     its weights (same numbers), and by default the encoder reads embeddings from a k-means start.
     """
 
-    def __init__(self, *, batch_norm_eps: float, batch_norm_momentum: float, **vae: Any) -> None:
+    def __init__(self, *, batch_norm_eps: Positive, batch_norm_momentum: Unit, **vae: Any) -> None:
         super().__init__(**vae)
         self.decoder = ProductOfExperts(self.num_topics, self.num_words, batch_norm_eps, batch_norm_momentum)
 

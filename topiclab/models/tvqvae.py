@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict
 
 import numpy as np
 import torch
@@ -15,15 +15,24 @@ from torch import Tensor, nn
 from topiclab.data.batch import Batch, DocumentTensors, SparseCounts
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.words.occurrences import Occurrences
+from topiclab.limits import Count, Options, Positive, Sizes, Unit, Weight
 from topiclab.models.base.encoder import Encoder
 from topiclab.models.codes.code_encoder import CodeEncoder
 from topiclab.models.codes.codes_file import codes_file
 from topiclab.models.codes.occurrence_codes import code_bags, codes_of
 from topiclab.models.codes.text_codes import TextCodes, text_codes
+from topiclab.models.codes.word_codes import WordCodebook
 from topiclab.models.prodlda import ProdLDA, log_ratio
 from topiclab.nn.codebook_experts import CodebookExperts
 
 CODER = "coder."  # of the arrays that give codes to unseen occurrences
+
+
+class AlphaOptions(TypedDict):
+    """The network from a topic's place among the codes to its words."""
+
+    hidden_dims: Sizes
+    topic_norm: bool
 
 
 class TVQVAE(ProdLDA):
@@ -49,19 +58,19 @@ class TVQVAE(ProdLDA):
     def __init__(
         self,
         *,
-        num_codes: int,
-        expansion: int,
-        words: str,
-        subtokens: str | None,
-        max_occurrences: int,
-        codebook: Mapping[str, Any],
-        alpha: Mapping[str, Any],
+        num_codes: Count,
+        expansion: Count,
+        words: Literal["type", "token", "contextual_type"],
+        subtokens: Literal["mean", "last", None],
+        max_occurrences: Count,
+        codebook: WordCodebook,
+        alpha: AlphaOptions,
         has_shift: bool,
-        code_weight: float,
-        kl_weight: float,
-        encoder: Mapping[str, Any],
-        batch_norm_eps: float,
-        batch_norm_momentum: float,
+        code_weight: Weight,
+        kl_weight: Weight,
+        encoder: Annotated[Options, CodeEncoder],
+        batch_norm_eps: Positive,
+        batch_norm_momentum: Unit,
         **vae: Any,
     ) -> None:
         self.has_shift = has_shift
@@ -74,7 +83,7 @@ class TVQVAE(ProdLDA):
         self.num_codes, self.expansion = num_codes, expansion
         self.words, self.subtokens, self.max_occurrences = words, subtokens, max_occurrences
         self.reads_occurrences = words == "token"
-        self.codebook_options = dict(codebook)
+        self.codebook_options: dict[str, Any] = dict(codebook)
         self.code_weight, self.kl_scale = code_weight, kl_weight
         self.codebook_facts: dict[str, Any] = {}
         self.text_codes: TextCodes | None = None

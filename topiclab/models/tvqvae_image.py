@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict
 
 import numpy as np
 import torch
@@ -13,9 +13,11 @@ from torch.nn import functional as F
 from topiclab.data.batch import Batch
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.images.image_set import cell_regions
+from topiclab.limits import Count, Options, Positive, Share, Weight
 from topiclab.models.base.encoder import Encoder
 from topiclab.models.base.warmstart import start_clusters
 from topiclab.models.codes.grid_encoder import GridEncoder
+from topiclab.models.codes.image_codes import ImageCodebook
 from topiclab.models.prodlda import ProdLDA
 from topiclab.nn.code_prior import CodePrior, draw_codes
 from topiclab.nn.code_transformer import CodeTransformer
@@ -23,6 +25,27 @@ from topiclab.nn.pixelcnn import GatedPixelCNN
 
 PRIOR_BATCH = 256  # grids at a time outside training: logits are (B, N, h, w)
 START_SIZE = 1024  # components of a grid's code vectors that clusters are found in
+
+
+class PriorOptions(TypedDict):
+    """The prior of the grid; num_heads and prefix_length are read by the transformer."""
+
+    kind: Literal["pixelcnn", "transformer", "none"]
+    width: Count
+    num_layers: Count
+    dropout: Share
+    num_heads: Count
+    prefix_length: Count
+
+
+class SampleOptions(TypedDict):
+    """How images are drawn after the fit, and how many."""
+
+    temperature: Positive
+    top_k: Count | None
+    num_per_topic: Count
+    num_references: Count
+    num_per_reference: Count
 
 
 class TVQVAEImage(ProdLDA):
@@ -55,19 +78,19 @@ class TVQVAEImage(ProdLDA):
         self,
         *,
         grid_shape: tuple[int, int],
-        num_codes: int,
-        expansion: int,
-        regions: str,
-        codebook: Mapping[str, Any],
-        inference: str,
-        prior: Mapping[str, Any],
-        bag_weight: float,
-        prior_weight: float,
+        num_codes: Count,
+        expansion: Count,
+        regions: Literal["codes", "quadrant", "position"],
+        codebook: ImageCodebook,
+        inference: Literal["grid", "bag"],
+        prior: PriorOptions,
+        bag_weight: Weight,
+        prior_weight: Weight,
         is_theta_taught: bool,
-        condition_dropout: float,
+        condition_dropout: Share,
         topic_norm: bool,
-        sample: Mapping[str, Any],
-        encoder: Mapping[str, Any],
+        sample: SampleOptions,
+        encoder: Annotated[Options, Encoder],
         **vae: Any,
     ) -> None:
         if expansion != 1:

@@ -8,15 +8,24 @@ few N x M arrays for any number of iterations.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor
+
+from topiclab.limits import Count, Positive
 
 TOLERANCE, ITERATIONS = 0.005, 1000
 MAX_SCALING = 1e6  # beyond, entries that underflowed in the plan could matter: fold the scaling into g
 CHECKS_EVERY = 10  # iterations between two checks of the error on a GPU, where a check waits for the device
 RIDGE = 1e-10  # of the adjoint system, for topics that share no row with any other
+
+
+class SinkhornOptions(TypedDict):
+    """When `sinkhorn_plan` stops."""
+
+    tolerance: Positive
+    iterations: Count
 
 
 def sinkhorn_plan(

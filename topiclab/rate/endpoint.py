@@ -12,15 +12,31 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from threading import Event
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
+
+from topiclab.limits import Count, Weight
 from topiclab.metrics.rating import RatingError
+from topiclab.rate.rater import Question
 
 log = logging.getLogger(__name__)
 
 SECONDS = 60.0  # for one reply, and the longest wait before the next attempt
 PASSING = (408, 409, 425, 429, 500, 502, 503, 504)  # HTTP states that another attempt may mend
 DIGIT = re.compile(r"\W*([123])\W*")
+
+Url = Annotated[
+    str,
+    Field(
+        pattern=r"^https?://[^\s/@?#]+(/[^\s?#]*)?$",
+        description="an address such as https://api.openai.com/v1, without a password or a query",
+    ),
+]
+Variable = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z_]\w*$", description="the name of an environment variable, not a key"),
+]
 
 
 class NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -47,14 +63,14 @@ class EndpointRater:
 
     def __init__(
         self,
-        url: str,
+        url: Url,
         model: str,
-        prompt: str,
-        num_words: int,
-        key_variable: str | None = None,
-        attempts: int = 10,
-        retry_seconds: float = 1.0,
-        num_threads: int = 5,
+        prompt: Question,
+        num_words: Count,
+        key_variable: Variable | None = None,
+        attempts: Count = 10,
+        retry_seconds: Weight = 1.0,
+        num_threads: Count = 5,
     ) -> None:
         if key_variable is not None and not os.environ.get(key_variable):
             raise ValueError(

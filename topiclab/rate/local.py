@@ -12,6 +12,8 @@ import torch
 
 from topiclab.device import resolve_device, resolve_precision
 from topiclab.embed.weights import folder_revision, model_folder
+from topiclab.limits import Count
+from topiclab.rate.rater import Question
 from topiclab.teach.language_model import LanguageModel
 
 BATCH_TOPICS = 16
@@ -32,8 +34,8 @@ class LocalRater:
     def __init__(
         self,
         path: str,
-        prompt: str,
-        num_words: int,
+        prompt: Question,
+        num_words: Count,
         revision: str | None = None,
         chat_template: bool = False,
         device: str = "auto",

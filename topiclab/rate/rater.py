@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from topiclab.config.instantiate import build
 from topiclab.metrics.rating import Rater
 from topiclab.settings import Trainer
+
+Question = Annotated[str, Field(pattern=r"\{words\}", description="a text that holds {words}")]
 
 
 def make_rater(rating: Mapping[str, Any], trainer: Trainer) -> Rater | None:

@@ -14,6 +14,7 @@ import torch
 from topiclab.device import device_name, resolve_device, resolve_precision
 from topiclab.embed.huggingface import BATCH_TOKENS
 from topiclab.embed.weights import folder_revision, model_folder
+from topiclab.limits import Count
 from topiclab.minillm.finished import export_of
 from topiclab.teach.language_model import LanguageModel
 from topiclab.teach.prompt import Prompt, PromptTokens, as_chat, read_prompt
@@ -57,8 +58,8 @@ class CausalLMTeacher:
         prompt: str = "default",
         chat_template: bool = False,
         multi_token: MultiToken = "drop",
-        max_length: int | None = None,
-        batch_tokens: int | None = None,
+        max_length: Count | None = None,
+        batch_tokens: Count | None = None,
         device: str = "auto",
         precision: str = "auto",
     ) -> None:

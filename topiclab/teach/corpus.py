@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from topiclab.cache import key_hash
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.embed.embedder import embed_corpus
+from topiclab.limits import Count, Seed
 from topiclab.teach.encoder import word_shares
 from topiclab.teach.neighbours import NeighbourTeacher
 from topiclab.teach.ppmi import ppmi_vectors
-from topiclab.teach.similarity import Similarity
+from topiclab.teach.similarity import Centring, Similarity
 
 
 class CorpusTeacher:
@@ -26,11 +27,19 @@ class CorpusTeacher:
     """
 
     def __init__(
-        self, space: str, label: str, dim: int, num_neighbours: int, centring: str, prior: str, seed: int
+        self,
+        space: Literal["ppmi", "lsa"],
+        label: Literal["neighbours", "similarity"],
+        dim: Count,
+        num_neighbours: Count,
+        centring: Centring,
+        prior: Literal["uniform", "frequency"],
+        seed: Seed,
     ) -> None:
         self.space, self.source, self.dim, self.seed = space, label, dim, seed
         self.num_neighbours = num_neighbours
-        self.centring, self.prior = centring, prior
+        self.centring: Centring = centring
+        self.prior = prior
 
     def fingerprint(self, datamodule: TopicDataModule) -> dict[str, Any]:
         ways = {

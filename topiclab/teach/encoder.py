@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field
 from sklearn.preprocessing import normalize
 
 from topiclab.data.unit_rows import unit_rows
-from topiclab.teach.similarity import Similarity
+from topiclab.teach.similarity import Centring, Similarity
 
 if TYPE_CHECKING:
     from topiclab.data.datamodule import TopicDataModule
+
+Template = Annotated[str, Field(pattern=r"\{word\}", description="a text with {word} in it")]
 
 
 class EncoderTeacher:
@@ -24,8 +27,15 @@ class EncoderTeacher:
     similarity does not tell.
     """
 
-    def __init__(self, words: str, template: str, centring: str, prior: str) -> None:
-        self.words, self.template, self.centring, self.prior = words, template, centring, prior
+    def __init__(
+        self,
+        words: Literal["alone", "template", "centroid"],
+        template: Template,
+        centring: Centring,
+        prior: Literal["uniform", "frequency"],
+    ) -> None:
+        self.words, self.template, self.prior = words, template, prior
+        self.centring: Centring = centring
 
     def fingerprint(self, datamodule: TopicDataModule) -> dict[str, Any]:
         return {

@@ -10,6 +10,7 @@ from sklearn.preprocessing import normalize
 
 if TYPE_CHECKING:
     from topiclab.data.datamodule import TopicDataModule
+from topiclab.limits import Count
 
 
 class NeighbourTeacher:
@@ -21,7 +22,7 @@ class NeighbourTeacher:
     A document whose vector is 0 is near to none and gets the label of the average document.
     """
 
-    def __init__(self, num_neighbours: int) -> None:
+    def __init__(self, num_neighbours: Count) -> None:
         self.num_neighbours = num_neighbours
 
     def fingerprint(self, datamodule: TopicDataModule) -> dict[str, Any]:

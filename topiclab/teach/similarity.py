@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from topiclab.data.unit_rows import unit_rows
 
+Centring = Literal["raw", "centred", "zscore"]
 # A cosine of MiniLM is sharp enough at temperature .05, its z-score at .5; divided by these, both are at 1.
 TEMPERATURES = {"raw": 0.05, "centred": 0.05, "zscore": 0.5}
 
@@ -30,7 +31,7 @@ class Similarity:
         documents: np.ndarray,
         words: np.ndarray,
         train_rows: np.ndarray,
-        centring: str,
+        centring: Centring,
         word_shares: np.ndarray | None = None,
     ) -> None:
         self.documents, words = unit_rows(documents), unit_rows(words)

@@ -3,14 +3,14 @@ logits."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from topiclab.data.batch import Batch, Nonzeros
+from topiclab.limits import Positive, Share, Sizes, Unit
 from topiclab.nn.dropout import Dropout
 
 ACTIVATIONS = {
@@ -95,18 +95,18 @@ class Encoder(nn.Module):
     def __init__(
         self,
         *,
-        reads: str,
+        reads: Literal["embeddings", "bow", "both"],
         num_topics: int,
         num_words: int,
         embedding_dim: int,
-        hidden_dims: Sequence[int],
-        activation: str,
-        dropout: float,
-        inner_dropout: float,
+        hidden_dims: Sizes,
+        activation: Literal["relu", "softplus", "gelu", "tanh", "leakyrelu"],
+        dropout: Share,
+        inner_dropout: Share,
         hidden_batch_norm: bool,
         head_batch_norm: bool,
-        batch_norm_eps: float,
-        batch_norm_momentum: float,
+        batch_norm_eps: Positive,
+        batch_norm_momentum: Unit,
     ) -> None:
         super().__init__()
         self.reads = reads

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from topiclab.data.batch import Batch, DocumentTensors, SparseCounts
 from topiclab.data.datamodule import TopicDataModule
+from topiclab.limits import Betas, Count, Natural, Positive, Unit, Weight
 from topiclab.objectives import Objective
 
 EVAL_BATCH = 2000  # documents
@@ -38,15 +39,15 @@ class TrainedModule(L.LightningModule):
         *,
         objective: Objective,
         seed: int,
-        max_epochs: int,
-        min_steps: int,
-        batch_size: int,
-        lr: float,
-        betas: tuple[float, float],
-        weight_decay: float,
-        gradient_clip: float | None,
-        kl_warmup: float = 0.0,
-        class_weight: float = 0.0,
+        max_epochs: Count,
+        min_steps: Natural,
+        batch_size: Count,
+        lr: Positive,
+        betas: Betas,
+        weight_decay: Weight,
+        gradient_clip: Positive | None,
+        kl_warmup: Unit = 0.0,
+        class_weight: Weight = 0.0,
     ) -> None:
         super().__init__()
         torch.manual_seed(seed)  # the layers a subclass makes after this are the seed's

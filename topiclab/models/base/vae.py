@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch.nn import functional as F
 from topiclab.cache import cached_arrays
 from topiclab.data.batch import Batch
 from topiclab.data.datamodule import TopicDataModule
+from topiclab.limits import Natural, Options, Positive, Real, Share, Weight
 from topiclab.models.base.encoder import Encoder
 from topiclab.models.base.readout import rank_by_usage
 from topiclab.models.base.topic_model import TopicModel
@@ -38,19 +38,19 @@ class LogisticNormalVAE(TopicModel):
     def __init__(
         self,
         *,
-        encoder: Mapping[str, Any],
-        theta_dropout: float,
-        prior_variance: float | None,
+        encoder: Annotated[Options, Encoder],
+        theta_dropout: Share,
+        prior_variance: Positive | None,
         is_prior_learned: bool,
-        theta_samples: int,
-        free_bits: float,
-        init: str,
-        init_neighbours: int,
-        init_epochs: int,
-        init_lr: float,
-        init_logvar: float,
-        readout: str,
-        readout_smoothing: float,
+        theta_samples: Natural,
+        free_bits: Weight,
+        init: Literal["kmeans", "soft_labels", "random"],
+        init_neighbours: Natural,
+        init_epochs: Natural,
+        init_lr: Positive,
+        init_logvar: Real,
+        readout: Literal["usage", "beta"],
+        readout_smoothing: Weight,
         **training: Any,
     ) -> None:
         super().__init__(**training)

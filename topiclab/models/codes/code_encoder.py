@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -25,12 +25,12 @@ class CodeEncoder(Encoder):
     def __init__(
         self,
         *,
-        reads: str,
+        reads: Literal["codes", "embeddings", "both"],
         num_words: int,
         embedding_dim: int,
         num_codes: int,
         expansion: int,
-        input_norm: str,
+        input_norm: Literal["none", "k", "l1", "log1p"],
         words: str,
         **layers: Any,
     ) -> None:

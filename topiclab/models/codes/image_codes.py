@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ import torch
 from topiclab.cache import key_hash
 from topiclab.data.images.image_set import ImageSet
 from topiclab.device import resolve_device, trains_in_bf16
+from topiclab.limits import Count, Positive, Share, Weight
 from topiclab.models.codes.codebook import (
     EVAL_BATCH,
     Codebook,
@@ -45,6 +46,25 @@ VERSION = 1  # of what is computed; another number ignores older cache entries
 SIZES = ("code_dim", "num_downsamples", "width", "num_blocks", "block_dim")
 QUANTIZER = ("update", "decay", "init", "restart_below", "commitment")
 GRID = "grid"
+
+
+class ImageCodebook(TypedDict):
+    """The block `codebook` of conf/model/tvqvae_image.yaml."""
+
+    code_dim: Count
+    num_downsamples: Count
+    width: Count
+    num_blocks: Count
+    block_dim: Count
+    update: Literal["ema", "gradient"]
+    decay: Share
+    init: Literal["kmeans", "uniform"]
+    restart_below: Weight
+    commitment: Weight
+    lr: Positive
+    max_epochs: Count
+    batch_size: Count
+    is_best_kept: bool
 
 
 @dataclass(frozen=True, eq=False)

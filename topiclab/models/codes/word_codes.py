@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from topiclab.cache import key_hash
+from topiclab.limits import Count, Positive, Share, Sizes, Weight
 from topiclab.models.codes.codebook import (
     EVAL_BATCH,
     Codebook,
@@ -32,6 +33,30 @@ from topiclab.nn.quantizer import VectorQuantizer, check_expansion
 VERSION = 1  # of what is computed; another number ignores older cache entries
 TRAINED_WITH_SEVERAL = ("reduce", "code_weights")  # options that say nothing for one code per word
 ASSIGNED_LATER = ("expand_at", "assignment")
+
+
+class WordCodebook(TypedDict):
+    """The block `codebook` of conf/model/tvqvae.yaml, which says what each key does."""
+
+    code_dim: Count
+    hidden_dims: Sizes
+    reduce: Literal["mean", "sum"]
+    code_weights: Literal["binary", "inverse_distance", "softmax"]
+    update: Literal["ema", "gradient"]
+    is_cosine: bool
+    is_normalized: bool
+    decay: Share
+    init: Literal["kmeans", "uniform"]
+    restart_below: Weight
+    commitment: Weight
+    lr: Positive
+    weight_decay: Weight
+    max_epochs: Count
+    warmup: Share
+    batch_size: Count
+    expand_at: Literal["train", "infer"]
+    assignment: Literal["nearest", "random"]
+    is_frequency_weighted: bool
 
 
 @dataclass(frozen=True)
