@@ -18,6 +18,7 @@ from tiny_lm import save_lm
 
 from topiclab.config.checks import validate
 from topiclab.config.compose import compose, conf_dir, to_plain
+from topiclab.config.declared import uses
 from topiclab.metrics.evaluate import METRICS
 from topiclab.report.__main__ import main as report
 from topiclab.report.tables.places import config_name, grid_files, table_files
@@ -37,7 +38,6 @@ TINY = [
     "data.planted.doc_length=12",
     "embedder=lsa",
     "num_topics=5",
-    "trainer.max_epochs=1",
     "trainer.device=cpu",
     "trainer.precision=fp32",
     "seed=0",
@@ -131,6 +131,8 @@ def run_tiny(name: str, cell: dict[str, str], folder: Path, cache: Path, tiny_lm
     overrides = overrides_of({key: value for key, value in cell.items() if key not in SWEPT_BY_TINY})
     has_images = planned_axes(GRIDS[name], cell)["data"] in IMAGES
     cfg = compose_grid(name, [*overrides, *(TINY_IMAGES if has_images else TINY), f"paths.cache={cache}"])
+    if "epochs" in uses(cfg["model"]):
+        cfg["trainer"]["max_epochs"] = 1
     if "codebook" in cfg["model"] and not has_images:
         cfg["model"]["num_codes"] = 10  # of 40 words
     if "multi_token" in cfg["teacher"]:
@@ -265,7 +267,7 @@ def test_the_command_runs_a_grid_and_the_report_finds_it(tmp_path: Path, capsys)
     command = [sys.executable, "-m", "topiclab", "-cd", str(EXPERIMENTS), "-cn", "dsl/offline_main"]
     places = [f"paths.outputs={tmp_path}/outputs", f"paths.cache={tmp_path}/cache"]
     finished = subprocess.run(
-        [*command, *TINY, *places, "teacher=neighbours,corpus"],
+        [*command, *TINY, "trainer.max_epochs=1", *places, "teacher=neighbours,corpus"],
         cwd=REPO,
         capture_output=True,
         text=True,

@@ -56,6 +56,7 @@ name: toy
 _target_: topiclab.models.toy.Toy
 _partial_: true
 _convert_: all
+uses: [vectors]
 evenness: 0.1 # of the proportions
 """
 CONTRACT = ["models/test_every_model.py", "config", "test_bad_input.py"]

@@ -14,6 +14,8 @@ from omegaconf import OmegaConf
 
 from topiclab.config import rules
 from topiclab.config.compose import ConfigError, compose, compose_unchecked, conf_dir
+from topiclab.config.declared import DECLARATIONS
+from topiclab.config.instantiate import NOT_OPTIONS
 from topiclab.config.rules import RULES, entry_of, flatten, rule_of_type, ruled, rules_of_class
 from topiclab.config.signatures import inner_class, kinds_of
 
@@ -71,7 +73,8 @@ def test_the_table_holds_what_is_used_and_no_class_takes(monkeypatch):
 def test_the_keys_of_a_model_are_ruled_by_its_class(path):
     model = option(path)["model"]
     own = rules_of_class(model["_target_"])
-    assert {key for key, _ in flatten(model)} - NAMING - own.keys() == set()
+    keys = {key for key, _ in flatten(model) if key.partition(".")[0] not in DECLARATIONS}
+    assert keys - NAMING - own.keys() == set()
 
 
 def test_classes_are_read_as_they_are_written():
@@ -158,7 +161,7 @@ def test_what_is_no_class_has_no_rules(target):
 def test_model_yaml_binds_to_its_constructor(model):
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
         given = OmegaConf.to_container(hydra.compose(f"model/{model}").model)
-    special = {key for key in given if key.startswith("_")} | {"name", "modality"}
+    special = set(NOT_OPTIONS)
     assert given["_partial_"] is True
     assert given["_convert_"] == "all"
     parameters = constructor_parameters(get_class(given["_target_"]))

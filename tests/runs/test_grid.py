@@ -144,6 +144,29 @@ def test_cells_end_with_a_parent_that_was_killed(start, tmp_path):
     assert not Path(f"/proc/{slow.read_text().strip()}").exists()
 
 
+LDA = "outputs/default/lee/lda"
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_cells_that_differ_in_what_they_do_not_read_are_one_fit(sweep, tmp_path, jobs):
+    line = ("model=lda", "embedder=lsa,random", f"grid.jobs={jobs}")
+    first, other = (tmp_path / LDA / f"{name}-zero_shot/bow" for name in ("lsa", "random"))
+    code, out, _ = sweep(*line, "num_topics=5,13")
+    assert code == 1
+    assert out.splitlines()[-1] == "2 done, 2 failed"
+    assert f"the same fit as {LDA}/lsa-zero_shot/bow/K5/seed0: model=lda reads no vectors" in out
+    assert len((first / "K5/seed0/attempts").read_text().split()) == 1
+    copied = json.loads((other / "K5/seed0/result.json").read_text())
+    assert copied["config"]["embedder"]["name"] == "random"
+    assert copied["manifest"]["copy_of"] == f"{LDA}/lsa-zero_shot/bow/K5/seed0"
+    failed = json.loads((other / "K13/seed0/result.json").read_text())
+    assert failed["reason"].startswith("the same fit as")
+    assert "num_topics=13 brings bad luck" in failed["reason"]
+    assert not (other / "K13/seed0/attempts").exists()
+    code, out, _ = sweep("model=lda", "embedder=lsa,random,precomputed", "num_topics=5")
+    assert (code, out.splitlines()[-1]) == (0, "2 reused, 1 done")
+
+
 def test_two_cells_of_one_folder_are_refused(sweep, tmp_path):
     code, _, err = sweep("num_topics=5", "trainer.device=cpu,auto")
     assert code == 2, err

@@ -13,8 +13,10 @@ from threadpoolctl import threadpool_limits
 from topiclab.runs.run import run_cell
 from topiclab.runs.worker import THREAD_VARIABLES
 
-MODELS = ("theta", "prodlda", "lda", "nmf", "kmeans")
-FIXED = [*CORPUS, "num_topics=2", "trainer.max_epochs=2", "trainer.device=cpu"]
+TRAINED, CLASSICAL = ("theta", "prodlda"), ("lda", "nmf", "kmeans")
+MODELS = TRAINED + CLASSICAL
+FIXED = [*CORPUS, "num_topics=2", "trainer.device=cpu"]
+FEW_EPOCHS = "trainer.max_epochs=2"
 
 
 def topiclab(folder, *line):
@@ -39,8 +41,9 @@ def losses(folder):
 def grid(tmp_path_factory):
     """Where two workers have done all models on two corpora with two seeds."""
     folder = tmp_path_factory.mktemp("grid")
-    varied = [f"model={','.join(MODELS)}", "data.planted.seed=0,1", "seed=0,1"]
-    topiclab(folder, "-m", "grid.jobs=2", *varied)
+    for models, options in ((TRAINED, [FEW_EPOCHS]), (CLASSICAL, [])):
+        varied = [f"model={','.join(models)}", "data.planted.seed=0,1", "seed=0,1"]
+        topiclab(folder, "-m", "grid.jobs=2", *varied, *options)
     return folder
 
 
@@ -61,5 +64,5 @@ def test_cell_of_a_worker_equals_the_cell_in_another_process(grid, tmp_path, mod
 
 
 def test_cell_of_a_worker_equals_the_line_that_runs_it_alone(grid, tmp_path):
-    topiclab(tmp_path, "model=prodlda", "data.planted.seed=1", "seed=1")
+    topiclab(tmp_path, "model=prodlda", "data.planted.seed=1", "seed=1", FEW_EPOCHS)
     check_same_run(*run_of(grid, "prodlda"), *run_of(tmp_path, "prodlda"))

@@ -13,6 +13,7 @@ import numpy as np
 
 from topiclab.config.compose import compose, compose_unchecked, to_plain
 from topiclab.config.configuration import Configuration
+from topiclab.config.declared import uses
 from topiclab.config.instantiate import build
 from topiclab.data.sources.corpora import corpus_from_texts
 from topiclab.data.words.occurrences import Occurrences
@@ -37,7 +38,10 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class FittedTopics:
     """A finished run: its result over the corpus it was fitted on, its metrics, and the model for unseen
-    texts."""
+    texts.
+
+    embedder: None of a run that read no vectors.
+    """
 
     folder: Path
     config: dict[str, Any]
@@ -45,19 +49,32 @@ class FittedTopics:
     result: TopicResult
     label_names: tuple[str, ...]
     model: Estimator
-    embedder: Embedder
+    embedder: Embedder | None
 
     def topic_words(self, num: int = 10) -> list[list[str]]:
         """The num words that describe each topic."""
         return self.result.topic_words(num)
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """Vectors (N, E) of unseen texts, read as the run's own (`embed_text`; a teacher reads them raw)."""
+        """Vectors (N, E) of unseen texts, read as the run's own (`embed_text`; a teacher reads them raw).
+
+        ValueError when the run read no vectors.
+        """
+        if self.embedder is None:
+            raise ValueError(
+                f"model={self.config['model']['name']} reads no vectors, so its run keeps no embedder; "
+                "transform(texts) needs none, and task=embed makes vectors"
+            )
         return self.embedder.encode(self._as_read(texts))
 
     @property
     def _vocabulary(self) -> Vocabulary:
         return Vocabulary.of(self.config["data"]["vocabulary"])
+
+    @property
+    def reads_vectors(self) -> bool:
+        """Whether the model reads vectors of documents."""
+        return "vectors" in uses(self.config["model"])
 
     def _as_read(self, texts: Sequence[str]) -> Sequence[str]:
         # older runs have no such keys: an embedder read raw texts
@@ -70,6 +87,7 @@ class FittedTopics:
         """Those of the vocabulary in unseen texts, for a model that reads them."""
         if not isinstance(self.model, TopicModel) or not self.model.reads_occurrences:
             return {}
+        assert self.embedder is not None
         found = text_occurrences(
             self.embedder,
             self._as_read(texts),
@@ -83,7 +101,7 @@ class FittedTopics:
         """Topic proportions (N, K) of unseen texts; embeddings (N, E) stand in for the embedder's when
         given."""
         bow = count(texts, self.result.vocab, self._vocabulary)
-        if embeddings is None:
+        if embeddings is None and self.reads_vectors:
             embeddings = self.embed(texts)
         return self.model.transform(bow, embeddings, **self._occurrences(texts))
 
@@ -177,7 +195,8 @@ def load(folder: str | Path, device: str = "auto") -> FittedTopics | ImageTopics
     of_run = Configuration.of(cfg)
     model = build_model(with_num_topics(of_run, result["manifest"]), sizes)
     model.load_state(load_arrays(folder / MODEL))
-    embedder = load_embedder(of_run, folder, facts["vocab"], replace(of_run.trainer, device=device))
+    trainer = replace(of_run.trainer, device=device)
+    embedder = load_embedder(of_run, folder, facts["vocab"], trainer) if facts["embedding_dim"] else None
     return FittedTopics(folder, cfg, result["metrics"], topics, tuple(facts["label_names"]), model, embedder)
 
 

@@ -7,17 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from topiclab.config.declared import models_of, reads_vectors, uses
 from topiclab.config.rules import refused_values
-
-# Module of a model -> the package it needs beyond ours, and the extra that brings it.
-EXTRAS = {
-    "topiclab.models.gibbs": ("tomotopy", "gibbs"),
-    "topiclab.models.bertopic": ("bertopic", "bertopic"),
-}
-# Embedders that give one vector a text, no hidden state at every word, and in one job.
-WITHOUT_TOKENS = ("lsa", "random", "precomputed", "minillm")
-# Sources that may come divided into train, val and test by their makers.
-DIVIDED = ("cifar10", "celeba", "images")
 
 
 def validate(cfg: Mapping[str, Any]) -> list[str]:
@@ -36,6 +27,7 @@ def validate(cfg: Mapping[str, Any]) -> list[str]:
         _check_parts,
         _check_objective,
         _check_extras,
+        _check_unread,
     )
     return [fault for check in checks for fault in check(cfg)]
 
@@ -49,13 +41,13 @@ def _check_modality(cfg: Mapping[str, Any]) -> Iterator[str]:
     if task == "fit" and model.get("modality") == "tokens":
         yield f"model={model['name']} is a language model, which has no topics; use task=pretrain"
     if task == "pretrain" and model.get("modality") != "tokens":
-        yield f"model={model['name']} is no language model, which task=pretrain needs; use model=minillm/nano"
+        yield f"model={model['name']} is no language model, which task=pretrain needs; leave model= out"
     if not has_images:
         return
     if task in ("fit", "tvq_crossmodal") and not reads_images:
         yield (
             f"model={model['name']} reads texts, but data={data['name']} holds images; "
-            "use model=tvqvae_image, or a corpus such as data=lee"
+            f"use model={' or '.join(models_of('images'))}, or a corpus such as data=lee"
         )
     elif task not in ("fit", "predict", "tvq_crossmodal"):
         yield f"task={task} reads texts, but data={data['name']} holds images; use task=fit"
@@ -77,7 +69,7 @@ def _check_data(cfg: Mapping[str, Any]) -> Iterator[str]:
     path, split = data.get("path"), data.get("split", {})
     if path and not Path(path).expanduser().exists():
         yield f"data.path={path}: nothing there, seen from {Path.cwd()}; give an existing file"
-    if None in split.values() and data["source"] not in DIVIDED:
+    if None in split.values() and not data.get("is_divided"):
         yield f"data.split: null keeps the makers' division, which data={data['name']} has not; give 0.1"
     if sum(share or 0 for share in split.values()) >= 1:
         shares = " and ".join(f"data.split.{name}={share}" for name, share in split.items())
@@ -90,27 +82,27 @@ def _check_data(cfg: Mapping[str, Any]) -> Iterator[str]:
 
 def _check_num_topics(cfg: Mapping[str, Any]) -> Iterator[str]:
     """num_topics=auto clusters vectors of texts, for a model that takes the number as it is."""
-    data, model, task = cfg["data"], cfg["model"]["name"], cfg["task"]["name"]
+    data, model, task = cfg["data"], cfg["model"], cfg["task"]["name"]
     if cfg["num_topics"] != "auto" or task not in ("fit", "tvq_crossmodal"):
         return
     if data.get("modality") == "images":
         yield f"num_topics=auto clusters texts, but data={data['name']} holds images; use num_topics=<number>"
-    elif model == "hdp":
+    elif model.get("finds_num_topics"):
         yield (
-            "num_topics=auto: model=hdp finds its number of topics itself; give the most that it may keep, "
-            "such as num_topics=100"
+            f"num_topics=auto: model={model['name']} finds its number of topics itself; give the most that "
+            "it may keep, such as num_topics=100"
         )
 
 
 def _check_mode(cfg: Mapping[str, Any]) -> Iterator[str]:
-    mode, adapt, embedder = cfg["mode"]["name"], cfg["mode"]["adapt"], cfg["embedder"]["name"]
+    mode, adapt, embedder = cfg["mode"]["name"], cfg["mode"]["adapt"], cfg["embedder"]
     if adapt and mode == "zero_shot":
         yield f"mode.adapt={adapt} tunes the embedder, but mode=zero_shot keeps it; use mode=unsupervised"
     elif adapt == "supcon" and mode != "supervised":
         yield f"mode.adapt=supcon needs labels, but mode={mode}; use mode=supervised or mode.adapt=simcse"
-    if adapt and embedder in ("lsa", "random", "minillm"):
+    if adapt and not embedder.get("is_encoder", True):
         yield (
-            f"mode.adapt={adapt} needs a sentence encoder, not {embedder}; add embedder=minilm or "
+            f"mode.adapt={adapt} needs a sentence encoder, not {embedder['name']}; add embedder=minilm or "
             "mode.adapt=null"
         )
 
@@ -137,9 +129,10 @@ def _check_embedder(cfg: Mapping[str, Any]) -> Iterator[str]:
 def _check_codes(cfg: Mapping[str, Any]) -> Iterator[str]:
     """What models of words as codes ask for."""
     model, embedder = cfg["model"], cfg["embedder"]["name"]
+    is_encoder = cfg["embedder"].get("is_encoder", True)
     if "codebook" not in model or model.get("modality") == "images":
         return
-    if model["words"] != "type" and (embedder in WITHOUT_TOKENS or cfg["input"] == "teacher"):
+    if model["words"] != "type" and (not is_encoder or cfg["input"] == "teacher"):
         yield (
             f"model.words={model['words']} reads hidden states at every word, which neither "
             f"embedder={embedder} nor input=teacher gives; use embedder=minilm, or model.words=type"
@@ -232,7 +225,7 @@ def _check_parts(cfg: Mapping[str, Any]) -> Iterator[str]:
             f"embed.part={part}, but embed.num_parts={num_parts} counts them from 0; "
             f"lower it, or use embed.num_parts={part + 1}"
         )
-    if part is not None and embedder in WITHOUT_TOKENS:
+    if part is not None and not cfg["embedder"].get("is_encoder", True):
         yield (
             f"embed.part={part} shares the work of a sentence encoder, which embedder={embedder} is not; "
             "use embed.part=null embed.num_parts=1, or embedder=minilm"
@@ -241,7 +234,7 @@ def _check_parts(cfg: Mapping[str, Any]) -> Iterator[str]:
 
 def _check_objective(cfg: Mapping[str, Any]) -> Iterator[str]:
     objective, teacher = cfg["objective"], cfg["teacher"]["name"]
-    needs_labels = objective["name"] in ("dsl", "mix") and cfg["task"]["name"] == "fit"
+    needs_labels = "soft_labels" in uses(objective) and cfg["task"]["name"] == "fit"
     if needs_labels and teacher == "none":
         yield (
             f"objective={objective['name']} needs soft labels, but teacher=none; "
@@ -266,6 +259,34 @@ def _check_objective(cfg: Mapping[str, Any]) -> Iterator[str]:
 
 def _check_extras(cfg: Mapping[str, Any]) -> Iterator[str]:
     model = cfg["model"]
-    package, extra = EXTRAS.get(model.get("_target_", "").rpartition(".")[0], (None, None))
-    if package and find_spec(package) is None:
+    if (needs := model.get("needs")) and find_spec(needs["package"]) is None:
+        package, extra = needs["package"], needs["extra"]
         yield f"model={model['name']} needs the package {package}: pip install 'topiclab[{extra}]'"
+
+
+def _check_unread(cfg: Mapping[str, Any]) -> Iterator[str]:
+    """What a cell would not read, although its line and its folder name it."""
+    task, model, trainer = cfg["task"], cfg["model"], cfg["trainer"]
+    if cfg["logger"]["name"] == "wandb" and not task.get("logs"):
+        yield f"logger=wandb: task={task['name']} logs nothing there; use logger=csv"
+    if task["name"] != "fit":
+        return
+    of_model, name, mode = uses(model), f"model={model['name']}", cfg["mode"]
+    tunes_by_labels = mode["adapt"] == "supcon" and reads_vectors(cfg)
+    if mode["name"] == "supervised" and "labels" not in of_model and not tunes_by_labels:
+        yield f"mode=supervised: {name} learns from no labels; use mode=zero_shot, or another model"
+    if cfg["objective"]["name"] != "bow" and "objective" not in of_model:
+        yield f"objective={cfg['objective']['name']}: {name} minds no objective; use objective=bow"
+    if not reads_vectors(cfg):
+        for key, value, usual in (
+            ("mode.adapt", mode["adapt"], None),
+            ("input", cfg["input"], "embedder"),
+        ):
+            if value != usual:
+                yield f"{key}={value}: {name} reads no vectors; use {key}={usual or 'null'}"
+    reads_states = cfg["input"] == "teacher" and reads_vectors(cfg)
+    if cfg["teacher"]["name"] != "none" and "soft_labels" not in of_model and not reads_states:
+        yield f"teacher={cfg['teacher']['name']}: {name} reads no soft labels; use teacher=none"
+    for key in ("max_epochs", "batch_size", "gradient_clip", "patience"):
+        if trainer[key] is not None and "epochs" not in of_model and key not in model:
+            yield f"trainer.{key}={trainer[key]}: {name} has no epochs; leave it out where this model runs"

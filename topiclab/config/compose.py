@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from topiclab.config.checks import validate
+from topiclab.config.declared import conf_dir, overridden
 
 
 class ConfigError(ValueError):
@@ -24,22 +25,13 @@ class ConfigError(ValueError):
         self.faults = list(faults)
 
 
-def conf_dir() -> Path:
-    """The folder of yaml groups: inside the package in a wheel, beside it in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "conf", package.parent / "conf"):
-        if (folder / "config.yaml").is_file():
-            return folder
-    raise FileNotFoundError(f"no conf/config.yaml in {package} or beside it; install topiclab again")
-
-
 def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
     """The configuration that `python -m topiclab <overrides>` would run, checked, as a plain dict.
 
     Raises ConfigError with every fault.
     """
     cfg = to_plain(compose_unchecked(overrides))
-    if faults := validate(cfg):
+    if faults := [*overridden(overrides), *validate(cfg)]:
         raise ConfigError(faults)
     return cfg
 
@@ -48,7 +40,7 @@ def compose_cell(overrides: Sequence[str]) -> tuple[dict[str, Any], Path]:
     """`compose`, and the folder in which `python -m topiclab <overrides>` would run it."""
     composed = compose_unchecked(overrides, with_hydra=True)
     cfg = to_plain(composed)
-    if faults := validate(cfg):
+    if faults := [*overridden(overrides), *validate(cfg)]:
         raise ConfigError(faults)
     return cfg, Path(composed.hydra.run.dir)
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from topiclab.config.declared import DECLARATIONS, unread
 from topiclab.config.rules import flatten
 
 # Keys that cannot change a number: where files lie, who watches, what the work is called, what runs it.
@@ -20,21 +21,34 @@ UNHASHED_KEYS = (
 UNHASHED_PREFIXES = tuple(f"{key}." for key in UNHASHED_KEYS)
 
 
-def scientific(cfg: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted keys and values that the outcome of the cell depends on.
+def read_values(cfg: Mapping[str, Any], asked: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Dotted keys and values that the cell reads, declarations aside.
+
+    asked: the configuration that declares what is read, where cfg is of an earlier version, which did not
+    declare it; None is cfg itself.
+    """
+    ignored = tuple(f"{key}." for key in unread(cfg if asked is None else asked))
+    return {
+        key: value
+        for key, value in flatten(cfg)
+        if not f"{key}.".startswith(ignored) and not set(key.split(".")[1:]) & set(DECLARATIONS)
+    }
+
+
+def scientific(cfg: Mapping[str, Any], asked: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Dotted keys and values that the outcome of the cell depends on; asked as in `read_values`.
 
     A group that has a name is identified by it and by its options, never by the path of its class: a class
     may move to another file without a change of any result.
     """
     wanted = (cfg.get("task") or {}).get("keys")
-    unread = ("select_k.",) if wanted is None and cfg.get("num_topics") != "auto" else ()
     named = {
         f"{group}._target_" for group, node in cfg.items() if isinstance(node, Mapping) and "name" in node
     }
     return {
         key: value
-        for key, value in flatten(cfg)
-        if not f"{key}.".startswith(UNHASHED_PREFIXES + unread)
+        for key, value in read_values(cfg, asked).items()
+        if not f"{key}.".startswith(UNHASHED_PREFIXES)
         and key not in named
         and (wanted is None or key.split(".")[0] in wanted)
     }
@@ -46,8 +60,11 @@ def config_hash(cfg: Mapping[str, Any]) -> str:
 
 
 def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """'key (old -> new)' for every scientific key that differs; empty for the same cell."""
-    before, after = scientific(old), scientific(new)
+    """'key (old -> new)' for every scientific key that differs; empty for the same cell.
+
+    What new does not read may differ.
+    """
+    before, after = scientific(old, new), scientific(new)
     return [
         f"{key} ({before.get(key, 'absent')} -> {after.get(key, 'absent')})"
         for key in sorted(before.keys() | after.keys())

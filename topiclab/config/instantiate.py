@@ -8,6 +8,7 @@ from typing import Any
 
 from hydra.utils import get_object
 
+from topiclab.config.declared import DECLARATIONS
 from topiclab.settings import Trainer
 
 # Where classes lie that a finished run names by an earlier path.
@@ -16,7 +17,7 @@ MOVED: dict[str, str] = {
     "topiclab.models.classical.NMF": "topiclab.models.nmf.NMF",
     "topiclab.models.theta.Theta": "topiclab.models.theta.THETA",
 }
-NOT_OPTIONS = ("_target_", "_partial_", "_convert_", "name", "modality")
+NOT_OPTIONS = ("_target_", "_partial_", "_convert_", "name", "modality", *DECLARATIONS)
 
 
 def target_of(group: Mapping[str, Any]) -> Callable[..., Any]:

@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
+from topiclab.config.declared import USES
 from topiclab.config.signatures import inner_class, kinds_of
 from topiclab.limits import Betas, Count, Natural, Positive, Real, Seed, Share, Unit, Weight
 
@@ -137,6 +138,11 @@ RULES: dict[str, Rule] = {
     "candidates": CANDIDATES,
     "num_seeds": Rule(Annotated[int, Field(ge=2)], "a whole number from 2 on"),
     "task.keys": NAMES.optional(),
+    "logs": FLAG,
+    "uses": Rule(list[Literal[USES]], f"a list of some of {', '.join(USES)}"),
+    "needs.package": TEXT,
+    "needs.extra": TEXT,
+    "finds_num_topics": FLAG,
     "_target_": TEXT,
     "_partial_": FLAG,
     "_convert_": one_of("all", "none", "partial", "object"),

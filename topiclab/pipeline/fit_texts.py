@@ -10,6 +10,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 
 from topiclab.config.configuration import Configuration
+from topiclab.config.declared import reads_vectors
 from topiclab.data.corpus import Corpus
 from topiclab.embed.embedder import Embeddings
 from topiclab.metrics.evaluate import evaluate
@@ -35,7 +36,7 @@ def fit_corpus(cfg: Configuration, folder: Path, corpus: Corpus) -> Outcome:
     check_sizes(cfg.num_topics, corpus)
     cache = cfg.paths.cache
     with clock("embed"):
-        embeddings = document_vectors(cfg, corpus)
+        embeddings = document_vectors(cfg, corpus) if reads_vectors(cfg.plain()) else None
         datamodule = make_datamodule(cfg, corpus, embeddings)
     chosen = chosen_num_topics(cfg, corpus, embeddings, clock)
     rater = make_rater(cfg.rating, cfg.trainer)
@@ -70,7 +71,7 @@ def fit_corpus(cfg: Configuration, folder: Path, corpus: Corpus) -> Outcome:
             "words": corpus.num_words,
             **corpus.info,
         },
-        "embedding": {**embeddings.manifest, "is_cached": embeddings.is_cached},
+        "embedding": embeddings and {**embeddings.manifest, "is_cached": embeddings.is_cached},
         "fit": result.info,
         **chosen,
     }
@@ -83,11 +84,12 @@ def fit_corpus(cfg: Configuration, folder: Path, corpus: Corpus) -> Outcome:
 
 
 def chosen_num_topics(
-    cfg: Configuration, corpus: Corpus, embeddings: Embeddings, clock: Stages
+    cfg: Configuration, corpus: Corpus, embeddings: Embeddings | None, clock: Stages
 ) -> dict[str, Any]:
     """{"select_k": what num_topics=auto came to and why} for the manifest; nothing for a given number."""
     if cfg.num_topics != "auto":
         return {}
+    assert embeddings is not None
     with clock("select_k"), limited_threads(cfg.trainer.num_threads):
         choice = choose_num_topics(cfg.comparison, corpus, embeddings, cfg.paths.cache)
     log.info("num_topics=auto: %s", choice.recommendation.reason)

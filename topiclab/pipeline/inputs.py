@@ -44,8 +44,11 @@ def document_vectors(cfg: Configuration, corpus: Corpus) -> Embeddings:
     return embed_corpus(cfg.embedder, read, cache, cfg.trainer, adapt=cfg.mode)
 
 
-def make_datamodule(cfg: Configuration, corpus: Corpus, embeddings: Embeddings) -> TopicDataModule:
-    """Documents for the model; labels are in it only when mode=supervised."""
+def make_datamodule(cfg: Configuration, corpus: Corpus, embeddings: Embeddings | None) -> TopicDataModule:
+    """Documents for the model; labels are in it only when mode=supervised.
+
+    embeddings: None for a fit that reads no vectors.
+    """
     is_supervised = cfg.mode["name"] == "supervised"
     if is_supervised and (corpus.labels is None or len(set(corpus.labels[corpus.rows("train")]) - {-1}) < 2):
         raise ValueError(
@@ -67,9 +70,9 @@ def make_datamodule(cfg: Configuration, corpus: Corpus, embeddings: Embeddings) 
     reads_embedder, has_teacher = cfg.input == "embedder", cfg.teacher["name"] != "none"
     return TopicDataModule(
         corpus,
-        embeddings.vectors,
+        None if embeddings is None else embeddings.vectors,
         shows_labels=is_supervised,
-        embedding_key=embeddings.key,
+        embedding_key=None if embeddings is None else embeddings.key,
         cache_root=cache,
         word_vectors=words if reads_embedder else None,
         occurrences=occurrences if reads_embedder else None,

@@ -21,19 +21,20 @@ from topiclab.models.codes.image_topics import ImageTopicModel
 MODEL, EMBEDDER, FACTS, ADAPTER = "model.safetensors", "embedder.safetensors", "model.json", "adapter"
 
 
-def save_bundle(folder: Path, model: Estimator, embeddings: Embeddings, corpus: Corpus) -> None:
+def save_bundle(folder: Path, model: Estimator, embeddings: Embeddings | None, corpus: Corpus) -> None:
     """Write the model's arrays, those of an embedder that was fitted or tuned, and the
     vocabulary."""
     save_arrays(folder / MODEL, model.state())
-    if is_fitted(embeddings.embedder):
-        save_arrays(folder / EMBEDDER, embeddings.embedder.state())
-    if adapter := getattr(embeddings.embedder, "adapter", None):
+    embedder = None if embeddings is None else embeddings.embedder
+    if embedder is not None and is_fitted(embedder):
+        save_arrays(folder / EMBEDDER, embedder.state())
+    if adapter := getattr(embedder, "adapter", None):
         shutil.copytree(adapter, folder / ADAPTER, dirs_exist_ok=True)
     facts = {
         "vocab": list(corpus.vocab),
         "label_names": list(corpus.label_names),
-        "embedding_dim": int(embeddings.vectors.shape[1]),
-        "embedding_fingerprint": embeddings.embedder.fingerprint(),
+        "embedding_dim": 0 if embeddings is None else int(embeddings.vectors.shape[1]),
+        "embedding_fingerprint": None if embedder is None else embedder.fingerprint(),
     }
     (folder / FACTS).write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
 

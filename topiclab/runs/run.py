@@ -54,7 +54,7 @@ def run_cell(cfg: dict[str, Any], folder: Path, task: Task | None = None) -> dic
     An interrupt writes no result: the same line resumes.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with _hold(folder):
+    with hold(folder):
         standing = finished_result(cfg, folder)
         if standing is not None:
             log.info("reused %s", folder)
@@ -119,7 +119,7 @@ def finished_run(folder: Path, *tasks: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _hold(folder: Path) -> Iterator[None]:
+def hold(folder: Path) -> Iterator[None]:
     """The folder's lock: of two processes with one cell the second waits and reuses."""
     lock = FileLock(folder / ".lock")
     try:
@@ -150,7 +150,7 @@ def _do_task(cfg: dict[str, Any], folder: Path, task: Task | None) -> dict[str, 
         outcome = task(Configuration.of(cfg), folder)
         result = {"status": "done", "reason": None} | _plain_json(outcome)
         result |= facts_of(cfg, time.perf_counter() - start)
-        _write_json(folder / "result.json", result)
+        write_json(folder / "result.json", result)
     except (Exception, SystemExit) as error:  # told in result.json, then raised
         if isinstance(error.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into exit(1)
             raise KeyboardInterrupt from error
@@ -179,7 +179,7 @@ def write_failure(cfg: Mapping[str, Any], folder: Path, reason: str, seconds: fl
     path = folder / "result.json"
     if path.is_file() and read_result(path)["status"] == "done":
         return
-    _write_json(path, {"status": "failed", "reason": reason} | facts_of(cfg, seconds))
+    write_json(path, {"status": "failed", "reason": reason} | facts_of(cfg, seconds))
 
 
 def _plain_json(outcome: Outcome) -> dict[str, Any]:
@@ -210,7 +210,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{value!r} of the task's outcome is no JSON; return plain numbers, texts, lists, dicts")
 
 
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Atomic and durable; ValueError where a value is not plain JSON."""
     with atomic_file(path) as stream:
         stream.write(json.dumps(content, indent=1, allow_nan=False).encode())

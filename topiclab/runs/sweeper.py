@@ -19,10 +19,12 @@ from omegaconf import DictConfig
 
 from topiclab.config.checks import validate
 from topiclab.config.compose import ConfigError, explain, to_plain
+from topiclab.config.declared import overridden
 from topiclab.runs.cell import Cell, cell_of, labels_of
 from topiclab.runs.composer import SweepComposer
 from topiclab.runs.launcher import GridLauncher
 from topiclab.runs.run import finished_result, read_result
+from topiclab.runs.twins import fill, told, twins_of
 
 
 class CheckRun(Callback):
@@ -30,6 +32,8 @@ class CheckRun(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         try:
+            if faults := list(overridden(config.hydra.overrides.task)):
+                raise ConfigError(faults)
             check(to_plain(config), Path(config.hydra.run.dir))
         except ConfigError as error:  # Hydra swallows what a callback raises, but for an exit
             print(error, file=sys.stderr)
@@ -51,12 +55,16 @@ class GridSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         cells = self._compose_cells(arguments)
-        due = [cell for cell in cells if not cell.is_reused]
+        twins = twins_of(cells)
+        due = [cell for cell in cells if not cell.is_reused and cell.folder not in twins]
         try:
             if due:
                 self._launch(due)
         finally:
-            outcomes = [outcome_of(cell) for cell in cells]
+            for cell in cells:
+                if cell.folder in twins:
+                    fill(cell, twins[cell.folder])
+            outcomes = [outcome_of(cell, twins.get(cell.folder)) for cell in cells]
             print(format_table(cells, outcomes))
         if any(status not in ("done", "reused") for status, _ in outcomes):
             sys.exit(1)
@@ -97,6 +105,8 @@ class GridSweeper(Sweeper):
         return cells
 
     def _compose_cell(self, overrides: Sequence[str], number: int) -> Cell:
+        if faults := list(overridden(overrides)):
+            raise ConfigError(faults)
         cell = cell_of(overrides, self._composer.compose(overrides, number))
         devices = cell.cfg["trainer"]["devices"]
         if devices != 1:
@@ -112,8 +122,11 @@ def check(cfg: Mapping[str, Any], folder: Path) -> bool:
     return finished_result(cfg, folder) is not None
 
 
-def outcome_of(cell: Cell) -> tuple[str, str]:
-    """(status, detail) after the sweep: done, reused, failed or 'not run'; where it lies or why it failed."""
+def outcome_of(cell: Cell, fitted: Cell | None = None) -> tuple[str, str]:
+    """(status, detail) after the sweep: done, reused, failed or 'not run'; where it lies or why it failed.
+
+    fitted: the cell whose fit this one's is.
+    """
     path = cell.folder / "result.json"
     if not path.is_file():
         return "not run", "the same line runs it"
@@ -123,6 +136,8 @@ def outcome_of(cell: Cell) -> tuple[str, str]:
         return "failed", str(error)
     if result["status"] != "done":
         return "failed", result["reason"].splitlines()[0]
+    if fitted is not None:
+        return "done", f"{told(cell, fitted)}  {cell.folder}"
     return ("reused" if cell.is_reused else "done"), f"{result['seconds_total']:.1f} s  {cell.folder}"
 
 

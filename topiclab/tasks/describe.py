@@ -113,7 +113,7 @@ def config_of_run(outcome: Mapping[str, Any], cfg: Configuration, run: Path) -> 
 
     `auto` could be another one on this device, and the vectors others than those that were fitted.
     """
-    config, dtype = outcome["config"], outcome["manifest"]["embedding"].get("dtype")
+    config, dtype = outcome["config"], (outcome["manifest"]["embedding"] or {}).get("dtype")
     data = config["data"]
     if data.get("modality") == "images":
         raise ValueError(

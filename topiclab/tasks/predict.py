@@ -40,7 +40,7 @@ def predict(cfg: Configuration, folder: Path) -> Outcome:
             "name documents with data="
         )
     ids, texts = load_texts(cfg.data, cfg.paths.data, cfg.paths.cache)
-    embeddings = fitted.embed(texts)
+    embeddings = fitted.embed(texts) if fitted.reads_vectors else None
     theta = fitted.transform(texts, embeddings)
     labels = fitted.predict(texts, embeddings) if fitted.predicts_labels else [""] * len(texts)
     words = [" ".join(row) for row in fitted.topic_words(5)]

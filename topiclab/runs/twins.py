@@ -1,0 +1,87 @@
+"""Twins: cells of a sweep that are one fit, since they differ in what they do not read."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from topiclab.config.declared import unread
+from topiclab.config.identity import config_hash, read_values
+from topiclab.config.rules import flatten
+from topiclab.runs.cell import Cell
+from topiclab.runs.run import hold, read_result, write_failure, write_json
+
+log = logging.getLogger("topiclab.runs.sweeper")
+
+# Of a run folder what is its own, or of another run that lies in it.
+NOT_COPIED = (
+    ".hydra",
+    ".lock",
+    ".config_hash",
+    "checkpoints",
+    "description",
+    "result.json",
+    "run.log",
+    "wandb",
+)
+
+
+def twins_of(cells: Sequence[Cell]) -> dict[Path, Cell]:
+    """By the folder of a cell that need not be fitted, the cell whose fit it shares: a finished one, else the
+    first."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(json.dumps(read_values(cell.cfg), sort_keys=True), []).append(cell)
+    found: dict[Path, Cell] = {}
+    for same in groups.values():
+        fitted = next((cell for cell in same if cell.is_reused), same[0])
+        found |= {cell.folder: fitted for cell in same if cell is not fitted and not cell.is_reused}
+    return found
+
+
+def fill(cell: Cell, fitted: Cell) -> None:
+    """Copy the finished fit into the folder of its twin; its failure becomes the twin's.
+
+    Nothing where the fit did not end: the same line runs it.
+    """
+    path = fitted.folder / "result.json"
+    if not path.is_file():
+        return
+    cell.folder.mkdir(parents=True, exist_ok=True)
+    result = read_result(path)
+    if result["status"] != "done":
+        reason = f"{told(cell, fitted)}; it failed: {result['reason']}"
+        write_failure(cell.cfg, cell.folder, reason, 0.0)
+        return
+    with hold(cell.folder):
+        try:
+            _copy(result, cell, fitted)
+        except OSError as fault:  # a full disk, which the other twins may have room on
+            log.warning("%s not copied to %s: %s", fitted.folder, cell.folder, fault)
+
+
+def _copy(result: Mapping[str, Any], cell: Cell, fitted: Cell) -> None:
+    """The files, and last the result, which says whose copy it is."""
+    result_file = cell.folder / "result.json"
+    result_file.unlink(missing_ok=True)  # why an earlier attempt failed
+    ignored = shutil.ignore_patterns(*NOT_COPIED)
+    shutil.copytree(fitted.folder, cell.folder, ignore=ignored, dirs_exist_ok=True)
+    own = {"config": cell.cfg, "config_hash": config_hash(cell.cfg)}
+    copied = {"manifest": {**result["manifest"], "copy_of": str(fitted.folder)}}
+    write_json(result_file, {**result, **own, **copied})
+
+
+def told(cell: Cell, fitted: Cell) -> str:
+    """Why the cell is not fitted itself."""
+    ours, theirs = dict(flatten(cell.cfg)), dict(flatten(fitted.cfg))
+    differing = {key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)}
+    reasons = {
+        reason: None
+        for part, reason in unread(cell.cfg).items()
+        if any(f"{key}.".startswith(f"{part}.") for key in differing)
+    }
+    return f"the same fit as {fitted.folder}: {'; '.join(reasons)}"
