@@ -1,4 +1,4 @@
-# `make` lists the targets. PYTHON makes the environment, VENV is where it lies, ARGS are passed on.
+# `make` lists the targets. PYTHON creates the environment, VENV is its folder, ARGS are passed on.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV ?= .venv
@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
 PLANS := $(filter-out experiments/model/% experiments/objective/% experiments/recipe/%,$(wildcard experiments/*/*.yaml))
 TABLES := $(sort $(shell sed -n 's/^name: //p' $(PLANS)))
-# of a table: its place beside the yaml that names it, without .table.yaml or .yaml
+# path of a table's files: that of the yaml that names it, without .table.yaml or .yaml
 place = $(subst .table,,$(basename $(firstword $(shell grep -lx 'name: $1' $(PLANS)))))
 DASHED := $(subst _,-,$(filter dsl_% tvq_%,$(TABLES)))
 BENCHMARKS := $(filter-out bench-peer_environment,\
@@ -18,9 +18,9 @@ help: ## List the targets
 	@printf "\nTables: run their grids, print the table, keep it beside their yaml (ARGS='grid.jobs=auto')\n"
 	@for name in $(TABLES); do \
 	  awk -v name=$$name 'FNR == 1 {is_grid = /@package/} \
-	    is_grid && FNR == 2 {gsub(/^# | \(.*|: .*|\.$$/, ""); told = told ? told : $$0} \
-	    sub(/^title: /, "") {told = $$0} \
-	    END {if (name ~ /^(dsl|tvq)_/) gsub("_", "-", name); printf "%-26s %s\n", name, told}' \
+	    is_grid && FNR == 2 {gsub(/^# | \(.*|: .*|\.$$/, ""); text = text ? text : $$0} \
+	    sub(/^title: /, "") {text = $$0} \
+	    END {if (name ~ /^(dsl|tvq)_/) gsub("_", "-", name); printf "%-26s %s\n", name, text}' \
 	    $$(grep -lx "name: $$name" $(PLANS)); \
 	done
 	@printf '\nBenchmarks: measure and compare\n'
@@ -30,7 +30,7 @@ help: ## List the targets
 	done
 
 .PHONY: setup
-setup: $(STAMP) ## Make .venv with everything, at the versions of requirements.lock
+setup: $(STAMP) ## Create .venv with all packages, at the versions of requirements.lock
 $(STAMP): pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --constraint requirements.lock --editable '.[dev]'
@@ -45,7 +45,7 @@ tvqvae-digits: $(STAMP) ## Learn codes and topics of handwritten digits on the C
 	$(RUN) -m topiclab name=tvqvae_digits model=tvqvae_image data=digits num_topics=10 $(ARGS)
 
 .PHONY: tvqvae-cifar
-tvqvae-cifar: $(STAMP) ## The same on CIFAR-10, for a GPU; on the CPU with ARGS=trainer.max_epochs=1
+tvqvae-cifar: $(STAMP) ## Do the same on CIFAR-10, for a GPU; on the CPU with ARGS=trainer.max_epochs=1
 	$(RUN) -m topiclab -cd experiments name=tvqvae_cifar model=cifar10/tvqvae_image data=cifar10 num_topics=20 $(ARGS)
 
 ARXIV = name=arxiv data=arxiv embedder=minilm
@@ -69,7 +69,7 @@ neurips-lda: $(STAMP) ## Fit LDA and neural models to 1,000 NeurIPS papers and e
 NANO = $(or $(OUT),outputs)/minillm_nano
 
 .PHONY: minillm-nano
-minillm-nano: $(STAMP) ## A language model in minutes on the CPU: tokenizer, pretraining, fine-tuning, a reply, an export that loads
+minillm-nano: $(STAMP) ## Train a language model in minutes on the CPU: tokenizer, pretraining, fine-tuning, a reply, an export that loads
 	$(RUN) -m topiclab task=pretrain data=stackoverflow model=minillm/nano pretrain.length=64 hydra.sweep.dir=$(NANO) hydra.sweep.subdir=pretrain trainer.device=cpu trainer.precision=fp32 $(ARGS)
 	$(RUN) -m topiclab task=finetune data=stackoverflow run=$(NANO)/pretrain hydra.sweep.dir=$(NANO) hydra.sweep.subdir=finetune finetune.kinds=[label] finetune.length=128 finetune.passes=1 finetune.tokens_per_step=2048 finetune.optimizer.lr=2e-3 finetune.optimizer.embedding_lr=4e-3 trainer.device=cpu trainer.precision=fp32 $(ARGS)
 	$(RUN) -m topiclab task=chat run=$(NANO)/finetune prompt="Which tag does this question belong to? How do I map a list in Haskell" chat.temperature=0 chat.max_new_tokens=16 trainer.device=cpu
@@ -86,7 +86,7 @@ lint: $(STAMP) ## Check style, format and types
 	$(RUN) -m pyright
 
 .PHONY: lock
-lock: ## Resolve requirements.lock again, from PyPI alone
+lock: ## Resolve requirements.lock again, from PyPI only
 	UV_NO_CONFIG=1 UV_FIND_LINKS= $(RUN) -m uv pip compile --quiet --universal --all-extras --python-version 3.10 \
 	  --no-annotate --default-index https://pypi.org/simple --upgrade --upgrade-package torch==2.13.0 \
 	  --custom-compile-command 'make lock' pyproject.toml --output-file requirements.lock

@@ -9,8 +9,8 @@
 # %% [markdown]
 # # Ten topics of 1,000 NeurIPS papers: LDA yet?
 # Latent Dirichlet allocation by collapsed Gibbs sampling on titles, abstracts and keywords of NeurIPS 2022
-# submissions, beside variational LDA, NMF and two neural topic models on the same split. `make neurips-lda` runs the
-# fits and this notebook, which reads their run folders and writes nothing.
+# submissions, compared with variational LDA, NMF and two neural topic models on the same split. `make neurips-lda`
+# runs the fits and this notebook, which reads their run folders and writes nothing.
 
 # %%
 import io
@@ -114,8 +114,8 @@ table(["step", "tokens", "words"], [*rows, [limits, f"{lengths.sum():,}", f"{cor
 
 # %% [markdown]
 # ## How many topics
-# Mean and standard deviation over seeds. Perplexity is of document completion: half of the tokens of every test paper
-# give its proportions, the other half is scored. Stability is the mean cosine of matched topics over pairs of seeds.
+# Mean and standard deviation over seeds. Perplexity is by document completion: half of the tokens of every test paper
+# determine its topic proportions, the other half is scored. Stability is the mean cosine of matched topics over pairs of seeds.
 
 # %%
 panels = {name: defaultdict(list) for name in ("completion perplexity", "NPMI", "diversity", "stability")}
@@ -155,11 +155,11 @@ display(
 
 # %% [markdown]
 # ## Do the chains agree
-# Four chains from different seeds under each prior of the topics. R-hat is of the log likelihood after burn-in, every
-# chain cut into halves, as it is and rank-normalised: below about 1.05 the chains cannot be told apart. The matched
-# cosine is between the topics of the likeliest chain and those of the others: how much their modes share.
-# The second table has R-hat if the chains had stopped earlier, the first half of the sweeps left out, and the largest
-# that a chain has alone, its two halves one against the other.
+# Four chains from different seeds under each prior of the topics. R-hat is computed from the log likelihood after
+# burn-in, every chain split into halves, plain and rank-normalised; below about 1.05 the chains cannot be told apart.
+# The matched cosine compares the topics of the likeliest chain with those of the others: how much their modes share.
+# The second table has the R-hat of the chains had they stopped earlier, without the first half of their sweeps, and the
+# largest R-hat within a single chain, one half against the other.
 
 # %%
 traces, rows, trend = {}, [], []
@@ -187,8 +187,8 @@ table(["alpha", *(f"R-hat at {stop:,} sweeps" for stop in shown_stops), "of a ch
 
 # %% [markdown]
 # ## The topics
-# Of the likeliest chain under the learned prior. A label is the topic's best term by c-TF-IDF and the title of a paper
-# near the middle of its papers.
+# Topics of the likeliest chain under the learned prior. A label is the topic's best term by c-TF-IDF and the title of
+# a paper near the centre of its papers.
 
 # %%
 options = to_plain(compose_unchecked(["task=describe"]))["describe"]
@@ -208,7 +208,7 @@ table(["topic", "share", "words", "papers, with their share of the topic"], rows
 show(word_clouds(result.beta, result.vocab, names))
 
 # %% [markdown]
-# Probabilities of words with 90 % intervals over the samples of the chain, and the shares of the topics likewise.
+# Word probabilities with 90 % intervals over the samples of the chain, and the topics' shares with the same intervals.
 
 # %%
 top = kept["words"][:, :10]
@@ -218,9 +218,9 @@ show(share_bars(kept["shares"][shown_facts["chosen_chain"]], names))
 
 # %% [markdown]
 # ## Which topics do all chains find
-# Two modes may be equally likely, so that R-hat of the likelihood alone does not show that the chains have the same
-# topics. Here is every topic of the likeliest chain beside its match in each of the others, and the rank-normalised
-# R-hat of its share in the papers once the topics are matched.
+# Two modes may be equally likely, so R-hat of the likelihood alone does not show that the chains have the same topics.
+# The table lists every topic of the likeliest chain beside its match in each of the others, and the rank-normalised
+# R-hat of its share of the papers once the topics are matched.
 
 # %%
 SAME = 0.9  # cosine from which two topics are called the same
@@ -246,8 +246,8 @@ table(
 
 # %% [markdown]
 # ## The papers
-# Every paper in the colour of its main topic; t-SNE of the square roots of its proportions, so that distances are
-# Hellinger's.
+# Every paper in the colour of its main topic, placed by t-SNE of the square roots of its topic proportions, so that
+# distances are Hellinger distances.
 
 # %%
 rows, places = document_coordinates(result.theta)
@@ -265,9 +265,9 @@ show(likeness(distances, tree.merges, tree.order, names))
 
 # %% [markdown]
 # ## Gibbs, variational, factorised, neural
-# The same papers, words and split. Perplexity takes every model's topics as word distributions of a
-# mixture, which is what LDA fits and what NMF and ProdLDA do not: read it across the LDAs and THETA first. Seconds are
-# of the fit alone, on the wall, while other programs ran too.
+# All models have the same papers, words and split. Perplexity treats every model's topics as the word distributions of
+# a mixture, which LDA fits and NMF and ProdLDA do not: compare it across the LDAs and THETA first. Seconds are wall
+# time of the fit alone, measured while other programs ran.
 
 # %%
 methods = defaultdict(list)

@@ -8,7 +8,7 @@
 
 # %% [markdown]
 # # Topics of 300 news stories
-# `jupytext --to ipynb notebooks/quickstart.py` makes a notebook of this file.
+# `jupytext --to ipynb notebooks/quickstart.py` turns this file into a notebook.
 
 # %%
 import os
@@ -21,7 +21,7 @@ texts = load_corpus(compose(["data=lee"])["data"]).texts
 print(len(texts), "documents; the first:", texts[0][:80], "...")
 
 # %% [markdown]
-# Fit. `folder` keeps the run; without it, it lies in a temporary folder.
+# Fit a model. `folder` keeps the run; without it the run is in a temporary folder.
 
 # %%
 topics = topiclab.fit(texts, model="theta", num_topics=10, folder=os.environ.get("TOPICLAB_RUN"))
@@ -29,7 +29,7 @@ for number, words in enumerate(topics.topic_words(8)):
     print(f"{number:2d}  {topics.result.theta[:, number].mean():.0%}  {' '.join(words)}")
 
 # %% [markdown]
-# How good they are, and what the model says of texts that it has not seen.
+# Measure the topics, and apply the model to unseen texts.
 
 # %%
 print({name: round(topics.metrics[name], 3) for name in ("npmi", "c_v", "td")})
@@ -37,7 +37,7 @@ theta = topics.transform(["The bowler took five wickets on the first day of the 
 print("main topic:", " ".join(topics.topic_words(5)[theta[0].argmax()]))
 
 # %% [markdown]
-# The run folder is enough to go on later or elsewhere.
+# The run folder is all that is needed to continue later or elsewhere.
 
 # %%
 again = topiclab.load(topics.folder)
