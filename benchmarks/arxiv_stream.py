@@ -2,11 +2,12 @@
 
     python benchmarks/arxiv_stream.py [--gigabytes 2] [--rounds 1]
 
-The snapshot at hand is repeated to the size asked for, with an id of its own for each record, in a temporary
-file. Each side has a process of its own. Both read the file to columns; `shards` is all that data=arxiv does
-on top: LaTeX and white space, filters, versions, compressed Parquet, for which the loop has no counterpart.
-Threads are as in use, one a core. Exits with 1 unless reading is 5 times as fast in wall time, and the memory
-of both our sides stays below 500 MB and grows by at most a tenth from a quarter of the file to all of it.
+The snapshot is repeated to the requested size in a temporary file, with a different id for each record. Each
+side runs in its own process. Both read the file into columns; `shards` is everything that data=arxiv does on
+top: LaTeX and white space, filters, versions, compressed Parquet, for which the loop has no counterpart.
+Threads are the defaults, one per core. Exits with 1 unless reading is 5 times as fast in wall time, and the
+memory of both our sides stays below 500 MB and grows by at most a tenth from a quarter of the file to all of
+it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ MIN_SPEEDUP, MAX_MB, MAX_GROWTH = 5, 500, 1.1
 
 
 def repeat_snapshot(path: Path, num_bytes: int) -> None:
-    """Whole copies of the snapshot; the last one may be cut behind a line."""
+    """Write whole copies of the snapshot; the last one may be cut after a line."""
     from topiclab.data.sources.corpora import ARXIV, data_folder
     from topiclab.data.sources.json_lines import LineBlocks
 
@@ -68,7 +69,7 @@ SIDES = {"loop": loop, "read": read, "shards": shards}
 
 
 def run_side(name: str, path: Path) -> dict[str, float]:
-    """One side in a fresh process: MB/s of wall and of CPU time, peak MB of the whole process."""
+    """Measure one side in a fresh process: MB/s of wall and of CPU time, peak MB of the whole process."""
     command = [sys.executable, __file__, "--side", name, "--file", str(path)]
     report = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     size = path.stat().st_size / 1e6
@@ -82,7 +83,7 @@ def run_side(name: str, path: Path) -> dict[str, float]:
 
 
 def measure_side(name: str, path: Path) -> None:
-    """What a fresh process does."""
+    """Run one side, in a fresh process."""
     with tempfile.TemporaryDirectory(dir=path.parent) as folder, Meter() as meter:
         records = SIDES[name](path, Path(folder))
         peak = resident_bytes("VmHWM") / 1e6

@@ -1,4 +1,4 @@
-"""The bag of words both sides of a benchmark read: one .npz, nothing in it that only one side can load."""
+"""Bag of words that both sides of a benchmark read: one .npz that either side can load."""
 
 from __future__ import annotations
 

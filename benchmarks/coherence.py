@@ -2,11 +2,11 @@
 
     python benchmarks/coherence.py [data.vocabulary.size=5000 ...]
 
-Topics are k-means clusters of LSA vectors, ten words each by mean tf-idf. The first cell takes the counts of
-the corpus, later cells reuse them; both are set against gensim with processes=1, which counts for every cell.
+Topics are k-means clusters of LSA vectors, ten words each by mean tf-idf. The first cell counts the corpus,
+later cells reuse the counts; both are compared with gensim with processes=1, which counts for every cell.
 Fresh processes measure the first cell with an empty and a filled numba cache, and with the counts on disk.
 Exits with 1 unless the first cell is 20x and a later one 200x as fast in processor time, and the variant that
-copies gensim's counts meets its numbers to 1e-9.
+copies gensim's counts matches its numbers to 1e-9.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def theirs(texts: list[list[str]], dictionary: Dictionary, topics: Topics) -> Ce
 
 
 def timed(label: str, call: Callable[[], Cell]) -> tuple[Cell, float]:
-    """The result and the processor seconds, which other jobs disturb less; all calls keep to one thread."""
+    """Return the result and the CPU seconds, which other jobs disturb less; all calls use one thread."""
     wall, processor = time.perf_counter(), time.process_time()
     cell = call()
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
@@ -81,7 +81,7 @@ def timed(label: str, call: Callable[[], Cell]) -> tuple[Cell, float]:
 
 
 def first_cell(folder: str, label: str, cache: str) -> None:
-    """What a fresh process does: --first-cell FOLDER LABEL CACHE."""
+    """Measure the first cell in a fresh process: --first-cell FOLDER LABEL CACHE."""
     corpus, topics = pickle.loads((Path(folder) / "cell.pickle").read_bytes())
     timed(label, lambda: ours(corpus, topics, cache_root=Path(cache) if cache else None))
 

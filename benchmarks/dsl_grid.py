@@ -1,13 +1,13 @@
-"""Cells of the grid dsl_offline_main a minute, and from them the time of a whole paper's 4,075 fits.
+"""Cells per minute of the grid dsl_offline_main, and the projected time of a whole paper's 4,075 fits.
 
     python benchmarks/dsl_grid.py [--data tweet_topic] [--jobs 2] [GROUP=OPTION KEY=VALUE ...]
 
-The same cells are run in four ways: each as a line of its own, one after another in one process, each in a
+The same cells are run in four ways: each as its own command, one after another in one process, each in a
 process forked for it, and by workers that keep their corpus. A first pass of one epoch fills the caches. The
-projection is from cells that came after the first of each worker, which loads the corpus, and from the time
-that composing and checking a cell takes. CPU seconds are those of all processes of a way (Linux). Overrides
-are those of `python -m topiclab`. Exits with 1 unless workers take fewer CPU seconds a cell than lines and
-than processes of a cell each.
+projection uses the cells after each worker's first, which loads the corpus, and the time to compose and check
+a cell. CPU seconds are those of all processes of a way (Linux). Overrides are those of `python -m topiclab`.
+Exits with 1 unless workers take fewer CPU seconds per cell than separate commands and than one process per
+cell.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ main()
 
 @dataclass(frozen=True)
 class Cost:
-    """Wall and CPU seconds of a way; seconds: of each cell, in the order they ended."""
+    """Wall and CPU seconds of a way; seconds: of each cell, in order of completion."""
 
     wall: float
     cpu: float
@@ -60,13 +60,13 @@ class Cost:
 
 
 def run(*command: str) -> Cost:
-    """Run Python to the end of the last process it leaves; RuntimeError with its output when it fails."""
+    """Run Python until its last process ends; raises RuntimeError with its output when it fails."""
     before, start = os.times(), time.perf_counter()
     ran = python(*command)
     wall = time.perf_counter() - start
     if ran.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {ran.returncode}:\n{ran.stdout[-3000:]}")
-    with suppress(ChildProcessError):  # the server of the workers, which comes to this process as an orphan
+    with suppress(ChildProcessError):  # the workers' server, which this process adopts as an orphan
         while True:
             os.waitpid(-1, 0)
     after = os.times()
@@ -84,7 +84,7 @@ def python(*command: str) -> subprocess.CompletedProcess[str]:
 
 
 def seconds_to_compose() -> float:
-    """To compose and check one cell of a long sweep, none of which is run."""
+    """Seconds to compose and check one cell of a long sweep, of which nothing is run."""
     ran = python("-c", COMPOSED, *LINE, 'hydra.sweeper.params.seed="range(20)"', "name=composed")
     found = re.search(r"composed (\d+) in ([\d.]+)", ran.stdout)
     if found is None:
@@ -93,7 +93,7 @@ def seconds_to_compose() -> float:
 
 
 def measure(swept: dict[str, str], fixed: list[str], jobs: int, num_lines: int) -> dict[str, Cost]:
-    """The cost of every way; of lines that of the first num_lines cells."""
+    """Cost of every way; for separate commands, of the first num_lines cells only."""
     values = itertools.product(*(values.split(",") for values in swept.values()))
     cells = [[f"{key}={value}" for key, value in zip(swept, chosen, strict=True)] for chosen in values]
     grid = [*LINE, *fixed, *(f'hydra.sweeper.params.{key}="{values}"' for key, values in swept.items())]
@@ -118,7 +118,7 @@ def main() -> int:
     parser.add_argument("--teachers", default="neighbours,corpus")
     parser.add_argument("--topics", default="25,50")
     parser.add_argument("--seeds", default="0,1")
-    parser.add_argument("--lines", type=int, default=2, help="cells that are run as lines of their own")
+    parser.add_argument("--lines", type=int, default=2, help="cells that are run as separate commands")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("overrides", nargs="*")
     options = parser.parse_args()
@@ -134,16 +134,16 @@ def main() -> int:
 
 
 def judge(costs: dict[str, Cost], jobs: int, composing: float) -> int:
-    """Print the table and the projection; 1 when workers cost more than they may."""
-    print(f"{jobs} at a time, one thread each, but for one process and lines")
-    print(f"{'way':<18}{'cells':>6}{'wall s':>8}{'cells/min':>11}{'CPU s a cell':>14}")
+    """Print the table and the projection; return 1 when workers cost more than allowed."""
+    print(f"{jobs} at a time (one process and lines: one), one thread each")
+    print(f"{'way':<18}{'cells':>6}{'wall s':>8}{'cells/min':>11}{'CPU s/cell':>14}")
     for way, cost in costs.items():
         count = len(cost.seconds)
         print(f"{way:<18}{count:6}{cost.wall:8.1f}{60 * count / cost.wall:11.1f}{cost.cpu / count:14.2f}")
     later = mean(costs["workers"].seconds[jobs:])
     hours = PAPER_FITS * (later / jobs + composing) / 3600
     print(f"composing and checking a cell: {1000 * composing:.1f} ms, all: {PAPER_FITS * composing:.0f} s")
-    print(f"a later cell of a worker: {later:.2f} s, {60 * jobs / later:.1f} cells/min")
+    print(f"a cell after a worker's first: {later:.2f} s, {60 * jobs / later:.1f} cells/min")
     print(f"{PAPER_FITS} fits: {hours:.1f} hours")
     each = {way: cost.cpu / len(cost.seconds) for way, cost in costs.items()}
     return int(not each["workers"] < min(each["a process a cell"], each["lines"]))

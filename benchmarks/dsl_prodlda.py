@@ -1,18 +1,18 @@
-"""DSL-ProdLDA on the titles of StackOverflow: topiclab against the same network written plainly.
+"""DSL-ProdLDA on the titles of StackOverflow: topiclab against a plain implementation of the same network.
 
     python benchmarks/dsl_prodlda.py [--epochs 100] [--rounds 1]
 
 Both sides read one file of MiniLM vectors and one of soft labels over all 2000 words (teacher=encoder), made
-before and not counted, and fit K=50 topics with one thread, each in a process of its own, in turn. The plain
+beforehand and not counted, and fit K=50 topics with one thread, each in its own process, in turn. The plain
 side is peers/plain_dsl_prodlda.py. The setting is the paper's: 100 epochs in batches of 64, weight 1000, both
 temperatures 3, two softplus layers of 200, dropout .2, batch-normed heads, Adam at 2e-3 with betas .99, a
 learned prior. A fit is everything from labels to theta of all documents; imports are not part of it. The
 losses of the last epoch show that the mathematics agrees.
-Then the default recipe, model=prodlda objective=dsl in its own few epochs from a warm start that is counted,
-learns from the offline default, teacher=neighbours; and, for information, from the labels of the two others.
+Then the default recipe, model=prodlda objective=dsl with its few epochs from a warm start that is counted,
+learns from the offline default, teacher=neighbours; and, for information, from the labels of the other two.
 Exits with 1 unless topiclab takes at most 1/1.5 of the CPU seconds at equal loss, and the recipe reaches the
-plain side's purity and NPMI in at most a tenth of them. With fewer --epochs the plain side's seconds of 100
-are extrapolated for the recipe, and its quality is that of the fewer; the output says so.
+plain side's purity and NPMI in at most a tenth of them. With fewer --epochs the plain side's seconds are
+extrapolated to 100 for the recipe, and its quality is that after fewer epochs; the output says so.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ AS_PAPER = [
 
 
 def prepare(folder: Path) -> tuple[Corpus, dict[str, Path]]:
-    """The corpus, and as files its bag, its vectors and the soft labels of both teachers."""
+    """Return the corpus and write its bag, its vectors and the soft labels of both teachers as files."""
     files = {name: folder / name for name in ("bag.npz", "vectors.npy", "dense.npz", "sparse.npz")}
     cfg = Configuration.of(compose([*DATA, *DENSE, *RECIPE]))
     corpus = load_corpus(cfg.data)
@@ -105,10 +105,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument(
-        "--rounds", type=int, default=1, help="fits a side, in turn; their medians are compared"
+        "--rounds", type=int, default=1, help="fits per side, in turn; their medians are compared"
     )
     options = parser.parse_args()
-    compose([*DATA, *DENSE, *AS_PAPER])  # a key that has gone stops here, not after the first fit
+    compose([*DATA, *DENSE, *AS_PAPER])  # a removed key stops here, not after the first fit
     paper = [*DENSE, *AS_PAPER, f"model.max_epochs={options.epochs}"]
     sides = {
         "plain": lambda files: run_plain(files, options.epochs),
@@ -135,7 +135,7 @@ def main() -> int:
 
 
 def scored(report: dict[str, Any], corpus: Corpus) -> dict[str, Any]:
-    """What a side reported, and how well its clusters and topics do."""
+    """Report of a side, with the scores of its clusters and topics."""
     assert corpus.labels is not None
     topics = [[corpus.vocab[word] for word in words] for words in report["top_words"]]
     coherence = float(np.nanmean(npmi(topics, cooccurrence(corpus, 10))))
@@ -156,7 +156,7 @@ def medians(rounds: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def judge(sides: dict[str, dict[str, float]], epochs: int) -> int:
-    """Print the medians against their bars; 1 when one is missed."""
+    """Print the medians and their bars; return 1 when one is missed."""
     plain, ours, recipe = sides["plain"], sides["topiclab"], sides["recipe"]
     speedup = plain["cpu_seconds"] / ours["cpu_seconds"]
     difference = abs(ours["final_loss"] / plain["final_loss"] - 1)

@@ -29,7 +29,7 @@ def newsgroups(num_docs: int) -> list[str]:
 
 
 def timed(call: Callable[[], Any]) -> tuple[Any, float, float]:
-    """What it returns, its CPU seconds over all threads and its wall seconds."""
+    """Return the call's result, its CPU seconds over all threads and its wall seconds."""
     cpu, wall = time.process_time(), time.perf_counter()
     result = call()
     return result, time.process_time() - cpu, time.perf_counter() - wall
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def cosines(vectors: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Per document, (N,)."""
+    """Cosine per document, (N,)."""
     norms = np.linalg.norm(vectors, axis=1) * np.linalg.norm(reference, axis=1)
     return (vectors * reference).sum(axis=1) / norms
 

@@ -1,10 +1,11 @@
-"""What a second cell of a grid spends on embedding, and a finished cell that is asked for again.
+"""Embedding time of a grid's second cell, and the time of a finished cell that is run again.
 
     python benchmarks/embedding_reuse.py [--docs 1000] [--embedder minilm]
 
-Three cells on StackOverflow titles in one process, with a cache and run folders of their own: num_topics=10,
-num_topics=20, and num_topics=10 again. Wall seconds of the stage `embed` and of the whole cell. Exits with 1
-unless the second cell embeds in at most a hundredth of the first's time and the third takes a tenth at most.
+Runs three cells on StackOverflow titles in one process, with a new cache and new run folders: num_topics=10,
+num_topics=20, and num_topics=10 again. Prints wall seconds of the stage `embed` and of the whole cell. Exits
+with 1 unless the second cell embeds in at most a hundredth of the first's time and the third cell takes at
+most a tenth of the first.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
     python benchmarks/fastopic_fit.py [--steps 200] [--rounds 1]
 
-Both sides read one bag (V=2000) and one file of MiniLM vectors, made before and not counted, and fit K=50
-topics with one thread, each in a process of its own, in turn. The package runs its own class and loop in an
+Both sides read one bag (V=2000) and one file of MiniLM vectors, made beforehand and not counted, and fit K=50
+topics with one thread, each in its own process, in turn. The package runs its own class and loop in an
 environment that is made on first use (see peer_environment.py). A fit is everything from the bag to theta and
-beta; imports are not part of it. Both set out from noise and take full batches; the losses of the last step
+beta; imports are not part of it. Both start from noise and take full batches; the losses of the last step
 show that the mathematics agrees.
 Exits with 1 unless topiclab takes at most half the CPU seconds and half the memory.
 """
@@ -63,7 +63,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument(
-        "--rounds", type=int, default=1, help="fits a side, in turn; their medians are compared"
+        "--rounds", type=int, default=1, help="fits per side, in turn; their medians are compared"
     )
     options = parser.parse_args()
     cfg = compose([*DATA, *AS_PUBLISHED])

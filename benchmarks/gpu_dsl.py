@@ -1,22 +1,22 @@
-"""Seconds of a DSL-ProdLDA fit on one GPU, and from them the time of the paper's 4,075 fits.
+"""Seconds of a DSL-ProdLDA fit on one GPU, and the projected time of the paper's 4,075 fits.
 
     python benchmarks/gpu_dsl.py [--widths 1024,2048,4096] [--steps 626] [--stacks 20,60,120] [--fits 4,16]
     python benchmarks/gpu_dsl.py --device cpu --steps 3 --small
 
-Needs torch and numpy, nothing else. Documents are synthetic: 20,000 with targets over 2,000 words and vectors
-of the width of a teacher's state, both float16 and on the device; arithmetic is float32. The step is the
+Needs only torch and numpy. Documents are synthetic: 20,000 with targets over 2,000 words and vectors as wide
+as a teacher's hidden state, both float16 and on the device; arithmetic is float32. The step is the
 paper's: batch 64, two softplus layers of 200, dropout .2, batch-normed heads and decoder, learned prior,
 weight 1000, both temperatures 3, Adam at 2e-3 with betas .99. It is measured over --steps steps after a
 warm-up, shuffling included, and scaled to 100 epochs of 313 steps, the last of which is filled up to 64
-documents. Loading, the teacher's pass, inference and metrics are not in it. Ways:
+documents. Loading, the teacher's pass, inference and metrics are not included. Ways:
 
-    eager      one fit of K=50, a kernel at a time
+    eager      one fit of K=50, one kernel at a time
     graph      one fit of K=50, its step captured as a CUDA graph
     stack S    S fits in one graph by batched products, seeds times K of 25, 50, 75 and 100, padded to 100
-    streams S  S graphs of one fit (K=50), each on a stream of its own
-    procs S    S processes with a graph each; they share the GPU in time unless MPS runs
+    streams S  S graphs of one fit (K=50), each on its own stream
+    procs S    S processes with one graph each; they take turns on the GPU unless MPS runs
 
-Each fit shuffles the documents for itself and draws noise of its own. On a CPU only eager and stacks run.
+Each fit shuffles the documents and draws noise independently. On a CPU only eager and stacks run.
 Exits with 1 when the best way projects more than an hour for the 4,075 fits; a CPU is not judged.
 """
 
@@ -63,7 +63,7 @@ class Documents:
 
 
 def make_documents(size: Size, device: torch.device) -> Documents:
-    """Targets around 20 planted distributions, so that the loss has something to fall to."""
+    """Make targets around 20 planted distributions, so that the loss can fall."""
     generator = np.random.default_rng(0)
     group = torch.from_numpy(generator.integers(20, size=size.num_docs)).to(device)
     centres = torch.from_numpy(generator.standard_normal((20, size.width)).astype(np.float32)).to(device)
@@ -121,7 +121,7 @@ class Fits:
         return (2 * drawn - 1) * bound
 
     def shuffle(self) -> None:
-        """A permutation of the documents for every fit, for the next epoch; filled in place."""
+        """Permute the documents of every fit for the next epoch, in place."""
         size = self.size
         device = self.order.device
         drawn = torch.rand(self.num_fits, size.num_docs, generator=self.generator, device=device)
@@ -131,7 +131,7 @@ class Fits:
         self.order.copy_(rows.view(self.num_fits, size.steps_per_epoch, size.batch_size).transpose(0, 1))
 
     def step(self) -> None:
-        """The next batch of every fit; without synchronisation, so that it can be captured."""
+        """Train every fit on its next batch, without synchronisation, so that this can be captured."""
         rows = self.order.index_select(0, self.place)[0]
         self.place.add_(1).remainder_(self.size.steps_per_epoch)
         self.optimizer.zero_grad(set_to_none=True)
@@ -141,7 +141,7 @@ class Fits:
         self.loss.copy_(losses.detach())
 
     def losses(self, rows: Tensor) -> Tensor:
-        """Mean loss (S,) of each fit's documents rows (S, B), less the targets' entropy."""
+        """Mean loss (S,) over each fit's documents rows (S, B), minus the targets' entropy."""
         p = self.parameters
         hidden = self._rows(self.documents.vectors, rows)
         for name in ("first", "second"):
@@ -160,7 +160,7 @@ class Fits:
         return (kl + WEIGHT * cross_entropy).mean(dim=1)
 
     def _rows(self, values: Tensor, rows: Tensor) -> Tensor:
-        """(S, B, .) float32."""
+        """Rows as (S, B, .) float32."""
         return values.index_select(0, rows.flatten()).view(*rows.shape, -1).float()
 
     def _dropout(self, values: Tensor) -> Tensor:
@@ -181,11 +181,11 @@ class Captured:
         self.fits = fits
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):  # libraries and optimiser make what they keep outside the capture
+        with torch.cuda.stream(side):  # libraries and optimizer allocate what they keep outside the capture
             for _ in range(3):
                 fits.step()
         torch.cuda.current_stream().wait_stream(side)
-        fits.optimizer.zero_grad(set_to_none=True)  # gradients are then made in the graph's own memory
+        fits.optimizer.zero_grad(set_to_none=True)  # gradients are then allocated in the graph's own memory
         self.graph = torch.cuda.CUDAGraph()
         self.graph.register_generator_state(fits.generator)  # new noise at every replay
         with torch.cuda.graph(self.graph):
@@ -215,7 +215,7 @@ def synchronize(device: torch.device) -> None:
 
 
 def time_steps(parts: list[Any], all_fits: list[Fits], steps: int, device: torch.device) -> float:
-    """Seconds of a step of every part; a part goes on a stream of its own when there are several."""
+    """Seconds of one step of all parts; several parts run on a stream each."""
     streams = [torch.cuda.Stream() for _ in parts] if len(parts) > 1 else None
 
     def run(count: int) -> None:
@@ -243,7 +243,7 @@ def time_steps(parts: list[Any], all_fits: list[Fits], steps: int, device: torch
 def measure(
     way: str, documents: Documents, size: Size, topics: list[tuple[int, ...]], is_captured: bool, steps: int
 ) -> Reading:
-    """topics: of each group of stacked fits; several groups run on streams."""
+    """Measure one way. topics: K of each group of stacked fits; several groups run on streams."""
     device = documents.vectors.device
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -257,7 +257,7 @@ def measure(
 
 
 def work(size: Size, steps: int, matmul: str, barrier: Any, results: Any) -> None:
-    """One of several processes that share the GPU."""
+    """Run one of several processes that share the GPU."""
     torch.set_float32_matmul_precision(matmul)
     documents = make_documents(size, torch.device("cuda"))
     fits = Fits(documents, size, (TOPICS,), 0)
@@ -265,7 +265,7 @@ def work(size: Size, steps: int, matmul: str, barrier: Any, results: Any) -> Non
     time_steps([captured], [fits], WARMUP, documents.vectors.device)
     barrier.wait()
     seconds = time_steps([captured], [fits], steps, documents.vectors.device)
-    barrier.wait()  # none leaves the GPU to the others
+    barrier.wait()  # so that none finishes early and frees the GPU
     results.put((seconds, torch.cuda.max_memory_reserved(), fits.loss.mean().item()))
 
 
@@ -289,7 +289,7 @@ def measure_processes(size: Size, count: int, steps: int, matmul: str) -> Readin
 
 
 def stacked_topics(count: int) -> tuple[int, ...]:
-    """The K of so many fits: the paper's, in turn."""
+    """The paper's K in turn, for this number of fits."""
     return tuple(PAPER_TOPICS[number % len(PAPER_TOPICS)] for number in range(count))
 
 
@@ -329,11 +329,13 @@ def numbers(text: str) -> list[int]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
-    parser.add_argument("--widths", type=numbers, default=[1024, 2048, 4096], help="of the teacher's states")
+    parser.add_argument(
+        "--widths", type=numbers, default=[1024, 2048, 4096], help="widths of the teacher's states"
+    )
     parser.add_argument("--steps", type=int, default=626)
     parser.add_argument("--stacks", type=numbers, default=[20, 60, 120], help="fits in one graph")
     parser.add_argument(
-        "--fits", type=numbers, default=[4, 16], help="at a time, as streams and as processes"
+        "--fits", type=numbers, default=[4, 16], help="fits at a time, as streams and as processes"
     )
     parser.add_argument(
         "--matmul", default="highest", choices=["highest", "high"], help="high: TF32 products"
@@ -360,9 +362,7 @@ def main() -> int:
         found = readings(of_width, device, options)
         best.append(min(reading.seconds_per_fit(of_width) for reading in found))
     seconds = PAPER_FITS * float(np.mean(best))
-    print(
-        f"{PAPER_FITS} fits, the best way of each width, widths alike: {seconds / 60:.1f} minutes (aim: 60)"
-    )
+    print(f"{PAPER_FITS} fits, best ways, equal shares of widths: {seconds / 60:.1f} minutes (aim: 60)")
     return int(device.type == "cuda" and seconds > MAX_SECONDS)
 
 

@@ -1,14 +1,14 @@
-"""Documents a minute of four encoders on one GPU, and the share of its bf16 peak, by the way they attend.
+"""Documents per minute of four encoders on one GPU, and share of its bf16 peak, by attention implementation.
 
     python benchmarks/gpu_embed.py [--models e5-large,qwen3-0.6b,qwen3-4b,qwen3-8b] [--seconds 10]
     python benchmarks/gpu_embed.py --device cpu --tiny
 
-Needs torch, transformers, numpy and this folder: weights are random, drawn on the device, of the published
-shapes, and so are the tokens. A pass reads --docs documents (2048), sorted by length, in batches of --tokens;
-it is repeated for --seconds after one to warm up, and each ends with the vectors on the host. Lengths:
+Needs torch, transformers, numpy and this folder. Weights have the published shapes; weights and tokens are
+random, drawn on the device. A pass reads --docs documents (2048), sorted by length, in batches of --tokens;
+it is repeated for --seconds after one warm-up, and each ends with the vectors on the host. Lengths:
 
     full       every document at 512 tokens
-    abstracts  as of arXiv titles with abstracts: log-normal, mean 245 tokens, cut at 512
+    abstracts  like arXiv titles with abstracts: log-normal, mean 245 tokens, cut at 512
 
 Ways:
 
@@ -17,10 +17,11 @@ Ways:
     unpadded   documents one after the other: flash-attn where it is installed, else torch's varlen kernel;
                on a CPU a call for each run of documents of one length
 
-flops count what an unpadded pass needs (2 a weight and token, and the two products of attention), so padding
-lowers the share. The peak is --peak TFLOP/s of dense bf16, else that of the chip's name, else that of a
-measured product of 8192 x 8192 matrices. Tokenising is not in it. Exits with 1 on a GPU when the best way is
-below half the peak at 512 tokens, or below ten times the published documents a minute, for any model.
+flops are those that an unpadded pass needs (2 per weight and token, and the two products of attention), so
+padding lowers the share. The peak is --peak TFLOP/s of dense bf16, else that of the chip's data sheet, else
+that of a measured product of 8192 x 8192 matrices. Tokenising is not included. Exits with 1 on a GPU when the
+best way is below half the peak at 512 tokens, or below ten times the published documents a minute, for any
+model.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ PACKED = "benchmark_packed"
 
 @dataclass(frozen=True)
 class Shape:
-    """A published encoder.  published: its documents a minute and GB there, None where none are told."""
+    """A published encoder.  published: its documents per minute and GB there, None where not stated."""
 
     kind: str
     hidden: int
@@ -77,7 +78,7 @@ class Shape:
         return Qwen3Config(**shared, num_key_value_heads=self.key_heads, head_dim=self.head_dim)
 
     def flops(self, lengths: np.ndarray) -> float:
-        """Of one pass over documents of these lengths, (N,), without padding."""
+        """flops of one pass over documents of these lengths, (N,), without padding."""
         width = self.heads * self.head_dim
         projections = 2 * self.hidden * width + 2 * self.hidden * self.key_heads * self.head_dim
         weights = projections + (2 if self.kind == "bert" else 3) * self.hidden * self.inner
@@ -120,7 +121,7 @@ def draw_lengths(kind: str, num_docs: int, longest: int) -> np.ndarray:
 
 
 def make_batches(lengths: np.ndarray, budget: int, is_padded: bool) -> list[np.ndarray]:
-    """Lengths of the documents of each batch: at most `budget` tokens, with padding where there is some."""
+    """Lengths of the documents of each batch: at most `budget` tokens, padding included."""
     batches, start = [], 0
     while start < len(lengths):
         rest = lengths[start:]
@@ -139,7 +140,7 @@ def packed_attention(
     scaling=None,
     **told: Any,
 ) -> tuple[Tensor, None]:
-    """(1, H, T, d) of documents one after the other to (1, T, H, d), each attending to itself."""
+    """Map (1, H, T, d) of concatenated documents to (1, T, H, d), each document attending to itself."""
     bounds, longest = told["cu_seq_lens_q"], told["max_length_q"]
     causal, grouped = bool(module.is_causal), query.shape[1] != key.shape[1]
     if query.is_cuda:
@@ -204,13 +205,13 @@ class KernelWatch(TorchDispatchMode):
 
 
 class Encoder:
-    """A model and one way to attend; `run` gives the last hidden state of each document's end."""
+    """A model and one attention implementation; `run` gives the last hidden state of each document's end."""
 
     def __init__(self, model: nn.Module, shape: Shape, way: str, device: torch.device) -> None:
         self.model, self.shape, self.device, self.is_padded = model, shape, device, way != "unpadded"
         implementation = packed_implementation(device) if way == "unpadded" else way
         if implementation is None:
-            raise NotImplementedError("no kernel without padding: torch 2.11 or flash-attn brings one")
+            raise NotImplementedError("no kernel without padding; torch 2.11 or flash-attn has one")
         model.set_attn_implementation(implementation)  # type: ignore[operator]
 
     def inputs(self, lengths: np.ndarray, seed: int) -> dict[str, Any]:
@@ -232,7 +233,7 @@ class Encoder:
 
     @torch.inference_mode()
     def run(self, inputs: dict[str, Any]) -> Tensor:
-        """(N, H) float32 on the device."""
+        """Vectors (N, H), float32, on the device."""
         sent = {
             name: each.to(self.device, non_blocking=True) if isinstance(each, Tensor) else each
             for name, each in inputs.items()
@@ -246,7 +247,7 @@ class Encoder:
 
 @dataclass(frozen=True)
 class Reading:
-    """One model, lengths and way.  flops: a second.  padding: its share of the tokens."""
+    """One model, lengths and way.  flops: per second.  padding: its share of the tokens."""
 
     docs_per_minute: float
     flops: float
@@ -269,7 +270,7 @@ def measure(encoder: Encoder, lengths: np.ndarray, budget: int, seconds: float) 
     with KernelWatch() as watch:
         encoder.run(inputs[0])
     torch.cat([encoder.run(one) for one in inputs]).cpu()
-    passes, start = 0, time.perf_counter()  # what went before is done: its vectors are on the host
+    passes, start = 0, time.perf_counter()  # earlier work is done: its vectors are on the host
     while not passes or time.perf_counter() - start < seconds:
         torch.cat([encoder.run(one) for one in inputs]).cpu()
         passes += 1
@@ -285,7 +286,7 @@ def measure(encoder: Encoder, lengths: np.ndarray, budget: int, seconds: float) 
 
 
 def check_parity(shape: Shape, model: nn.Module, device: torch.device) -> float:
-    """The largest cosine distance of documents between padded and unpadded, over a few of all lengths."""
+    """Largest cosine distance between padded and unpadded vectors, over a few documents of all lengths."""
     lengths = np.sort(np.random.default_rng(1).integers(2, 40, 12))[::-1].copy()
     padded = Encoder(model, shape, "sdpa", device)
     found = padded.run(padded.inputs(lengths, 0))
@@ -296,7 +297,7 @@ def check_parity(shape: Shape, model: nn.Module, device: torch.device) -> float:
 
 
 def peak_flops(device: torch.device, given: float | None) -> tuple[float, str]:
-    """Dense bf16 flops a second, and where the number is from."""
+    """Dense bf16 flops per second, and the source of the number."""
     if given:
         return given * 1e12, "given"
     if peak := peak_of_chip(device):
@@ -305,14 +306,14 @@ def peak_flops(device: torch.device, given: float | None) -> tuple[float, str]:
 
 
 def run_model(name: str, shape: Shape, device: torch.device, options: argparse.Namespace) -> bool:
-    """Print every way at every length; whether the best way meets the aims."""
+    """Print every way at every length; return whether the best way meets the aims."""
     model = make_model(shape, device)
     best: dict[str, float] = {}
     peak, _ = options.peak_flops
     try:
         print(f"{name}: padded and unpadded differ by {check_parity(shape, model, device):.1e} (cosine)")
     except (NotImplementedError, RuntimeError) as fault:
-        print(f"{name}: not without padding: {fault}")
+        print(f"{name}: cannot run without padding: {fault}")
     shares = []
     for kind in ("full", "abstracts"):
         lengths = draw_lengths(kind, options.docs, options.longest)
@@ -347,10 +348,10 @@ def run_model(name: str, shape: Shape, device: torch.device, options: argparse.N
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
-    parser.add_argument("--models", default=",".join(SHAPES), help="of " + ", ".join(SHAPES))
+    parser.add_argument("--models", default=",".join(SHAPES), help="some of " + ", ".join(SHAPES))
     parser.add_argument("--docs", type=int, default=2048)
-    parser.add_argument("--tokens", type=int, default=65_536, help="in a batch, with padding")
-    parser.add_argument("--seconds", type=float, default=10, help="for each reading")
+    parser.add_argument("--tokens", type=int, default=65_536, help="tokens per batch, with padding")
+    parser.add_argument("--seconds", type=float, default=10, help="seconds for each reading")
     parser.add_argument("--peak", type=float, help="dense bf16 TFLOP/s of the chip")
     parser.add_argument("--tiny", action="store_true", help="two small models, to see that it runs")
     options = parser.parse_args()
@@ -358,7 +359,7 @@ def main() -> int:
         parser.error("torch sees no CUDA device; run on a machine with one, or use --device cpu --tiny")
     shapes, names = (TINY if options.tiny else SHAPES), options.models.split(",")
     if unknown := [name for name in names if name not in SHAPES]:
-        parser.error(f"--models {unknown[0]} is unknown; there are {', '.join(SHAPES)}")
+        parser.error(f"--models {unknown[0]} is unknown; choose from {', '.join(SHAPES)}")
     options.longest = LONGEST
     if options.tiny:
         options.docs, options.tokens, options.seconds, options.longest = 24, 512, 0, 64

@@ -1,29 +1,29 @@
-"""Tokens a second of the mini-LLM's training and decoding on one GPU, and the share of its bf16 peak.
+"""Tokens per second of the mini-LLM's training and decoding on one GPU, and share of its bf16 peak.
 
     PYTHONPATH=. python benchmarks/gpu_minillm.py [--sides ours,transformers] [--micro 32,64,128,256]
     PYTHONPATH=. python benchmarks/gpu_minillm.py --device cpu --tiny
 
-Needs torch, transformers and numpy beside this checkout, nothing else. Weights of the 26 M shape and tokens
-are random. A step is 131,072 tokens in rows of 512: forward and backward under bf16 autocast, gradients added
-up over as many rows at a time as is fastest for the side (--micro; what does not fit in memory is left out),
-clipping, fused AdamW, gradients dropped. Sides start from the same weights and take their steps in turn, in
-this process:
+Needs only torch, transformers and numpy beside this checkout. Weights of the 26 M shape and tokens are
+random. A step is 131,072 tokens in rows of 512: forward and backward under bf16 autocast, gradients
+accumulated over the fastest number of rows at a time for the side (--micro; those that do not fit in memory
+are left out), clipping, fused AdamW, gradients dropped. Sides start from the same weights and take their
+steps in turn, in this process:
 
     transformers            Qwen3ForCausalLM of the same shape, torch's fused attention
     ours                    the network as task=pretrain trains it
-    transformers compiled   the same through torch.compile, anew for each of --micro
+    transformers compiled   the same through torch.compile, compiled again for each of --micro
     ours compiled           likewise; on a CPU both only where --sides names them
 
-Tokens a second are medians over rounds, ratios medians over rounds of one side's seconds by the other's.
-flops a token are 6 a weight and 12 a layer, width and position (PaLM's count); the peak is --peak TFLOP/s of
-dense bf16, else that of the chip's name, and beside it stands that of a measured product of 8192 x 8192
-matrices. Memory is the most that a side's own tensors took in a step. Kernels are those that the profile of a
-step names; ours must also take a step where flash attention alone is allowed.
+Tokens per second are medians over rounds; ratios are medians over rounds of one side's seconds divided by the
+other's. flops per token are 6 per weight and 12 per layer, width and position (PaLM's count); the peak is
+--peak TFLOP/s of dense bf16, else that of the chip's data sheet, and that of a measured product of 8192 x
+8192 matrices is printed beside it. Memory is the most that a side's own tensors took in a step. Kernels are
+those in the profile of a step; ours must also take a step where only flash attention is allowed.
 Then both write --tokens greedy tokens (128) after prompts of 128, in bf16, at batch 1 and 32; seconds include
 the reading of the prompts.
-Exits with 1 on a GPU when attention of ours is not fused, when ours is slower than transformers, ours
+Exits with 1 on a GPU when our attention is not fused, when ours is slower than transformers, ours
 compiled under 2.0 times transformers or 1.1 times transformers compiled, or under 14.6 % of the peak (800,000
-tokens a second of an H200). On any device, when the sides' losses on the same weights differ by 1 %.
+tokens per second on an H200). On any device, when the sides' losses on the same weights differ by 1 %.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ TINY = replace(
 
 @dataclass(frozen=True)
 class Work:
-    """What a step does.  length: tokens of a row.  rows: of a step.  micro: rows at a time to choose from."""
+    """Work of a step.  length: tokens per row.  rows: per step.  micro: candidate rows at a time."""
 
     shape: Shape
     length: int
@@ -88,7 +88,7 @@ class Work:
 
 @dataclass
 class Side:
-    """A model with its optimizer; `step` is one of training.
+    """A model with its optimizer; `step` is one training step.
 
     nats: ids and labels to the sum over labels.  seconds: of each measured step.
     """
@@ -106,7 +106,7 @@ class Side:
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4, fused=True)
 
     def step(self, ids: Tensor, labels: Tensor, micro: int) -> Tensor:
-        """The mean nats a token."""
+        """Take a step; return the mean nats per token."""
         loss = torch.zeros((), device=ids.device)
         for some_ids, some_labels in zip(ids.split(micro), labels.split(micro), strict=True):
             with torch.autocast(ids.device.type, dtype=torch.bfloat16):
@@ -120,7 +120,7 @@ class Side:
 
 
 def make_side(name: str, model: MiniLLM, device: torch.device) -> Side:
-    """The side of this name with the weights of the model."""
+    """Make the side of this name with the weights of the model."""
     if name.startswith("ours"):
         own = MiniLLM(model.shape)
         own.load_state_dict(model.state_dict())
@@ -143,7 +143,7 @@ def make_side(name: str, model: MiniLLM, device: torch.device) -> Side:
 
 
 def prepare(side: Side, work: Work, before: int) -> None:
-    """Find how many rows at a time are fastest, and what a step then takes.
+    """Find the fastest number of rows at a time, and the memory of a step with it.
 
     before: bytes on the device before the side was made.
     """
@@ -179,7 +179,7 @@ def timed(side: Side, work: Work, number: int, micro: int) -> float:
 
 
 def attention_kernel(side: Side, work: Work) -> str:
-    """What computed attention in a step of few rows, by the names of the operators in its profile."""
+    """Kernel that computed attention in a step of few rows, from the operator names in its profile."""
     ids, labels = (part[: side.micro] for part in work.batch(2))
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
         side.step(ids, labels, side.micro)
@@ -190,7 +190,7 @@ def attention_kernel(side: Side, work: Work) -> str:
 
 
 def check_flash(side: Side, work: Work) -> None:
-    """Take a step where attention may be flash attention alone; exits where torch has none for it."""
+    """Take a step with only flash attention allowed; exits where torch has none for it."""
     ids, labels = (part[: side.micro] for part in work.batch(2))
     try:
         with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
@@ -204,7 +204,7 @@ def peak_bytes(device: torch.device) -> int:
 
 
 def train(names: list[str], work: Work, options: argparse.Namespace) -> bool:
-    """Print a line a side and the ratios; whether every bar is met that these sides have."""
+    """Print one line per side and the ratios; return whether all bars for these sides are met."""
     device, tokens = work.device, work.rows * work.length
     torch.manual_seed(SEED)
     model = MiniLLM(work.shape)
@@ -220,10 +220,10 @@ def train(names: list[str], work: Work, options: argparse.Namespace) -> bool:
             side.seconds.append(timed(side, work, 3 + number, side.micro))
     flops, product = work.shape.flops_per_token(work.length), measured_flops(device, options.product)
     peak = options.peak * 1e12 if options.peak else peak_of_chip(device)
-    told = "unknown" if peak is None else f"{peak / 1e12:.0f} TFLOP/s"
+    peak_text = "unknown" if peak is None else f"{peak / 1e12:.0f} TFLOP/s"
     print(
-        f"{work.shape.num_parameters / 1e6:.2f} M parameters, {tokens} tokens a step in rows of "
-        f"{work.length}, {flops / 1e6:.1f} Mflop a token; peak {told}, measured product "
+        f"{work.shape.num_parameters / 1e6:.2f} M parameters, {tokens} tokens per step in rows of "
+        f"{work.length}, {flops / 1e6:.1f} Mflop per token; peak {peak_text}, measured product "
         f"{product / 1e12:.1f} TFLOP/s"
     )
     print(
@@ -244,7 +244,7 @@ def train(names: list[str], work: Work, options: argparse.Namespace) -> bool:
 
 
 def judge(sides: dict[str, Side], shares: dict[str, float], device: torch.device) -> bool:
-    """Print the ratios; whether losses agree and, on a GPU, every bar is met."""
+    """Print the ratios; return whether losses agree and, on a GPU, every bar is met."""
     is_met = True
     for name, bar in BARS.items():
         fast, slow = name.split(" / ")
@@ -265,7 +265,7 @@ def judge(sides: dict[str, Side], shares: dict[str, float], device: torch.device
 
 
 def decode(work: Work, batch_sizes: tuple[int, ...], num: int, rounds: int) -> None:
-    """Print tokens a second of both."""
+    """Print tokens per second of both."""
     torch.manual_seed(SEED)
     model = MiniLLM(replace(work.shape, context_length=PROMPT + num)).eval()
     peer: Any = peer_of(model)
@@ -277,7 +277,7 @@ def decode(work: Work, batch_sizes: tuple[int, ...], num: int, rounds: int) -> N
         "ours": lambda ids: written(model, ids, num),
         "transformers": lambda ids: written_by_peer(peer, ids, num),
     }
-    print(f"{'batch':>5}{'ours':>10}{'generate':>10}  ratio, tokens a second")
+    print(f"{'batch':>5}{'ours':>10}{'generate':>10}  ratio, tokens per second")
     for size in batch_sizes:
         generator = torch.Generator().manual_seed(SEED)
         ids = torch.randint(16, work.shape.vocab_size, (size, PROMPT), generator=generator).to(work.device)
@@ -309,10 +309,12 @@ def written_by_peer(peer: Any, ids: Tensor, num: int) -> Tensor:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
-    parser.add_argument("--sides", help=f"of {', '.join(SIDES)}; all on a GPU, those not compiled on a CPU")
+    parser.add_argument(
+        "--sides", help=f"some of {', '.join(SIDES)}; default: all on a GPU, those not compiled on a CPU"
+    )
     parser.add_argument("--micro", default="32,64,128,256", help="rows at a time to choose from")
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--tokens", type=int, default=128, help="that decoding writes; 0 leaves it out")
+    parser.add_argument("--tokens", type=int, default=128, help="tokens to decode; 0 skips decoding")
     parser.add_argument("--peak", type=float, help="dense bf16 TFLOP/s of the chip")
     parser.add_argument("--tiny", action="store_true", help="a small model and step, to see that it runs")
     options = parser.parse_args()
@@ -322,7 +324,7 @@ def main() -> int:
     if options.device == "cpu" and not options.sides:
         names = [name for name in names if not name.endswith("compiled")]
     if unknown := [name for name in names if name not in SIDES]:
-        parser.error(f"--sides {unknown[0]} is unknown; there are {', '.join(SIDES)}")
+        parser.error(f"--sides {unknown[0]} is unknown; choose from {', '.join(SIDES)}")
     device = torch.device(options.device)
     micro = tuple(int(part) for part in options.micro.split(","))
     work = Work(replace(SHAPE, context_length=512), 512, 256, micro, device)

@@ -1,10 +1,10 @@
-"""Images per second of TVQ-VAE on one GPU at the size published for CIFAR-10, and its full run from them.
+"""Images per second of TVQ-VAE on one GPU at the size published for CIFAR-10, and the projected full run.
 
     python benchmarks/gpu_tvqvae.py [--data FOLDER] [--images 12800] [--steps 200] [--matmul high]
     python benchmarks/gpu_tvqvae.py --device cpu --small --steps 2
 
-FOLDER is paths.data with CIFAR-10 in it; without one the images are random bytes, which cost the same. They
-lie on the device, and batches are of 128. Stage 1: autoencoder of width 256 to grids of 8 x 8, 512 codes of
+FOLDER is paths.data with CIFAR-10 in it; without it the images are random bytes, which cost the same. They
+are on the device, in batches of 128. Stage 1: autoencoder of width 256 to grids of 8 x 8, 512 codes of
 256 dimensions, learned by gradient. Stage 2: 100 topics over bags of random codes, gated PixelCNN of 15
 layers of 64. A step is the model's own forward and backward pass and the optimizer's. Ways of each stage:
 
@@ -13,7 +13,7 @@ layers of 64. A step is the model's own forward and backward pass and the optimi
     bf16 compiled   the autoencoder's halves, or the prior, through torch.compile; not on a CPU
 
 Then grids are drawn from single topics and decoded, 64 and --draw at a time. Peak memory is what torch
-reserved. Reading files, validation, metrics and pictures are not in it.
+reserved. Reading files, validation, metrics and pictures are not included.
 Exits with 1 when the best ways project more than 80 minutes for 100 epochs of 45,000 images in both stages; a
 CPU is not judged.
 """
@@ -115,7 +115,7 @@ def random_images(count: int) -> ImageSet:
 
 
 def batches(count: int, batch_size: int, device: torch.device) -> Iterator[Tensor]:
-    """Rows of whole batches, shuffled anew every epoch, without end."""
+    """Yield rows of whole batches without end, reshuffled every epoch."""
     while True:
         rows = torch.randperm(count, device=device)
         yield from rows[: count - count % batch_size].split(batch_size)
@@ -133,7 +133,7 @@ def make_autoencoder(cfg: dict[str, Any]) -> ImageAutoencoder:
 
 
 def stage_one(cfg: dict[str, Any], images: ImageSet, way: Way, device: torch.device) -> Callable[[], Tensor]:
-    """A step of the autoencoder and its codebook."""
+    """Make a step of the autoencoder and its codebook."""
     options = cfg["model"]["codebook"]
     inputs, rows = torch.from_numpy(np.array(images.images)).to(device), np.arange(images.num_docs)
     sizes = {name: options[name] for name in ("batch_size", "lr")}
@@ -156,7 +156,7 @@ def stage_one(cfg: dict[str, Any], images: ImageSet, way: Way, device: torch.dev
 
 
 def make_topics(cfg: dict[str, Any], images: ImageSet, device: torch.device) -> TVQVAEImage:
-    """The topic model and its prior on random grids, as a fit begins."""
+    """Make the topic model and its prior on random grids, as at the start of a fit."""
     torch.manual_seed(SEED)
     generator = np.random.default_rng(SEED)
     num_codes, dim = cfg["model"]["num_codes"], cfg["model"]["codebook"]["code_dim"]
@@ -174,7 +174,7 @@ def make_topics(cfg: dict[str, Any], images: ImageSet, device: torch.device) -> 
 
 
 def stage_two(cfg: dict[str, Any], images: ImageSet, way: Way, device: torch.device) -> Callable[[], Tensor]:
-    """A step of the topics and their prior."""
+    """Make a step of the topics and their prior."""
     model = make_topics(cfg, images, device)
     assert model.prior is not None
     if way.is_compiled:
@@ -202,7 +202,7 @@ def synchronize(device: torch.device) -> None:
 
 
 def measure(make: Callable[[], Callable[[], Tensor]], steps: int, device: torch.device) -> Reading:
-    """Make a stage, warm it up, and time so many of its steps."""
+    """Make a stage, warm it up, and time this number of steps."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
@@ -221,7 +221,7 @@ def measure(make: Callable[[], Callable[[], Tensor]], steps: int, device: torch.
 
 
 def measure_stages(cfg: dict[str, Any], images: ImageSet, steps: int, device: torch.device) -> list[float]:
-    """Print a line for each way of each stage; the least seconds an image of each."""
+    """Print a line for each way of each stage; return each stage's lowest seconds per image."""
     print(f"stage {'way':<15}{'ms/step':>10}{'images/s':>11}{'peak GiB':>10}{'first loss':>12}{'last':>10}")
     best = []
     batch_sizes = (cfg["model"]["codebook"]["batch_size"], cfg["model"]["batch_size"])
@@ -242,7 +242,7 @@ def measure_stages(cfg: dict[str, Any], images: ImageSet, steps: int, device: to
 
 
 def measure_samples(cfg: dict[str, Any], images: ImageSet, counts: list[int], device: torch.device) -> None:
-    """Print images per second that single topics draw, decoded."""
+    """Print images per second drawn from single topics and decoded."""
     model, autoencoder = make_topics(cfg, images, device), make_autoencoder(cfg).to(device)
     for way in WAYS[:2]:
         for count in counts:
@@ -259,8 +259,8 @@ def measure_samples(cfg: dict[str, Any], images: ImageSet, counts: list[int], de
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
-    parser.add_argument("--data", metavar="FOLDER", help="paths.data with CIFAR-10; random images without")
-    parser.add_argument("--images", type=int, default=12_800, help="random images")
+    parser.add_argument("--data", metavar="FOLDER", help="paths.data with CIFAR-10; default: random images")
+    parser.add_argument("--images", type=int, default=12_800, help="number of random images")
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--draw", type=int, default=1024, help="images drawn at a time, besides 64")
     parser.add_argument(

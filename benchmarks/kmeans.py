@@ -4,8 +4,8 @@
 
 Vectors are a mixture of 200 overlapping groups unless --vectors names a file, such as one that task=embed
 leaves in the cache. Each round is a seed; sides: scikit-learn's KMeans (n_init=1, k-means++, its defaults),
-topiclab in full passes and in mini-batches of 1024; with --faiss its Kmeans too. Threads are those of
-OMP_NUM_THREADS. Exits with 1 unless full passes are as fast in wall and CPU time at a mean inertia at most
+topiclab in full passes and in mini-batches of 1024; with --faiss also faiss's Kmeans. The number of threads
+is OMP_NUM_THREADS. Exits with 1 unless full passes are as fast in wall and CPU time at a mean inertia at most
 0.5 % higher, and mini-batches within 1 % of it.
 """
 
@@ -24,7 +24,7 @@ from meter import Meter
 
 NUM_DOCS, DIM, NUM_GROUPS, NUM_CLUSTERS = 48_000, 384, 200, 50
 MIN_SPEEDUP, MAX_EXCESS, MAX_BATCH_EXCESS = 1, 0.005, 0.01
-Side = Callable[[np.ndarray, int], tuple[float, int]]  # vectors and seed to inertia and iterations
+Side = Callable[[np.ndarray, int], tuple[float, int]]  # (vectors, seed) -> (inertia, iterations)
 
 
 def mixture() -> np.ndarray:
@@ -104,7 +104,7 @@ def main(rounds: int, path: Path | None, *, with_faiss: bool) -> int:
 
 
 def judge(readings: dict[str, list[dict[str, Any]]]) -> int:
-    """Print every side against scikit-learn, medians of seconds and mean inertia; 1 when a bar is missed."""
+    """Print median seconds and mean inertia of every side; return 1 when a bar is missed."""
     base, ratios = readings["sklearn"], {}
     for name, rows in readings.items():
         wall, cpu = (
@@ -117,7 +117,7 @@ def judge(readings: dict[str, list[dict[str, Any]]]) -> int:
     wall, cpu, excess = ratios["topiclab"]
     is_met = min(wall, cpu) >= MIN_SPEEDUP and excess <= MAX_EXCESS
     is_met = is_met and ratios["topiclab batches"][2] <= MAX_BATCH_EXCESS
-    print(f"bars: {MIN_SPEEDUP}x, inertia +{MAX_EXCESS:.1%}, of batches +{MAX_BATCH_EXCESS:.1%}")
+    print(f"bars: {MIN_SPEEDUP}x, inertia +{MAX_EXCESS:.1%}, mini-batches +{MAX_BATCH_EXCESS:.1%}")
     return int(not is_met)
 
 

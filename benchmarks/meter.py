@@ -12,7 +12,7 @@ STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 class Meter:
-    """What a `with` block cost; read after it ends.
+    """Cost of a `with` block; read after it ends.
 
     cpu_seconds: user + system of the whole process, its threads included.  wall_seconds.
     peak_mb: highest resident memory in the block over the resident memory when it began, 10^6 bytes; Linux

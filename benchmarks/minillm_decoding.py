@@ -1,13 +1,13 @@
-"""Decoding of the mini-LLM: against transformers' generate, and shared keys against a head of keys for each.
+"""Decoding of the mini-LLM: against transformers' generate, and 2 heads of keys against 8.
 
     python benchmarks/minillm_decoding.py [--tokens 32] [--rounds 9]
 
 Sides run in turn in this process with one thread, on the same random weights of the 26 M shape in float32:
 after a prompt that all have read, greedy tokens from ours (`next_tokens`), from transformers' generate with
 its default cache and with its static one (for information), and from ours with 8 heads of keys and values in
-place of 2. Times are CPU seconds a token, without the reading of the prompt; ratios are medians over rounds
-of one side's seconds by the other's. What is generated must be the same tokens, and the cache of 2 heads
-exactly a quarter.
+place of 2. Times are CPU seconds per token, without the reading of the prompt; ratios are medians over rounds
+of one side's seconds divided by the other's. The generated tokens must be the same, and the cache of 2 heads
+must be exactly a quarter.
 Exits with 1 when tokens differ, when ours is less than 1.25 times as fast as generate at batch 1, or when 2
 heads are less than 1.3 times as fast as 8 at a context of 1,024, with batch 1 and with batch 16.
 """
@@ -48,7 +48,7 @@ Side = Callable[[Tensor, int], tuple[Tensor, float]]
 
 
 def peer_of(model: MiniLLM) -> Qwen3ForCausalLM:
-    """transformers' model with the same weights."""
+    """Make transformers' model with the same weights."""
     shape = model.shape
     config = Qwen3Config(
         vocab_size=shape.vocab_size,
@@ -111,7 +111,7 @@ def theirs(peer: Qwen3ForCausalLM, **options: object) -> Side:
 
 
 def race(sides: dict[str, Side], batch: int, context: int, num: int, rounds: int) -> dict[str, list[float]]:
-    """Seconds a token of every side and round, after one that warms up; prints a line."""
+    """Measure seconds per token of every side and round, after a warm-up; prints a line."""
     generator = torch.Generator().manual_seed(SEED)
     ids = torch.randint(16, SHAPE.vocab_size, (batch, context), generator=generator)
     seconds: dict[str, list[float]] = {name: [] for name in sides}
@@ -137,7 +137,7 @@ def ratio(seconds: dict[str, list[float]], slow: str) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tokens", type=int, default=32, help="generated a round")
+    parser.add_argument("--tokens", type=int, default=32, help="tokens generated per round")
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -150,13 +150,13 @@ def main() -> int:
     )
     limits = (options.tokens, options.rounds)
     is_enough = []
-    sides_told = f"{'ours':>10}{'generate':>10}{'static':>10}"
-    print(f"{'batch':>5}{'context':>9}{sides_told}  ratio of the first two, tokens a second")
+    columns = f"{'ours':>10}{'generate':>10}{'static':>10}"
+    print(f"{'batch':>5}{'context':>9}{columns}  ratio of the first two, tokens per second")
     for context in (128, 1024):
         static = theirs(peer, cache_implementation="static", disable_compile=True)
         sides = {"ours": ours(model), "transformers": theirs(peer), "static": static}
         is_enough.append(ratio(race(sides, 1, context, *limits), "transformers") >= MIN_SPEEDUP)
-    print(f"{'batch':>5}{'context':>9}{'2 heads':>10}{'8 heads':>10}  ratio, tokens a second")
+    print(f"{'batch':>5}{'context':>9}{'2 heads':>10}{'8 heads':>10}  ratio, tokens per second")
     for batch in (1, 16):
         sides = {"ours": ours(model), "full": ours(full)}
         is_enough.append(ratio(race(sides, batch, 1024, *limits), "full") >= MIN_GQA_SPEEDUP)

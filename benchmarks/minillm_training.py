@@ -4,11 +4,11 @@
 
 Steps of all sides run in turn in this process with one thread, on the same weights, rows of 512 random tokens
 and the same fused AdamW: forward, loss, backward, clipping, step, in bf16 unless --precision fp32. Times are
-CPU seconds; ratios are medians over rounds of one side's seconds by the other's. --compiled adds both under
-torch.compile, minutes at the start.
-Then useful tokens, those that carry loss, a CPU second of our step on the texts of each of --data: packed in
-a stream against a document a row of 512 tokens, the original's way. The share of places they fill is that of
-all rows; for information, that of rows cut to the longest of a batch stands beside it.
+CPU seconds; ratios are medians over rounds of one side's seconds divided by the other's. --compiled adds both
+under torch.compile, which takes minutes at the start.
+Then useful tokens (those that carry loss) per CPU second of our step, on the texts of each of --data: packed
+in a stream against one document per row of 512 tokens, the original's way. The fill is the share of places
+that they take in all rows; for information, that of rows cut to the longest of a batch is printed beside it.
 Exits with 1 when ours is slower than transformers (eager), ours compiled is under 1.3 times transformers
 eager, or packing under 2.5 times padding.
 """
@@ -43,7 +43,7 @@ Step = Callable[[Tensor, Tensor], None]
 def step_of(
     model: torch.nn.Module, nats: Callable[[Tensor, Tensor], Tensor], dtype: torch.dtype | None
 ) -> Step:
-    """One training step; nats: ids and labels (B, T) to the mean nats of a label."""
+    """Make a training step; nats: ids and labels (B, T) to the mean nats per label."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
 
     def step(ids: Tensor, labels: Tensor) -> None:
@@ -77,7 +77,7 @@ def theirs(model: torch.nn.Module, dtype: torch.dtype | None) -> Step:
 def race(
     sides: dict[str, Step], rows: Callable[[int], dict[str, tuple[Tensor, Tensor]]], rounds: int
 ) -> dict[str, list[float]]:
-    """CPU seconds of a step of every side and round, after one that warms up."""
+    """Measure CPU seconds per step of every side and round, after a warm-up."""
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(rounds + 1):
         given = rows(number)
@@ -90,7 +90,7 @@ def race(
 
 
 def models(args: argparse.Namespace, dtype: torch.dtype | None) -> bool:
-    """Print tokens a second of every model; whether the bars are met."""
+    """Print tokens per second of every model; return whether the bars are met."""
     torch.manual_seed(SEED)
     model = MiniLLM(replace(SHAPE, context_length=LENGTH))
     peer = peer_of(model).train()
@@ -123,7 +123,7 @@ def models(args: argparse.Namespace, dtype: torch.dtype | None) -> bool:
 
 
 def packed(name: str, args: argparse.Namespace, dtype: torch.dtype | None) -> bool:
-    """Print useful tokens a second packed and padded; whether the bar is met."""
+    """Print useful tokens per second, packed and padded; return whether the bar is met."""
     _, texts = load_texts(compose([f"data={name}"])["data"])
     tokenizer = train_tokenizer(texts, vocab_size=SHAPE.vocab_size, seed=SEED, max_bytes=1 << 24)
     tokens = (*tokenizer.encode_batch(texts), np.arange(len(texts)))

@@ -2,10 +2,11 @@
 
     python benchmarks/peer_environment.py topmost
 
-The peer and what only it needs are installed with pip at pinned versions and --no-deps; everything else
-(torch, numpy, scipy, gensim, ...) is read from the current environment through a .pth file. That saves a
-second torch of 1 GB and makes both sides of a comparison run the same one. --system-site-packages would not
-do: made from a virtual environment, it shows the packages of the interpreter behind it.
+The peer and the packages that only it needs are installed with pip at pinned versions and --no-deps;
+everything else (torch, numpy, scipy, gensim, ...) is read from the current environment through a .pth file.
+That saves a second torch of 1 GB and makes both sides of a comparison use the same one.
+--system-site-packages would not do: made from a virtual environment, it shows the packages of the interpreter
+behind it.
 
 Two packages that topmost imports but ProdLDA never calls are replaced by stand-ins. torchvision, for one
 download function: the wheel of the package index does not load beside a CPU build of torch ("operator
@@ -42,7 +43,7 @@ STAND_INS = {
 
 
 def peer_python(name: str) -> Path:
-    """The interpreter of the peer's environment, made first where it is missing or its pins have changed."""
+    """Interpreter of the peer's environment, created first if it is missing or its pins have changed."""
     folder = FOLDER / name
     python = folder / "bin" / "python"
     facts = folder / "peer.json"
@@ -64,7 +65,7 @@ def peer_python(name: str) -> Path:
 
 
 def share_packages(folder: Path, stand_ins: dict[str, str]) -> None:
-    """Show the environment the packages of the current one, after its own.
+    """Make the current environment's packages visible in this one, after its own.
 
     stand_ins: module -> the one name that is imported from it.
     """

@@ -1,13 +1,13 @@
-"""Drawing code grids: a cell at a time with what is kept, against the whole grid computed anew for each cell.
+"""Drawing code grids: cell by cell with cached states, against recomputing the whole grid for each cell.
 
     python benchmarks/pixelcnn_sampling.py [--num 64] [--rounds 3]
 
 Both ways run in turn in this process with one thread, on the same prior (random weights), conditions and
-uniform numbers, and must draw the same grids, cell for cell. Times are CPU seconds, the least of the rounds.
+uniform numbers, and must draw the same grids, cell for cell. Times are CPU seconds, the lowest of the rounds.
 Sizes: digits (4 x 4, 64 codes, width 32, 5 layers) and CIFAR-10 as published (8 x 8, 512 codes, width 64,
 15 layers), each with the gated PixelCNN and the transformer (4 heads).
-Exits with 1 when grids differ, or when what is kept makes it less than 5 times faster; the transformer on
-4 x 4 cells is not judged, for a step of its layers takes little but the calls.
+Exits with 1 when grids differ, or when caching is less than 5 times faster; the transformer on 4 x 4 cells is
+not judged, because calls dominate a step of its layers.
 """
 
 from __future__ import annotations
@@ -56,21 +56,21 @@ CIFAR = Size("cifar10", 8, 512, 256, 64, 15)
 
 
 def recompute(prior: CodePrior, grid: Tensor, condition: Tensor | None) -> Iterator[Tensor]:
-    """What cell_logits yields, from a whole forward pass for each cell."""
+    """Yield what cell_logits yields, from a whole forward pass for each cell."""
     for row in range(grid.shape[1]):
         for column in range(grid.shape[2]):
             yield prior(grid, condition)[:, :, row, column]
 
 
 def draw(prior: CodePrior, condition: Tensor, side: int) -> tuple[Tensor, float]:
-    """Grids (B, side, side) and the CPU seconds they took."""
+    """Draw grids (B, side, side); also returns their CPU seconds."""
     start = time.process_time()
     grids = prior.sample(condition, (side, side), generator=torch.Generator().manual_seed(SEED))
     return grids, time.process_time() - start
 
 
 def compare(size: Size, name: str, prior: CodePrior, num: int, rounds: int) -> bool:
-    """Print one line; whether the grids are the same and the speedup, where it is judged, is enough."""
+    """Print one line; return whether the grids are equal and the speedup, where judged, is enough."""
     condition = torch.randn(num, size.condition_dim, generator=torch.Generator().manual_seed(SEED))
     seconds: dict[str, list[float]] = {"anew": [], "kept": []}
     num_different = 0

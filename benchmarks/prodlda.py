@@ -2,7 +2,7 @@
 
     python benchmarks/prodlda.py [--epochs 20] [--rounds 3]
 
-Both sides read one bag (V=2000) and fit K=50 topics with one thread, each in a process of its own, in turn.
+Both sides read one bag (V=2000) and fit K=50 topics with one thread, each in its own process, in turn.
 TopMost runs its own trainer in an environment that is made on first use (see peer_environment.py). A fit is
 everything from the bag to theta of all documents; imports are not part of it. The model is TopMost's on
 both sides: two softplus layers of 200, dropout .4, batch normalisation with eps and momentum .001, Adam at
@@ -74,10 +74,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument(
-        "--rounds", type=int, default=3, help="fits a side, in turn; their medians are compared"
+        "--rounds", type=int, default=3, help="fits per side, in turn; their medians are compared"
     )
     options = parser.parse_args()
-    compose(AS_TOPMOST)  # a key that has gone stops here, not after the first of TopMost's fits
+    compose(AS_TOPMOST)  # a removed key stops here, not after the first of TopMost's fits
     corpus = load_corpus(compose(DATA)["data"])
     assert corpus.labels is not None
     sides = {"TopMost": run_topmost, "topiclab": run_topiclab}

@@ -1,4 +1,4 @@
-"""Sides: the processes a benchmark sets against each other, one thread each, started in turn."""
+"""Sides: the processes that a benchmark compares, one thread each, started in turn."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ONE_THREAD = {
 def run_side(python: Path, script: Path, *arguments: object) -> dict[str, Any]:
     """Run `python script OUT arguments...` in a fresh process; OUT is where it writes with `report_side`.
 
-    Returns what it reported, `assignment` (D,) and any `top_words` included. Raises RuntimeError with the end
+    Returns its report, `assignment` (D,) and any `top_words` included. Raises RuntimeError with the end
     of its output.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -46,7 +46,7 @@ def run_side(python: Path, script: Path, *arguments: object) -> dict[str, Any]:
 def report_side(
     out: Path, theta: np.ndarray, top_words: list[list[int]] | None = None, **readings: float
 ) -> None:
-    """Write what a side measured: numbers, each document's largest topic, and ids of each topic's words."""
+    """Write the report of a side: numbers, each document's largest topic, and ids of each topic's words."""
     np.save(out.with_suffix(".npy"), np.asarray(theta).argmax(axis=1))
     out.with_suffix(".json").write_text(json.dumps({**readings, "top_words": top_words}))
 
@@ -60,7 +60,7 @@ def compare_sides(
     max_memory: float,
     max_loss_difference: float,
 ) -> int:
-    """Run both sides in turn, print every report, then the medians against their bars; 1 when one is missed.
+    """Run both sides in turn, print every report, then the medians and bars; return 1 when a bar is missed.
 
     runs: the peer, then topiclab.  scores: of the documents' largest topics (D,), for information.
     """

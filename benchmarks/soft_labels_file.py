@@ -1,4 +1,4 @@
-"""The soft labels a benchmark's sides read: one .npz, with nothing in it that only topiclab can load."""
+"""Soft labels that a benchmark's sides read: one .npz that loads without topiclab."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Seconds until topiclab answers, against importing torch and lightning: python benchmarks/startup.py
 
-Prints the median wall and CPU seconds of each command over --repeats runs that take turns, and the ratio of
-CPU seconds to the last.
+Prints the median wall and CPU seconds of each command over --repeats runs in turn, and the ratio of CPU
+seconds to those of the last command.
 """
 
 from __future__ import annotations

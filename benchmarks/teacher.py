@@ -61,7 +61,7 @@ def save_llama(folder: Path, texts: Sequence[str]) -> None:
 
 
 def plain_loop(folder: Path, words: Sequence[str], prompt: str) -> Callable[[Sequence[str]], np.ndarray]:
-    """What one would write first: documents to logits (D, V), words by their first token."""
+    """Compute logits (D, V) of documents the obvious way, words by their first token."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model = AutoModelForCausalLM.from_pretrained(folder).eval()
@@ -95,7 +95,7 @@ def topiclab(
 
 
 def timed(call: Callable[[], Any]) -> tuple[Any, float, float]:
-    """What it returns, its CPU seconds over all threads and its wall seconds."""
+    """Return the call's result, its CPU seconds over all threads and its wall seconds."""
     cpu, wall = time.process_time(), time.perf_counter()
     result = call()
     return result, time.process_time() - cpu, time.perf_counter() - wall

@@ -2,11 +2,11 @@
 
     python benchmarks/time_to_quality.py [--peer-epochs 100] [--rounds 1] [override ...]
 
-Both sides read one bag and one file of MiniLM vectors of the training documents, made before and not
-counted, and fit K=50 topics with one thread, each in a process of its own, in turn. The peer, of
+Both sides read one bag and one file of MiniLM vectors of the training documents, made beforehand and not
+counted, and fit K=50 topics with one thread, each in its own process, in turn. The peer, of
 contextualized-topic-models, runs at its defaults, 100 epochs, in an environment that is made on first use
 (see peer_environment.py). With fewer --peer-epochs its training seconds are extrapolated linearly to 100
-and its purity is that of the fewer epochs; the output says so. Overrides change topiclab's side, as on its
+and its purity is that after the fewer epochs; the output says so. Overrides change topiclab's side, as on its
 command line.
 Exits with 1 unless topiclab reaches the purity in at most a tenth of the peer's CPU seconds.
 """
@@ -36,7 +36,7 @@ DATA = ["data=stackoverflow", "embedder=minilm", f"num_topics={NUM_TOPICS}"]
 
 
 def prepare(folder: Path) -> tuple[Path, Path, np.ndarray]:
-    """Bag and vectors of the training documents as files, and their label ids."""
+    """Write bag and vectors of the training documents as files; return their label ids."""
     cfg = compose(DATA)
     corpus = load_corpus(cfg["data"])
     assert corpus.labels is not None
@@ -87,7 +87,7 @@ def run_topiclab(
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peer-epochs", type=int, default=PEER_EPOCHS)
-    parser.add_argument("--rounds", type=int, default=1, help="fits a side, in turn, seeds 0, 1, ...")
+    parser.add_argument("--rounds", type=int, default=1, help="fits per side, in turn, seeds 0, 1, ...")
     parser.add_argument("overrides", nargs="*", help="for topiclab's side, e.g. model=prodlda")
     options = parser.parse_args()
     compose([*DATA, *options.overrides])  # a wrong override stops here, not after the peer's fit

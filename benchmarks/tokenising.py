@@ -1,7 +1,7 @@
-"""Tokenising: MB/s a core, bytes a token, and how full rows are packed. Run: python benchmarks/tokenising.py
+"""Tokenising: MB/s per core, bytes per token, and fill of packed rows. Run: python benchmarks/tokenising.py
 
-Learns vocabularies of 6,400 on the training split of data=text (arxiv, 20newsgroups, prose) and tells what a
-token is worth on held-out text; exits with 1 below the bars.
+Learns vocabularies of 6,400 on the training split of data=text (arxiv, 20newsgroups, prose) and reports
+bytes per token on held-out text; exits with 1 below the bars.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from topiclab.minillm.data.packing import pack
 from topiclab.minillm.data.tokenizer import Tokenizer, train_tokenizer
 from topiclab.minillm.data.tokens import token_set
 
-SPEED_BAR, WORTH_BAR = 2.0, 3.2  # MB/s a core, bytes a token
+SPEED_BAR, WORTH_BAR = 2.0, 3.2  # MB/s per core, bytes per token
 CORPORA = ("arxiv", "20newsgroups", "prose")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--vocab-size", type=int, default=6400)
-    parser.add_argument("--max-mb", type=float, default=200.0, help="of text to learn from")
+    parser.add_argument("--max-mb", type=float, default=200.0, help="MB of text to learn from")
     parser.add_argument("--cache", type=Path, default=None)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -60,13 +60,13 @@ def compare(vocab_size: int, max_mb: float, cache: Path) -> int:
     print_forced(learned, vocab_size, texts, is_held_out, max_mb)
     for name in ("stackoverflow", "20newsgroups"):
         print_fill(name, tokenizer, cache)
-    print(f"bars: {speed:.2f} MB/s of {SPEED_BAR}, {worth:.2f} bytes a token held out of {WORTH_BAR}")
+    print(f"bars: {speed:.2f} MB/s of {SPEED_BAR}, {worth:.2f} bytes per token held out, of {WORTH_BAR}")
     return int(speed < SPEED_BAR or worth < WORTH_BAR)
 
 
 def print_worth(tokens: Any, split: np.ndarray, named: np.ndarray) -> None:
-    """Bytes a token by corpus and split."""
-    print("bytes a token" + "".join(f"{part:>8}" for part in SPLITS))
+    """Print bytes per token by corpus and split."""
+    print("bytes per token" + "".join(f"{part:>8}" for part in SPLITS))
     for corpus in (*CORPORA, "all"):
         is_corpus = (named == corpus) if corpus != "all" else np.ones(len(named), bool)
         cells = [tokens.bytes_per_token(is_corpus & (split == number)) for number in range(len(SPLITS))]
@@ -74,7 +74,7 @@ def print_worth(tokens: Any, split: np.ndarray, named: np.ndarray) -> None:
 
 
 def print_forced(learned: list[str], size: int, texts: list[str], is_held_out: np.ndarray, mb: float) -> None:
-    """What 2,000 forced words cost on held-out text."""
+    """Print the cost of 2,000 forced words on held-out text."""
     words = load_corpus(compose(["data=20newsgroups"])["data"]).vocab
     with Meter() as training:
         forced = train_tokenizer(
@@ -88,7 +88,7 @@ def print_forced(learned: list[str], size: int, texts: list[str], is_held_out: n
 
 
 def print_fill(name: str, tokenizer: Tokenizer, cache: Path) -> None:
-    """How full rows of 512 are."""
+    """Print the fill of rows of 512 tokens."""
     _, texts = load_texts(compose([f"data={name}", "data.deduplicate=true"])["data"])
     tokens = token_set(texts, tokenizer, cache)
     for mode in ("pad", "stream", "bestfit"):

@@ -46,7 +46,7 @@ def main(out: str, bag: str, vectors: str, labels: str, *overrides: str) -> None
 
 
 def corpus_of_bag(bow: sparse.csr_matrix, vocab: list[str]) -> Corpus:
-    """A corpus of counts alone, without texts, in which every document is for training."""
+    """Corpus of counts alone, without texts, with all documents for training."""
     num_docs = bow.shape[0]
     names = tuple(map(str, range(num_docs)))
     return Corpus(

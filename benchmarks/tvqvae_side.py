@@ -1,6 +1,7 @@
 """topiclab's side of tvqvae_text.py: OUT BAG VECTORS WORDS CACHE CODES OVERRIDE...
 
-Stage 1 is learned, or read from CACHE, before the fit that is measured; the codes go into CODES, an .npz.
+Stage 1 is learned, or read from CACHE, before the fit that is measured; the codes are written to CODES, an
+.npz.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""TVQ-VAE on the newsgroups: seconds of its stages, and stage 2 against the same network written plainly.
+"""TVQ-VAE on the newsgroups: seconds of its stages, and stage 2 against a plain implementation.
 
     python benchmarks/tvqvae_text.py [--epochs 20] [--rounds 1]
 
-Words are MiniLM's, K=50 topics, 300 codes, five a word, one thread, each side in a process of its own, in
-turn. Stage 1 is learned once by topiclab and read by both: its seconds are printed and in no fit. The plain
-side is peers/plain_tvqvae.py. The network is the published one on both: bags of codes, two tanh layers of
+Word vectors are MiniLM's; K=50 topics, 300 codes, five per word, one thread, each side in its own process, in
+turn. Stage 1 is learned once by topiclab and read by both: its seconds are printed and not part of any fit.
+The plain side is peers/plain_tvqvae.py. Both have the published network: bags of codes, two tanh layers of
 100, batch-normed heads, alpha of two tanh layers of 100 batch-normed over the topics, AdamW at 1e-3, a
 learned prior, batches of 256, a random start. A fit is everything from codes to theta of all documents;
 imports are not part of it. The losses of the last epoch show that the mathematics agrees. Then the default
@@ -64,7 +64,7 @@ AS_PUBLISHED = [
 
 
 def prepare(folder: Path) -> tuple[Corpus, list[Path]]:
-    """The corpus, and as files its bag, its documents' vectors and its words'."""
+    """Return the corpus and write its bag and the vectors of its documents and words as files."""
     files = [folder / name for name in ("bag.npz", "vectors.npy", "words.npy")]
     cfg = Configuration.of(compose([*DATA, *RECIPE]))
     corpus = load_corpus(cfg.data)
@@ -89,10 +89,10 @@ def run_plain(folder: Path, files: list[Path], epochs: int) -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--rounds", type=int, default=1, help="fits a side, in turn; their medians count")
+    parser.add_argument("--rounds", type=int, default=1, help="fits per side, in turn; their medians count")
     options = parser.parse_args()
     published = [*AS_PUBLISHED, f"model.max_epochs={options.epochs}"]
-    compose(published)  # a key that has gone stops here, not after the first fit
+    compose(published)  # a removed key stops here, not after the first fit
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         corpus, files = prepare(folder)

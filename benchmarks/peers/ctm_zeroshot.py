@@ -1,7 +1,8 @@
 """ZeroShotTM of contextualized-topic-models 2.6.1 at its defaults: OUT BAG VECTORS NUM_TOPICS EPOCHS SEED.
 
 Only the loader's workers differ: 0, so that all arithmetic is in this process. Training and the library's own
-pass for theta (20 samples a document, part of its fit) are measured apart: fewer epochs can be extrapolated.
+pass for theta (20 samples per document, part of its fit) are measured separately, so that fewer epochs can be
+extrapolated.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """fastopic 1.0.1's own class and loop, on a bag and given vectors: OUT BAG VECTORS NUM_TOPICS EPOCHS SEED.
 
-The class reads texts; its preprocessing is replaced by one that hands over the bag. All else is its default.
+The class reads texts; its preprocessing is replaced by one that passes on the bag. Everything else is its
+default.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ FASTopic = importlib.import_module("fastopic").FASTopic
 def main(out: str, bag: str, vectors: str, num_topics: str, epochs: str, seed: str) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(int(seed))
-    np.random.seed(int(seed))  # noqa: NPY002  what the package shuffles with
+    np.random.seed(int(seed))  # noqa: NPY002  the generator that the package shuffles with
     bow, vocab = read_bag(Path(bag))
     embeddings = np.load(vectors)
     losses: list[float] = []

@@ -1,4 +1,4 @@
-"""DSL-ProdLDA as one would first write it: OUT VECTORS LABELS K EPOCHS BATCH_SIZE WEIGHT TEMPERATURE SEED.
+"""DSL-ProdLDA written plainly: OUT VECTORS LABELS K EPOCHS BATCH_SIZE WEIGHT TEMPERATURE SEED.
 
 nn.BatchNorm1d, a dense float32 target, a DataLoader over a TensorDataset, torch.optim.Adam, and the loss as
 the paper has it, floor included. LABELS: an .npz with logits (D, V). Batch norms have a learned shift and no

@@ -1,4 +1,4 @@
-"""TVQ-VAE's stage 2 as one would first write it: OUT BAG CODES K EPOCHS BATCH_SIZE SEED.
+"""TVQ-VAE's stage 2 written plainly: OUT BAG CODES K EPOCHS BATCH_SIZE SEED.
 
 nn.BatchNorm1d over topics and over documents, dense float32 bags of words and of codes, a DataLoader over a
 TensorDataset, torch.optim.AdamW. CODES: an .npz with codebook (N, d), codes (V, E) and weights (V, E).

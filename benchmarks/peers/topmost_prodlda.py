@@ -1,7 +1,6 @@
 """TopMost 1.0.2's ProdLDA with its own trainer, on a bag: OUT BAG NUM_TOPICS EPOCHS BATCH_SIZE SEED.
 
-The data set is made as topmost.data.BasicDataset does: the bag dense in float32, a shuffling DataLoader on
-it.
+The data set is made as in topmost.data.BasicDataset: the bag dense in float32, with a shuffling DataLoader.
 """
 
 from __future__ import annotations
