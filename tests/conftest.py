@@ -1,7 +1,7 @@
-"""What every test shares: one thread, no network, two tiny sentence encoders, a ceiling of skips.
+"""Settings and fixtures of all tests: one thread, no network, two tiny sentence encoders, a limit on skips.
 
 OMP_NUM_THREADS=2 runs the suite with two threads, ATEN_CPU_CAPABILITY=default or avx2 with the kernels of
-other processors. No test may need equal bits across these or across shapes: each sums in an order of its own.
+other processors. No test may need equal bits across these or across shapes: each sums in a different order.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the layout promises: which package imports which, and how long a file or function may be."""
+"""Rules of the layout: which package may import which, and the maximum length of a file or function."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ CONF = PACKAGE.parent / "conf"
 FILES = sorted(PACKAGE.rglob("*.py"))
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
 
-# The floors of the house, from the ground up: a room takes only from floors below its own, and a room that
-# is not here has no place yet. topiclab/__init__.py opens the Python face on first use and stands apart.
+# The floors of the house, from the ground up: a room imports only from floors below its own, and a room that
+# is not here has no place yet. topiclab/__init__.py loads the Python API on first use and is exempt.
 FLOORS = (
     ("atomic", "limits", "settings"),
     ("machine", "device", "cache", "checkpoint"),
@@ -36,7 +36,7 @@ FLOORS = (
     ("__main__",),
 )
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-NEVER = {"models": ("config",), "minillm": ("config",), "nn": ("config",)}  # although a lower floor
+NEVER = {"models": ("config",), "minillm": ("config",), "nn": ("config",)}  # although it is a lower floor
 WITHOUT_CFG = ("data", "nn", "models", "minillm")
 CARRIERS = ("config", "runs")  # which carry the whole configuration as it was composed
 MAX_MAPPINGS = 145  # parameters; lower it with every group that becomes a type
@@ -45,7 +45,7 @@ WITHOUT_TORCH += ("machine", "settings", "limits", "result", "__main__")
 
 
 def imports_of(path: Path, *, only_at_import: bool = False) -> Iterator[str]:
-    """Absolute names of imported modules and, for `from a import b`, a.b too."""
+    """Yield absolute names of imported modules and, for `from a import b`, a.b too."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in tree.body if only_at_import else ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -62,13 +62,13 @@ def module_of(path: Path) -> str:
 
 
 def room_of(module: str) -> str:
-    """First part below topiclab: a package, or a module that stands by itself."""
+    """First part below topiclab: a package, or a module outside packages."""
     return module.split(".")[1]
 
 
 @cache
 def imported_modules() -> dict[str, set[str]]:
-    """Modules of the package by the module that imports them, at any place of its file."""
+    """Map each module of the package to the modules that it imports, anywhere in its file."""
     modules = {module_of(path) for path in FILES}
 
     def resolved(name: str) -> str:
@@ -84,7 +84,7 @@ def imported_modules() -> dict[str, set[str]]:
 
 
 def floor_fault(module: str, imported: str) -> str | None:
-    """What is wrong with an import between two rooms; None where nothing is."""
+    """Reason why an import between two rooms is not allowed; None if it is."""
     room, other = room_of(module), room_of(imported)
     if room == other:
         return None

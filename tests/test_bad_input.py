@@ -1,4 +1,4 @@
-"""What is too little, damaged or wrong is refused with the way out."""
+"""Input that is too small, damaged or wrong is refused with a way out."""
 
 import json
 
@@ -129,7 +129,7 @@ def test_texts_from_python_that_are_no_corpus(texts, options, error, message):
 
 
 class Reversed(list):
-    """Like a column of a data frame put upside down: iteration and [index] disagree."""
+    """A list like a reversed data-frame column: iteration and [index] disagree."""
 
     def __iter__(self):
         return super().__reversed__()

@@ -1,4 +1,4 @@
-"""Benchmarks for machines that are not at hand must still start."""
+"""Benchmarks for machines that are not available must still start."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_encoders_are_measured_on_a_cpu():
 
 
 def test_the_language_model_is_measured_on_a_cpu():
-    """And nothing of topiclab that it reads asks for more than a bare machine has."""
+    """The parts of topiclab that it imports need no more than a bare machine has."""
     code = (
         "import runpy, sys; sys.argv[1:] = ['--device', 'cpu', '--tiny']\n"
         f"try: runpy.run_path({str(BENCHMARKS / 'gpu_minillm.py')!r}, run_name='__main__')\n"
@@ -78,12 +78,12 @@ def test_the_language_model_is_measured_on_a_cpu():
     assert {row[0]: row[2] for row in sides} == {"ours": "flash", "transformers": "flash"}
     (difference,) = (float(row[-1]) for row in rows if row[:1] == ["losses"])
     assert difference < 1e-3
-    assert [row[0] for row in rows[-3:-1]] == ["1", "2"]  # batches of decoding
+    assert [row[0] for row in rows[-3:-1]] == ["1", "2"]  # batch sizes of decoding
     assert {"hydra", "omegaconf", "lightning", "pyarrow", "tokenizers"} & set(rows[-1]) == {"tokenizers"}
 
 
 def test_stacked_fits_are_the_single_ones(gpu_dsl, monkeypatch):
-    """Padding to the largest K and training side by side change no fit; without noise, which they share."""
+    """Padding to the largest K and training side by side change no fit, noise (which they share) apart."""
     monkeypatch.setattr(gpu_dsl, "DROPOUT", 0.0)
     monkeypatch.setattr(torch, "randn", lambda *shape, **_: torch.zeros(*shape))
     size = gpu_dsl.Size(40, 30, 8, 6)

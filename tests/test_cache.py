@@ -30,7 +30,7 @@ def refuse() -> dict[str, np.ndarray]:
 
 
 def leftovers(root: Path) -> list[str]:
-    """Everything but lock files."""
+    """List everything but lock files."""
     return [str(path) for path in root.rglob("*") if path.is_file() and path.suffix != ".lock"]
 
 

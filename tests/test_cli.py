@@ -11,7 +11,7 @@ HEAVY = ("torch", "lightning", "transformers", "wandb", "scipy", "sklearn", "num
 
 @pytest.fixture
 def topiclab(tmp_path, monkeypatch):
-    """Runs `python -m topiclab` in an empty folder with tasks that need no torch."""
+    """Run `python -m topiclab` in an empty folder with tasks that need no torch."""
     monkeypatch.setenv("PYTHONPATH", PYTHONPATH)
 
     def run(*line, options=(), **more):
@@ -22,7 +22,7 @@ def topiclab(tmp_path, monkeypatch):
 
 
 def imported(stderr: str) -> set[str]:
-    """Top-level modules that -X importtime saw."""
+    """Top-level modules listed by -X importtime."""
     lines = [line for line in stderr.splitlines() if line.startswith("import time:")]
     return {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in lines}
 

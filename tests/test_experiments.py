@@ -1,4 +1,4 @@
-"""Every file in experiments/ can start: its options compose, one of its cells runs in small."""
+"""Every file in experiments/ can start: its options compose, and small versions of its cells run."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def tiny_lm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def compose_grid(name: str, overrides: list[str]) -> dict[str, Any]:
-    """What `python -m topiclab -cd experiments -cn <system>/<grid> <overrides>` runs, unless at fault."""
+    """Compose what `python -m topiclab -cd experiments -cn <system>/<grid> <overrides>` runs, or raise."""
     with hydra.initialize_config_dir(str(EXPERIMENTS), version_base="1.3", job_name="topiclab"):
         searched = f"hydra.searchpath=[file://{conf_dir()}]"
         cfg = to_plain(hydra.compose(config_name(EXPERIMENTS, name), overrides=[searched, *overrides]))
@@ -90,7 +90,7 @@ def compose_grid(name: str, overrides: list[str]) -> dict[str, Any]:
 
 
 def place_of(path: Path) -> str:
-    """dsl/main of dsl/main.yaml and dsl/main.table.yaml."""
+    """Return dsl/main for dsl/main.yaml and dsl/main.table.yaml."""
     return f"{path.parent.name}/{path.name.partition('.')[0]}"
 
 
@@ -99,7 +99,7 @@ def overrides_of(cell: dict[str, str]) -> list[str]:
 
 
 def new_options() -> dict[str, dict[str, list[str]]]:
-    """Of each grid the choices of groups, and first and last of other values, that no earlier file has."""
+    """Options of each grid that no earlier file has: group choices, and first and last of other values."""
     seen: set[tuple[str, str]] = set()
     found: dict[str, dict[str, list[str]]] = {}
     for name, path in GRIDS.items():
@@ -114,7 +114,7 @@ def new_options() -> dict[str, dict[str, list[str]]]:
 
 
 def few_cells(name: str) -> list[dict[str, str]]:
-    """Cells of the grid that together have all its new options; at least one."""
+    """Cells of the grid that together cover all its new options; at least one."""
     first, options = planned_cells(GRIDS[name])[0], NEW_OPTIONS[name]
     most = max(1, *map(len, options.values()))
     return [
@@ -127,14 +127,14 @@ NEW_OPTIONS = new_options()
 
 
 def run_tiny(name: str, cell: dict[str, str], folder: Path, cache: Path, tiny_lm: Path) -> dict[str, Any]:
-    """The cell with one epoch of a few planted documents, its language model exchanged for a random one."""
+    """Run the cell for one epoch on a few planted documents, with a random language model."""
     overrides = overrides_of({key: value for key, value in cell.items() if key not in SWEPT_BY_TINY})
     has_images = planned_axes(GRIDS[name], cell)["data"] in IMAGES
     cfg = compose_grid(name, [*overrides, *(TINY_IMAGES if has_images else TINY), f"paths.cache={cache}"])
     if "epochs" in uses(cfg["model"]):
         cfg["trainer"]["max_epochs"] = 1
     if "codebook" in cfg["model"] and not has_images:
-        cfg["model"]["num_codes"] = 10  # of 40 words
+        cfg["model"]["num_codes"] = 10  # for 40 words
     if "multi_token" in cfg["teacher"]:
         cfg["teacher"] |= {"path": str(tiny_lm), "multi_token": "exact"}  # planted words are no tokens
     return run_cell(cfg, folder)
@@ -148,12 +148,12 @@ def test_every_option_composes(name: str) -> None:
         axes = planned_axes(GRIDS[name], cell)
         assert cfg["name"] == axes["experiment"] == name
         for group in ("data", "model", "embedder", "mode", "objective", "teacher"):
-            assert cfg[group]["name"] == axes[group]  # what the report calls a cell that is missing
+            assert cfg[group]["name"] == axes[group]  # the report's name of a missing cell
         assert cfg["num_topics"] == axes["num_topics"]
 
 
 def test_the_recipe_of_a_gpu_composes() -> None:
-    """As its head and the README give it: `-cd experiments +recipe=minillm_26m`, and with Muon."""
+    """Composes as in its header and the README, `-cd experiments +recipe=minillm_26m`, and with Muon."""
     line = [f"hydra.searchpath=[file://{EXPERIMENTS}]", "+recipe=minillm_26m"]
     cfg, muon = compose(line), compose([*line, "pretrain.optimizer.name=muon"])
     chosen = [cfg[group]["name"] for group in ("task", "data", "model")]
@@ -185,7 +185,7 @@ def test_a_recipe_or_model_is_no_grid() -> None:
 
 
 def cells_of(path: Path) -> int:
-    """The cells that a grid, table or sweep file stands for."""
+    """Number of cells of a grid, table or sweep file."""
     if ".sweep" in path.name:
         parameters = yaml.safe_load(path.read_text(encoding="utf-8"))["parameters"]
         return math.prod(len(each.get("values", [None])) for each in parameters.values())
@@ -196,7 +196,7 @@ def cells_of(path: Path) -> int:
 
 
 def test_the_readme_lists_every_grid_and_counts_its_cells() -> None:
-    """Those of one yaml, and after `of` those of all grids that its make target runs."""
+    """Counts the cells of one yaml and, after `of`, those of all grids that its make target runs."""
     rows = re.findall(r"^\| .+? \| `(\S+)` \| `(.+?)` \| (\d+)(?: of (\d+))? \|", README, re.MULTILINE)
     said = {place: (target, int(own), int(whole or own)) for place, target, own, whole in rows}
     assert len(said) == len(rows)
@@ -257,7 +257,7 @@ def test_every_model_of_the_experiments_runs(path: Path, tmp_path: Path, cache: 
         for name, path in GRIDS.items()
     }
     found = [(grid, those[0]) for grid, those in cells.items() if those]
-    if not found:  # in the head of a grid: ran there
+    if not found:  # named in a grid's header, so it ran there
         assert any(f"override /model: {option}\n" in path.read_text() for path in GRIDS.values())
     else:
         assert run_tiny(*found[0], tmp_path, cache, tiny_lm)["status"] == "done"

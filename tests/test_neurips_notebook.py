@@ -40,7 +40,7 @@ CELLS = {
 
 @pytest.fixture
 def papers(tmp_path):
-    """Sixty papers in the layout of papers.csv: planted documents as abstracts."""
+    """Write papers in the layout of papers.csv, with planted documents as abstracts."""
     path = tmp_path / "papers.csv"
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)

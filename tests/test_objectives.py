@@ -1,4 +1,4 @@
-"""Soft-label objectives: targets against closed forms, gradients, and what teacher none and empties mean."""
+"""Soft-label objectives: targets against closed forms, gradients, teacher=none and empty documents."""
 
 import numpy as np
 import planted
@@ -130,7 +130,7 @@ def test_bow_share_mixes_and_leaves_an_empty_document_its_target(logits, stored)
 
 
 class Linear:
-    """A decoder whose logits are given."""
+    """A decoder with given logits."""
 
     def __init__(self, logits):
         self.logits = logits
@@ -176,7 +176,7 @@ def test_divergence_is_zero_where_the_student_is_the_teacher(logits):
     student = torch.from_numpy(logits).float()
     batch = batch_of(targets)
     for options in ({}, {"floor": 1e-9}):
-        assert objective(**options)(Linear(student), None, batch).abs().max() < 0.2  # of 100 times nats
+        assert objective(**options)(Linear(student), None, batch).abs().max() < 0.2  # loss is 100 x nats
     shuffled = objective()(Linear(student.roll(1, dims=1)), None, batch)
     assert shuffled.min() > 1
     for floor in (0.0, 1e-9):

@@ -1,4 +1,4 @@
-"""The wheel works alone, and the lock is what a stranger can install."""
+"""The wheel works by itself, and the lock file can be installed by anyone."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def test_the_lock_is_public_and_complete(wheel: Path) -> None:
     # no path, no address, no option
     assert all(re.match(r"[a-z0-9._-]+==[^ ]+( ; .+)?$", pin) for pin in pins)
     names = {pin.split("==")[0] for pin in pins}
-    assert "torch==2.13.0" in pins  # admits a local build such as 2.13.0+cpu
-    assert "torchvision" not in names  # a build that does not match torch breaks `import transformers`
+    assert "torch==2.13.0" in pins  # also matches a local build such as 2.13.0+cpu
+    assert "torchvision" not in names  # a build that does not match torch's breaks `import transformers`
     (metadata,) = (name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".dist-info/METADATA"))
     required = re.findall(
         r"^Requires-Dist: ([\w.-]+)", zipfile.ZipFile(wheel).read(metadata).decode(), re.MULTILINE

@@ -31,7 +31,7 @@ CELLS = [line.removeprefix("python -m topiclab ") for line in SHELL if line.star
 
 
 def combinations(line: str) -> list[list[str]]:
-    """The overrides of every cell that a line stands for."""
+    """List the overrides of every cell of a line."""
     words = [word for word in shlex.split(line) if word != "-m"]
     choices = [
         [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
@@ -59,7 +59,7 @@ def test_lines_compose(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for name in ("posts.csv", "new.csv"):
         (tmp_path / name).write_text("text,topic\nhello,a\n")
     for run in re.findall(r"run=(\S+)", line):
-        (tmp_path / run / "export").mkdir(parents=True)  # of a language model
+        (tmp_path / run / "export").mkdir(parents=True)  # for a language model
         for name in ("result.json", "export/config.json"):
             (tmp_path / run / name).write_text("{}")
     for picture in re.findall(r"reference=(\S+)", line):

@@ -1,4 +1,4 @@
-"""Interrupts, damaged files, full disks and races: the same line again ends well and nothing is lost."""
+"""Interrupts, damaged files, full disks and races: repeating the line succeeds and nothing is lost."""
 
 import errno
 import json
@@ -39,7 +39,7 @@ def _chdir(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """The folder of an uninterrupted run of these overrides, fitted once."""
+    """Return the folder of an uninterrupted run of these overrides, fitted once."""
     folders = {}
 
     def fitted(*overrides, model):
@@ -51,11 +51,11 @@ def whole(tmp_path_factory):
     return fitted
 
 
-# Interrupts and damage: the same line again.
+# Interrupts and damage: repeat the same line.
 
 
 def interrupt_once(monkeypatch, owner, name, when=lambda *args: True):
-    """Ctrl-C the first time that owner.name is called."""
+    """Raise Ctrl-C the first time that owner.name is called."""
     original, waiting = getattr(owner, name), [True]
 
     def interrupted(*args, **options):
@@ -217,11 +217,11 @@ def test_failure_on_a_full_disk_keeps_its_reason(tmp_path, monkeypatch):
         cell(tmp_path / "run", "num_topics=50")
 
 
-# Two at once.
+# Two processes at once.
 
 
 def race(*jobs):
-    """What each job returns, all started at the same moment."""
+    """Start all jobs at the same moment; return each job's result."""
     barrier = threading.Barrier(len(jobs))
 
     def start(job):
@@ -234,7 +234,7 @@ def race(*jobs):
 
 @pytest.fixture
 def fits_seen(monkeypatch):
-    """One entry for every fit of an embedder, which takes long enough for another to come in."""
+    """List one entry per embedder fit, slowed down enough for another job to come in."""
     seen, fit = [], LsaEmbedder.fit
 
     def slow(self, texts):

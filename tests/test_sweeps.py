@@ -1,4 +1,4 @@
-"""W&B sweeps: the lines that an agent would start are lines of ours, and one of them runs."""
+"""W&B sweeps: the lines that an agent would start are valid topiclab lines, and one of them runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TINY = ["data=synthetic", "embedder=lsa", "num_topics=5", "trainer.max_epochs=2"
 
 
 def agent_lines(sweep: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """What W&B's own agent code would start for every combination of a grid sweep, without its server."""
+    """Lines that W&B's own agent code would start for all of a grid sweep, without its server."""
     started: list[list[str]] = []
 
     class Process:
@@ -78,4 +78,4 @@ def test_a_line_of_a_sweep_runs(path: Path, tmp_path: Path, monkeypatch: pytest.
     assert result["status"] == "done"
     assert sweep["metric"]["name"].removeprefix("topics/") in result["metrics"]
     (run,) = path.parent.glob("wandb/offline-run-*")
-    assert run.name.endswith("-run0")  # the id is the agent's
+    assert run.name.endswith("-run0")  # the id is from the agent

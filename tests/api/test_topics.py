@@ -1,4 +1,4 @@
-"""The Python face, and task=predict: the same model and numbers as the run that was written."""
+"""The Python API and task=predict: the same model and numbers as the written run."""
 
 import csv
 

@@ -21,7 +21,7 @@ def vectors_and_theta(num=90, num_topics=3, dim=8, seed=0):
 
 
 def marginal_relevance(rows, relevance, units, num, diversity):
-    """One topic by the formula of the paper, one document after the other."""
+    """Choose documents of one topic by the paper's formula, one after the other."""
     picked = []
     while len(picked) < min(num, len(rows)):
         rest = [row for row in rows if row not in picked]
@@ -78,7 +78,7 @@ def test_empty_topics_and_few_documents_leave_places_empty():
     assert found.nearest[1:].tolist() == found.diverse[1:].tolist() == [[-1] * 3] * 2
     assert sorted(found.nearest[0].tolist()) == [-1, 0, 1]
     np.testing.assert_array_equal(np.isnan(found.nearest_similarity), found.nearest < 0)
-    single = representatives(np.ones((2, 1)), np.zeros((2, 4)), 1, 0.5)  # of vectors of zeros too
+    single = representatives(np.ones((2, 1)), np.zeros((2, 4)), 1, 0.5)  # also for vectors of zeros
     assert single.nearest.tolist() == [[0]]
 
 

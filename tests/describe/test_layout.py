@@ -1,4 +1,4 @@
-"""Layout: like documents lie together, the same seed repeats, small and odd inputs have a rule."""
+"""Layout: similar documents are close, a seed repeats, small and odd inputs have a rule."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OPTIONS = {"method": "umap", "sample": 100, "num_neighbours": 10, "min_dist": 0.
 
 @pytest.fixture(scope="module")
 def blobs() -> tuple[np.ndarray, np.ndarray]:
-    """Vectors (160, 16) around four directions, of lengths that say nothing, and which it is."""
+    """Make vectors (160, 16) around four directions, with uninformative lengths, and their direction."""
     rng = np.random.default_rng(0)
     group = np.arange(160) % 4
     vectors = np.eye(16)[group] + rng.normal(0, 0.05, (160, 16))
@@ -20,7 +20,7 @@ def blobs() -> tuple[np.ndarray, np.ndarray]:
 
 
 def purity(coordinates: np.ndarray, group: np.ndarray) -> float:
-    """Share of the five nearest on the map that are of the same group."""
+    """Share of the five nearest on the map that belong to the same group."""
     apart = np.linalg.norm(coordinates[:, None] - coordinates[None], axis=2)
     np.fill_diagonal(apart, np.inf)
     nearest = np.argsort(apart, axis=1)[:, :5]

@@ -28,7 +28,7 @@ TITLES = [r"On \emph{cats}", "On dogs", "On <b>music</b>"]
 
 @pytest.fixture
 def server(monkeypatch):
-    """A server whose replies are taken from `replies` by the first term, the last one again and again."""
+    """Start a server that takes its replies from `replies` by the first term and repeats the last one."""
     requests, replies = [], {}
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Terms of topics: planted pairs come back, the formula is BERTopic's, empty words and repetitions go."""
+"""Terms of topics: planted pairs are found, the formula is BERTopic's, empty words and repetitions go."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def counted(texts, fewest=1, has_bigrams=True):
 
 
 def planted(num=240, seed=0):
-    """Texts of three themes, each with a pair of its own among words that all share, and their theta."""
+    """Make texts of three themes, each with its own word pair among shared words, and their theta."""
     rng = np.random.default_rng(seed)
     texts, topics = [], np.arange(num) % 3
     for topic in topics:
@@ -48,7 +48,7 @@ def test_planted_pairs_lead_and_words_of_the_domain_go():
     for terms, keywords, (pair, words) in zip(found.terms, found.keywords, THEMES, strict=True):
         assert pair in terms
         assert keywords[0] == pair
-        assert not set(pair.split()) & set(terms)  # the pair stands for its words
+        assert not set(pair.split()) & set(terms)  # the pair replaces its words
         assert not set(FILLER) & set(" ".join(terms).split())
         assert set(" ".join(terms).split()) <= {*pair.split(), *words}
 
@@ -99,7 +99,7 @@ def test_counts_and_scores_are_those_of_bertopic(min_df, monkeypatch):
     weighted = ClassTfidfTransformer().fit_transform(sparse.csr_matrix(theta).T @ theirs).toarray()
     nothing = np.zeros(len(counts.vocab), dtype=bool)
     ours = np.stack([scores for scores, _ in class_scores(counts, theta, "main", nothing)])
-    np.testing.assert_allclose(ours[:, order], weighted, rtol=2e-3)  # theirs rounds the mean of a class
+    np.testing.assert_allclose(ours[:, order], weighted, rtol=2e-3)  # BERTopic rounds the mean of a class
     soft = np.stack([scores for scores, _ in class_scores(counts, theta, "soft", nothing)])
     np.testing.assert_allclose(soft, ours, rtol=1e-12)
 

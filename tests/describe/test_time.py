@@ -12,11 +12,11 @@ from topiclab.describe.period_terms import period_terms
 from topiclab.describe.periods import UNITS, assign_periods, period_name
 from topiclab.describe.time import resampled_shares, topics_over_time
 
-RATE = 0.05  # stated: intervals at 95 %
+RATE = 0.05  # as stated: intervals at 95 %
 
 
 def dates(first, last, num, seed=0):
-    """num dates spread evenly over first..last, in random order, as datetime64[s]."""
+    """Spread num dates evenly over first..last, in random order, as datetime64[s]."""
     start, stop = (np.datetime64(day, "s").astype(int) for day in (first, last))
     spread = np.linspace(start, stop, num).astype("datetime64[s]")
     return np.random.default_rng(seed).permutation(spread)
@@ -48,7 +48,7 @@ def one_hot(topics, num_topics):
         ("1800-01-01", "2019-01-01", 5000, "decade", 22),
         ("2024-01-01", "2025-12-31", 450, "quarter", 8),  # 19 documents a month are too few
         ("2025-03-01", "2025-03-03", 100, "day", 3),
-        ("1000-01-01", "2020-01-01", 5000, "decade", 100),  # nothing coarser; a percent at either end
+        ("1000-01-01", "2020-01-01", 5000, "decade", 100),  # no coarser period; one percent at either end
     ],
 )
 def test_unit_gives_eight_to_forty_periods(first, last, num, unit, periods):
@@ -155,7 +155,7 @@ def test_an_empty_period_has_no_share():
 
 @pytest.mark.parametrize("spread", ["one", "many"])
 def test_bands_cover_the_share_at_their_rate(spread):
-    """Of 200 samples of 300 documents, about 190 have the true share in the band."""
+    """In 200 samples of 300 documents, about 190 bands cover the true share."""
     rng = np.random.default_rng(0)
     truth = np.array([0.1, 0.3, 0.6])
     samples = rng.choice(3, (200, 300), p=truth)
@@ -177,7 +177,7 @@ def test_blocks_change_no_distribution(monkeypatch):
 
 
 def drawn(probabilities, docs, rng):
-    """One-hot theta and dates of documents of 12 months whose topics have these probabilities (12, K)."""
+    """Draw one-hot theta and dates of documents in 12 months, with these topic probabilities (12, K)."""
     period = np.repeat(np.arange(12), docs)
     cumulative = probabilities.cumsum(axis=1)[period]
     topics = (rng.random((len(period), 1)) > cumulative).sum(axis=1)
@@ -202,7 +202,7 @@ def test_planted_rise_and_fall_are_found():
 
 @pytest.mark.parametrize("has_waves", [False, True], ids=["documents", "periods"])
 def test_flat_topics_are_steady_at_the_stated_rate(has_waves):
-    """Also where the shares of whole periods go up and down, as of conferences."""
+    """Flat topics are steady, also where shares of whole periods go up and down, as with conferences."""
     rng = np.random.default_rng(1)
     told = []
     for _ in range(40):
@@ -215,7 +215,7 @@ def test_flat_topics_are_steady_at_the_stated_rate(has_waves):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_topic_that_all_documents_have_is_steady(seed):
-    """Whose slope is rounding alone, with an interval of no width."""
+    """A constant share has a slope of rounding alone, with an interval of zero width."""
     stamps = np.datetime64("2010-01-01", "s") + np.random.default_rng(seed).integers(0, 3 * 10**8, 317)
     assert kinds(one_hot(np.zeros(317, int), 2), stamps) == ["steady", "steady"]
 
@@ -246,7 +246,7 @@ def test_json_has_no_nan(tmp_path):
 
 
 def test_terms_are_those_of_the_topic_in_the_period():
-    """Topic k says w00k always and w01p in period p only; w020 is everywhere and left out, w015 rare."""
+    """Topic k has w00k always and w01p in period p only; w020 is everywhere and left out, w015 is rare."""
     num_docs, period, topic = 240, np.repeat(np.arange(4), 60), np.tile(np.arange(3), 80)
     matrix = np.zeros((num_docs, 21))
     matrix[np.arange(num_docs), topic] = 2
@@ -264,12 +264,12 @@ def test_terms_are_those_of_the_topic_in_the_period():
 
 
 def test_terms_of_few_documents_are_drawn_to_the_topic():
-    """In a period of five documents what three of them say comes behind what half of the topic says."""
+    """In a period of five documents, a term of three of them ranks below a term of half of the topic."""
     matrix = np.zeros((85, 12))
     matrix[:20, 0] = matrix[40:42, 0] = 1  # the topic, in half of its documents
     matrix[42:45, 1] = 1  # three documents of the small period
     matrix[40, 2] = 9  # one of them
-    matrix[45:65, 1] = 1  # another topic, so that both terms are as rare
+    matrix[45:65, 1] = 1  # another topic, so that both terms are equally rare
     cell = np.repeat([0, 1, 2], [40, 5, 40])
     found = period_terms(counts_of(matrix), cell, np.array([[40, 5], [40, 0]]), num=3)
     assert found == [[["w000"], ["w000", "w001"]], [["w001"], []]]

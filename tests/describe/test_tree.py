@@ -11,7 +11,7 @@ V, D, E = 60, 400, 12
 
 
 def planted(pairs, num_topics, rng):
-    """beta (K, V) on own words, where the topics of a pair share half of theirs."""
+    """Make beta (K, V) on the topics' own words, of which the topics of a pair share half."""
     beta = np.full((num_topics, V), 1e-4)
     width = V // num_topics
     for topic in range(num_topics):
@@ -49,7 +49,7 @@ def test_near_pairs_join_first_by_words_by_places_and_by_both(seed):
     far = rng.normal(size=(6, E))
     expected = {frozenset((0, 3)), frozenset((1, 4))}
     assert pairs_of(topic_tree(beta, None, np.ones(6))) == expected
-    assert pairs_of(topic_tree(flat, places + 50, np.ones(6))) == expected  # a shift of all tells nothing
+    assert pairs_of(topic_tree(flat, places + 50, np.ones(6))) == expected  # a common shift changes nothing
     assert pairs_of(topic_tree(beta, places, np.ones(6))) == expected
     assert pairs_of(topic_tree(flat, far, np.ones(6))) != expected
 
@@ -88,7 +88,7 @@ def test_merged_topics_are_sums_and_means_by_mass(num):
     np.testing.assert_array_equal(merged.top_words, rank_words(merged.beta, 20))
     assert merged.vocab == given.vocab
     assert merged.word_nll is None
-    # what all topics together say of a word is what they said before
+    # all topics together give each word the same mass as before
     before, after = mass @ given.beta, merged.theta.sum(axis=0) @ merged.beta
     np.testing.assert_allclose(before, after, rtol=1e-4)
 
@@ -102,7 +102,7 @@ def test_merging_to_all_topics_changes_nothing():
 
 
 def test_own_ranking_of_words_is_kept():
-    """Of a model that ranks otherwise than by beta: a topic alone keeps its list, a merged one mixes them."""
+    """If a model does not rank words by beta, a single topic keeps its list and a merged one mixes them."""
     own = np.random.default_rng(1).permuted(np.tile(np.arange(V), (6, 1)), axis=1)[:, :15].astype(np.int32)
     given = result(top_words=own)
     tree = tree_of(given)

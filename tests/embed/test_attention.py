@@ -1,4 +1,4 @@
-"""Texts without padding give the vectors of padded ones, and the manifest says which kernel attended."""
+"""Texts without padding give the same vectors as padded ones, and the manifest names the kernel."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_packed_attention_is_that_of_each_text() -> None:
 
 def test_the_manifest_names_the_kernel(model: tuple[Path, str]) -> None:
     found = embedder(model)
-    assert found.facts()["attention_kernel"] is None  # nothing ran yet
+    assert found.facts()["attention_kernel"] is None  # nothing has run yet
     found.encode(TEXTS)
     assert found.facts()["attention_kernel"] == "flash"
     eager = embedder(model)

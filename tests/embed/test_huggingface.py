@@ -154,7 +154,7 @@ def test_long_text_is_cut_before_it_costs(tiny_qwen: Path, tiny_e5: Path) -> Non
     vectors = tiny(tiny_e5).encode([megabyte, megabyte[:20_000]])
     assert time.perf_counter() - started < 10
     np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-6)
-    spaced = " " * 20_000 + "the lazy dog"  # blanks give no token: the whole text must be read
+    spaced = " " * 20_000 + "the lazy dog"  # blanks are no tokens: the whole text must be read
     np.testing.assert_allclose(
         tiny(tiny_e5).encode([spaced]), tiny(tiny_e5).encode(["the lazy dog"]), atol=1e-6
     )

@@ -19,7 +19,7 @@ RANDOM = {"_target_": "topiclab.embed.random.RandomEmbedder", "dim": 8}
 
 
 def planted(num_docs: int = 300, num_topics: int = 5) -> tuple[list[str], np.ndarray]:
-    """Texts of 12 words: most of the topic's own 20, some that all topics share."""
+    """Make texts of 12 words: most from the topic's own 20, some shared by all topics."""
     rng = np.random.default_rng(0)
     labels = rng.integers(num_topics, size=num_docs)
     letters = "abcdefghijklmnopqrst"
@@ -52,7 +52,7 @@ def test_only_training_rows_are_read() -> None:
     one = embed_corpus(LSA, embedding_corpus(texts, num_train=40), None, None)
     two = embed_corpus(LSA, embedding_corpus(other, num_train=40), None, None)
     np.testing.assert_allclose(one.vectors[:40], two.vectors[:40], atol=1e-6)
-    assert not two.vectors[40:].any()  # no term of theirs is known: the zero vector, not NaN
+    assert not two.vectors[40:].any()  # none of their terms is known: the zero vector, not NaN
 
 
 def test_cached_state_and_determinism(tmp_path: Path) -> None:

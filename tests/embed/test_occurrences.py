@@ -1,4 +1,4 @@
-"""Vectors of word occurrences: found where the counts count them, the same in batches and one by one."""
+"""Vectors of word occurrences: at the places that are counted, the same in batches and one by one."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def causal(folder: Path, **options) -> HuggingFaceEmbedder:
 
 @torch.inference_mode()
 def one_by_one(embedder: HuggingFaceEmbedder, text: str, subtokens: str) -> list[np.ndarray]:
-    """The vectors of the vocabulary's words in one text, by transformers alone."""
+    """Compute vectors of the vocabulary's words in one text with transformers alone."""
     tokenizer, model = embedder.model.tokenizer, embedder.transformer.model
     batch = tokenizer(text, return_tensors="pt", return_offsets_mapping=True)
     spans = batch.pop("offset_mapping")[0].tolist()

@@ -1,4 +1,4 @@
-"""A corpus that several jobs embed: the same vectors bit for bit, nothing twice, nothing of another model."""
+"""A corpus embedded by several jobs: vectors bit for bit, nothing twice, nothing of another model."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def files(cache: Path) -> list[str]:
 
 @pytest.fixture
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The shards, of two texts each, that were encoded since."""
+    """Shards, of two texts each, encoded since."""
     monkeypatch.setattr(shards, "SHARD_DOCS", 2)
     seen: list[list[str]] = []
     encode = HuggingFaceEmbedder.encode_full
@@ -80,7 +80,7 @@ def test_parts_joined_are_the_whole_bit_for_bit(tiny_qwen, tmp_path, encoded, te
 
 
 class Stream:
-    """An iterable that is no sequence."""
+    """An iterable that is not a sequence."""
 
     def __init__(self, texts: list[str]) -> None:
         self.texts = texts
@@ -113,7 +113,7 @@ def test_shards_left_by_a_kill_after_the_join_are_removed(tiny_qwen, tmp_path, e
 
 
 def test_a_shard_in_another_hand_is_left_to_it(tiny_qwen, tmp_path, encoded, monkeypatch) -> None:
-    """Two jobs at the same part: one meets the other's lock, goes on, and computes nothing twice."""
+    """Two jobs on the same part: one meets the other's lock, moves on, and computes nothing twice."""
     encode = HuggingFaceEmbedder.encode_full
     calls = []
 
@@ -126,7 +126,7 @@ def test_a_shard_in_another_hand_is_left_to_it(tiny_qwen, tmp_path, encoded, mon
 
     monkeypatch.setattr(HuggingFaceEmbedder, "encode_full", interrupted)
     monkeypatch.setattr(Cache, "entry", lambda *_: pytest.fail("the inner job would wait for ever"))
-    with pytest.raises(pytest.fail.Exception):  # the inner job comes back to the shard in hand last
+    with pytest.raises(pytest.fail.Exception):  # the inner job returns last to the locked shard
         encode_part(embedder(tiny_qwen), TEXTS[:8], Cache(tmp_path), 0, 1)
     assert encoded == [TEXTS[2:4], TEXTS[4:6], TEXTS[6:8]]
 

@@ -22,7 +22,7 @@ from topiclab.metrics.undefined import UndefinedMetric
 
 
 def make_corpus(documents, vocab=None) -> Corpus:
-    """A corpus of token lists; tokens outside vocab keep their place."""
+    """Make a corpus of token lists; tokens outside vocab keep their place."""
     counts = Counter(word for words in documents for word in words)
     vocab = tuple(sorted(counts, key=lambda word: (-counts[word], word)) if vocab is None else vocab)
     index = {word: place for place, word in enumerate(vocab)}

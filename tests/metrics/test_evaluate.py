@@ -1,4 +1,4 @@
-"""Diversity, clustering and perplexity against hand examples, and the one list of metric names."""
+"""Diversity, clustering and perplexity against hand examples, and the list of metric names."""
 
 import math
 
@@ -58,8 +58,8 @@ def test_exclusivity_by_hand():
     ("npmi", "places", "mean", "share"),
     [
         ([0.1, 0.4, 0.3, 0.2], [1, 2], 0.35, 3 / 4),
-        ([0.1, 0.5, 0.3, 0.2, -0.9], [1, 2], 0.4, 3 / 4),  # of five the best two
-        ([0.1, 0.2, 0.2], [1], 0.2, 1.0),  # of equals the earlier
+        ([0.1, 0.5, 0.3, 0.2, -0.9], [1, 2], 0.4, 3 / 4),  # the best two of five
+        ([0.1, 0.2, 0.2], [1], 0.2, 1.0),  # the earlier of equals
         ([-0.3, -0.2], [1], -0.2, 1.0),
     ],
 )
@@ -203,7 +203,7 @@ def test_topic_words_are_those_of_the_result_not_of_beta():
 
 def test_words_of_another_reference_are_matched_by_name():
     corpus, result = make_corpus(), make_result()
-    turned = make_corpus(vocab=VOCAB[::-1])  # the same counts under other names
+    turned = make_corpus(vocab=VOCAB[::-1])  # equal counts under other names
     renamed = TopicResult(result.theta, result.beta[:, ::-1], VOCAB[::-1])
     other = evaluate(result, corpus, reference=turned).metrics
     own = evaluate(renamed, turned).metrics

@@ -107,7 +107,7 @@ def test_a_rank_that_carries_nothing_is_at_the_level_of_exchange(planted):
     by_rank = code_sets.pairs_by_rank(codes[:, [0, 2]], 30)
     first, second = (code_sets.exchange_test(pairs, npmi, exchanged) for pairs in by_rank)
     assert first.value == pytest.approx(0.5)
-    assert second.value == pytest.approx(-0.5)  # sharing no theme is what makes the random code the only one
+    assert second.value == pytest.approx(-0.5)  # pairs with only the random code in common differ in theme
     assert second.gain == pytest.approx(-0.09, abs=0.04)
 
 
@@ -116,7 +116,7 @@ def test_code_pairs_are_of_the_words_nearest_first():
     pairs = code_sets.code_pairs(codes, 4)
     assert pairs.weights.sum() == pytest.approx(1)
     of_first = list(zip(pairs.first[:6].tolist(), pairs.second[:6].tolist(), strict=True))
-    assert of_first[0] == (1, 2)  # those with code 0 as nearest
+    assert of_first[0] == (1, 2)  # words with code 0 as nearest
     assert pairs.weights[0] == pytest.approx(1 / 6 / 3)
 
 

@@ -28,7 +28,7 @@ SECRET = "a-secret-that-stays-here"
 
 @pytest.fixture
 def no_network(monkeypatch):
-    """Every attempt to reach another socket fails the test."""
+    """Fail the test on any attempt to reach another socket."""
     for name in ("connect", "connect_ex", "sendto"):
         monkeypatch.setattr(socket.socket, name, lambda *_: pytest.fail("a socket was opened"))
     for name in ("create_connection", "getaddrinfo"):
@@ -42,8 +42,10 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture
 def server(monkeypatch):
-    """A server whose replies are taken from `replies` by the first word of a topic, the last one again and
-    again: a number is an HTTP state, None a broken line, bytes a whole body, a text the completion."""
+    """Start a server that takes its replies from `replies` by a topic's first word and repeats the last one.
+
+    A number is an HTTP state, None a broken line, bytes a whole body, a text the completion.
+    """
     requests, replies = [], {}
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Counts of an external reference: streamed in blocks against all windows, files of counts, task=count."""
+"""Counts of an external reference: blocks against brute force, files of counts, task=count."""
 
 import json
 import math
@@ -36,7 +36,7 @@ def random_texts(num_docs, seed=0):
 
 
 def tokens_of(text):
-    """All runs of letters and digits, by hand."""
+    """Split into all runs of letters and digits, by hand."""
     return "".join(sign if sign.isalnum() else " " for sign in text.lower()).split()
 
 

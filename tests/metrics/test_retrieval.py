@@ -15,7 +15,7 @@ DEPTHS = (1, 5, 10)
 
 
 def brute_force(theta, labels, queries, candidates, depths=DEPTHS):
-    """Every divergence, one query after the other; ties in row order."""
+    """Compute every divergence, one query after the other; ties in row order."""
     theta, shares = theta.astype(np.float64), []
     for query in queries:
         others = candidates[candidates != query]
@@ -45,7 +45,7 @@ def test_the_matrix_product_ranks_as_every_divergence_does(num_docs, num_topics,
 def test_by_hand():
     theta = np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.2, 0.8]], dtype=np.float32)
     rows = np.arange(4)
-    # nearest: of 0: 1, 2, 3; of 1: 0, 2, 3 (KL .044 and .092); of 2: 1, 0, 3; of 3: 2, 1, 0
+    # nearest to 0: 1, 2, 3; to 1: 0, 2, 3 (KL .044 and .092); to 2: 1, 0, 3; to 3: 2, 1, 0
     np.testing.assert_allclose(
         precision_at(theta, np.array([0, 1, 0, 1]), rows, rows, (1, 2, 3)), [0, 3 / 8, 1 / 3]
     )

@@ -1,4 +1,4 @@
-"""Chat with the mini-LLM: what it reads, what is left out of a long conversation, and task=chat."""
+"""Chat with the mini-LLM: its input, the parts of a long conversation left out, and task=chat."""
 
 import io
 import json
@@ -240,7 +240,7 @@ def test_the_command_line_takes_a_question_as_it_stands(run, tmp_path):
     question = "Which topic, (this) or that's: what?"
     command = [sys.executable, "-m", "topiclab", "task=chat", f"run={run}", f"prompt={question}"]
     environment = os.environ | {"PYTHONPATH": str(REPO), "HF_HUB_OFFLINE": "1"}
-    for _ in range(2):  # asked again, it answers again
+    for _ in range(2):  # a repeated question is answered again
         ran = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )

@@ -1,4 +1,4 @@
-"""The exported mini-LLM: transformers loads it and says the same; damage and foreign tokenizers are told."""
+"""The exported mini-LLM: transformers gives equal outputs; damage and foreign tokenizers are reported."""
 
 import json
 import shutil
@@ -43,7 +43,7 @@ def folder(tokenizer, tmp_path):
 
 
 def loaded(folder):
-    """As anyone would, without code of ours."""
+    """Load as anyone would, without our code."""
     return AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).eval()
 
 

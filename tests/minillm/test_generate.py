@@ -1,4 +1,4 @@
-"""Generation by the mini-LLM: with its cache as without, together as alone, and streamed as text."""
+"""Generation by the mini-LLM: equal with and without cache, batched and alone; streamed as text."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ KINDS = {
 
 
 def lively(shape=NANO, seed=0):
-    """A model whose logits differ enough that no rounding changes the largest."""
+    """Make a model whose logits differ enough that rounding never changes the largest."""
     model = made(shape, seed)
     with torch.no_grad():
         for name, weight in model.named_parameters():
@@ -36,7 +36,7 @@ def lively(shape=NANO, seed=0):
 
 @torch.no_grad()
 def anew(model, prompt, num):
-    """Greedy tokens after a prompt, the whole text read again for each."""
+    """Greedy tokens after a prompt, rereading the whole text for each."""
     ids = torch.tensor([prompt])
     for _ in range(num):
         ids = torch.cat([ids, model.logits(model(ids)[:, -1]).argmax(dim=1, keepdim=True)], dim=1)
@@ -154,7 +154,7 @@ def test_rows_that_slide_together_forget_their_padding():
     assert rows[2] == longest[0]
     short = generate(model, prompts[:1], max_new_tokens=33, sampler=GREEDY, is_sliding=True)
     assert rows[0][:33] == short[0]
-    # 29 of padding, 2 of the prompt and 34 written when the window of 64 is full: 33 fall out, padding first
+    # 29 of padding, 2 of the prompt and 34 generated against a window of 64: 33 fall out, padding first
     window = (prompts[0] + rows[0][:34])[-32:]
     assert rows[0][34:67] == anew(model, window, 33)
 

@@ -22,7 +22,7 @@ def exported(request, tmp_path_factory):
 
 
 def names_of(model):
-    """GGUF's name of every weight."""
+    """Map every weight to its GGUF name."""
     inner = {
         "input_layernorm": "attn_norm",
         "self_attn.q_proj": "attn_q",
@@ -50,7 +50,7 @@ def test_every_tensor_reads_back(exported, tmp_path, dtype):
     reader = gguf.GGUFReader(write_gguf(folder, tmp_path / "model.gguf", dtype=dtype))
     tensors = {tensor.name: tensor for tensor in reader.tensors}
     names = names_of(model)
-    assert set(tensors) == set(names.values())  # no head of its own
+    assert set(tensors) == set(names.values())  # no separate output head
     assert set(names) == set(model.state_dict())
     kinds = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
     for ours, weight in model.state_dict().items():
@@ -105,7 +105,7 @@ def test_what_a_reader_must_know_is_told(exported, tmp_path):
 
 @pytest.mark.parametrize("changes", [{"head_dim": 128}, {"qk_norm": False}], ids=["qwen3", "llama"])
 def test_transformers_reads_the_same_model_from_it(changes, tmp_path):
-    # of a Qwen3 it takes heads of 128 numbers, whatever key_length says
+    # it assumes heads of 128 numbers for a Qwen3, whatever key_length says
     model, tokenizer = tiny_model(**changes), tiny_tokenizer()
     folder = export_folder(model, tokenizer, tmp_path / "export")
     write_gguf(folder, tmp_path / "model.gguf", dtype="fp32")

@@ -1,4 +1,4 @@
-"""kill -9 of a language model's training, and the same line again: the same bits, and no round told twice."""
+"""kill -9 in a language model's training, then the same line again: equal bits, no round logged twice."""
 
 import json
 import os
@@ -64,7 +64,7 @@ run_cell(compose(overrides), Path(folder))
 
 @pytest.fixture(scope="module")
 def lines(tmp_path_factory):
-    """The overrides of each task, the second on the run of the first, and both runs straight."""
+    """Overrides of each task, the second on the run of the first, and both runs uninterrupted."""
     folder = tmp_path_factory.mktemp("straight")
     words = {"cats": "purring whiskers kitten", "cars": "engine wheel driver"}
     records = [{"text": f"{words[name]} number {row}", "label": name} for row in range(150) for name in words]
@@ -108,6 +108,6 @@ def test_a_run_killed_in_its_third_checkpoint_ends_as_if_it_was_not(task, name, 
 
 
 def history_of(folder):
-    """All that a training told, but for its speed."""
+    """Training history without its speed."""
     history = json.loads((folder / "training_history.json").read_text())
     return [{name: entry[name] for name in entry if name != "tokens_per_second"} for entry in history]

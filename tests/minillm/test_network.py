@@ -1,4 +1,4 @@
-"""The network of the mini-LLM: equal to transformers' own, causal, and the same with a cache as without."""
+"""The network of the mini-LLM: equal to transformers' own, causal, and equal with and without a cache."""
 
 import math
 from dataclasses import replace
@@ -23,7 +23,7 @@ ORIGINAL = replace(
 
 
 def twin(model, rope_theta=None):
-    """transformers' model with the same weights."""
+    """Make transformers' model with the same weights."""
     shape = model.shape
     sizes = {
         "vocab_size": shape.vocab_size,
@@ -54,7 +54,7 @@ def test_logits_are_those_of_transformers(shape):
         ours, theirs = model.logits(model(ids)), twin(model)(ids).logits
         elsewhere = twin(model, rope_theta=1e4)(ids).logits
     torch.testing.assert_close(ours, theirs, atol=2e-4, rtol=0)
-    assert (ours - elsewhere).abs().max() > 2e-4  # the comparison sees another base of the positions
+    assert (ours - elsewhere).abs().max() > 2e-4  # the comparison detects another base of the positions
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The presets: what they compose to, how many parameters they have, and who refuses them."""
+"""The presets: their configuration, their number of parameters, and the tasks that refuse them."""
 
 import pytest
 import torch

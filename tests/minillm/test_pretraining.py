@@ -29,7 +29,7 @@ TOKEN_BYTES = torch.full((NANO.vocab_size,), 4)
 
 
 class Steps(L.LightningDataModule):
-    """Step n is the same rows whenever it comes; two steps a round."""
+    """Step n always has the same rows; two steps per round."""
 
     def __init__(self, num_steps, rows=4, spoiled=None):
         super().__init__()
@@ -51,7 +51,7 @@ class Steps(L.LightningDataModule):
 
 
 class Batches:
-    """A list, which Lightning would take for several loaders."""
+    """A wrapped list: Lightning would take a plain one for several loaders."""
 
     def __init__(self, batches):
         self.batches = batches
@@ -174,7 +174,7 @@ def test_held_out_text_of_a_guess():
         seed=0,
     )
     with torch.no_grad():
-        module.model.embed_tokens.weight.zero_()  # all logits alike
+        module.model.embed_tokens.weight.zero_()  # all logits equal
         module.on_validation_epoch_start()
         module.validation_step(Steps(1).batch(5), 0)
     scores = held_out(**{name: float(value) for name, value in module._sums.items()})
@@ -184,7 +184,7 @@ def test_held_out_text_of_a_guess():
 
 
 class Spoiling(Steps):
-    """The weights are lost before the training or the measurement of round 1."""
+    """Spoils the weights before the training or the measurement of round 1."""
 
     def __init__(self, num_steps, when):
         super().__init__(num_steps)

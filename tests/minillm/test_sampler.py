@@ -1,4 +1,4 @@
-"""The sampler of the mini-LLM against NumPy: cuts in their order, and frequencies of what it draws."""
+"""The sampler of the mini-LLM against NumPy: order of the cuts, and frequencies of the draws."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ V = 40
 
 
 def oracle(logits, used, *, temperature=1.0, top_k=None, top_p=1.0, min_p=0.0, repetition_penalty=1.0):
-    """Probabilities (V,) of one row in float64, a loop a step."""
+    """Compute probabilities (V,) of one row in float64, one loop per step."""
     logits = logits.double().numpy().copy()
     for token in used:
         factor = 1 / repetition_penalty if logits[token] > 0 else repetition_penalty

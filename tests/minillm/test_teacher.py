@@ -1,4 +1,4 @@
-"""A language model of one's own as teacher and as embedder: the run that holds it, its words, its vectors."""
+"""Your own language model as teacher and as embedder: the run it is read from, its words, its vectors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""BERTopic: merged clusters, class-based TF-IDF of our counts, and what becomes of outliers."""
+"""BERTopic: merged clusters, class-based TF-IDF of our counts, and the treatment of outliers."""
 
 import numpy as np
 import planted
@@ -16,7 +16,7 @@ BOW = sparse.csr_matrix(np.eye(4, 7, dtype=np.int32)[LABELS] + 1 * (np.arange(7)
 
 @pytest.fixture
 def fitted(monkeypatch):
-    """A model of three topics whose clusters are LABELS, the first six documents outliers."""
+    """Return a function that fits three topics with LABELS as clusters, the first six documents outliers."""
 
     def fit(outliers, num_topics=3):
         clusters = np.where(np.arange(48) < 6, -1, LABELS)

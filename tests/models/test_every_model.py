@@ -1,4 +1,4 @@
-"""What every model keeps: found by globbing conf/model, so that a new one is tested by being there."""
+"""Contract of every model, found by globbing conf/model, so that a new one is tested automatically."""
 
 import json
 from dataclasses import replace
@@ -61,7 +61,7 @@ def test_an_untrained_model_recovers_nothing():
 
 @pytest.mark.parametrize("name", MODELS)
 def test_transform_and_state(name, tmp_path):
-    """transform gives the result's theta, a rebuilt model gives it too, and a permutation permutes it."""
+    """transform gives the result's theta, so does a rebuilt model, and permuting documents permutes it."""
     model, result = fitted(tmp_path, f"model={name}")
     bow, vectors = planted.corpus().bow, planted.vectors()
     np.testing.assert_allclose(model.transform(bow, vectors), result.theta, atol=1e-5)
@@ -87,7 +87,7 @@ def test_a_seed_repeats_bit_for_bit_and_another_does_not(name, tmp_path):
     ]
     assert np.array_equal(results[0].theta, results[1].theta)
     assert np.array_equal(results[0].beta, results[1].beta)
-    if name != "nmf":  # its start is the SVD: no seed
+    if name != "nmf":  # its start is the SVD: it has no seed
         assert not np.array_equal(results[0].theta, results[2].theta)
 
 

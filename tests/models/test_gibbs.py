@@ -1,4 +1,4 @@
-"""Gibbs samplers: the fold-in's maximum, tokens against counts, learned and fixed priors, topics found."""
+"""Gibbs samplers: the fold-in's maximum, tokens against counts, learned and fixed priors, planted topics."""
 
 import numpy as np
 import planted

@@ -1,4 +1,4 @@
-"""Models that lie on transport plans, against plain iterations and the papers' formulas."""
+"""Models based on transport plans, against plain iterations and the papers' formulas."""
 
 import math
 
@@ -18,7 +18,7 @@ PUBLISHED = ["model.init=random", "objective.weight=1", "objective.length_power=
 
 
 def attached(*overrides):
-    """An unfitted model that holds the planted corpus, and its first batch."""
+    """Make an unfitted model with the planted corpus loaded, and its first batch."""
     datamodule = planted.datamodule()
     model = make_model(planted.configuration(*overrides), datamodule)
     model.attach(datamodule)
@@ -34,7 +34,7 @@ def fitted(folder, *overrides):
 
 
 def unrolled_plan(left, right, sharpness, column_weights):
-    """The plan and squared distances by iterations that autograd follows."""
+    """Compute the plan and squared distances by iterations that autograd follows."""
     distances = torch.cdist(left, right).square()
     rows, columns = torch.full((len(left),), -math.log(len(left))), column_weights.log_softmax(0)
     f, g = torch.zeros(len(left)), torch.zeros(len(right))
@@ -163,7 +163,7 @@ def test_columns_of_ecrtm_sum_to_one_and_its_topics_are_their_rows(tmp_path):
 
 
 def test_clustering_gives_the_topics_of_ecrtm_words_alike(tmp_path):
-    """Without it the nearest topics of the words are whatever the likelihood made of them."""
+    """Without clustering, a word's nearest topic is whatever the likelihood produced."""
     sizes = []
     for weight in (0, 1000):
         model, _ = fitted(
@@ -198,7 +198,7 @@ def test_ecrtm_starts_from_the_embedders_words(tmp_path):
 
 
 def test_transport_of_bags_equals_plans_document_by_document():
-    """Value, and the gradients of what the plan minimises, from unrolled iterations in float64."""
+    """Compares the value and the gradients of the plan's objective with unrolled iterations in float64."""
     torch.manual_seed(0)
     weights, cost = torch.randn(6, 4, dtype=torch.float64), 2 * torch.rand(4, 9, dtype=torch.float64)
     bags = torch.nn.functional.normalize(torch.rand(6, 9).double() * (torch.rand(6, 9) < 0.5), p=1, dim=1)
@@ -271,7 +271,7 @@ def test_a_mixture_reads_nonzeros_as_it_reads_rows(temperature):
 
 
 def test_fastopic_from_noise_keeps_its_topics_apart(tmp_path):
-    """Long after the published 200 steps no two topics are alike, the collapse its users report."""
+    """Long after the published 200 steps no two topics are alike; users report such a collapse."""
     _, result = fitted(tmp_path, "model=fastopic", *PUBLISHED, "trainer.max_epochs=300")
     assert planted.recovery(result) >= 0.9
     assert np.bincount(result.theta.argmax(1), minlength=5).min() > 60

@@ -27,7 +27,7 @@ FAST = ("model=tvqvae", "model.codebook.max_epochs=3", "model.codebook.warmup=0.
 
 
 def counts(num_docs=B, seed=0):
-    """Counts of words (num_docs, V), the last document without any."""
+    """Draw word counts (num_docs, V), zero for the last document."""
     bow = np.random.default_rng(seed).poisson(0.4, (num_docs, V))
     bow[-1] = 0
     return sparse.csr_matrix(bow.astype(np.int32))
@@ -38,7 +38,7 @@ def batch_of(bow, embeddings=None):
 
 
 def random_codes(seed=0):
-    """Different codes (V, E) and weights (V, E), and the table C (V, N) that they are."""
+    """Draw distinct codes (V, E), weights (V, E), and their table C (V, N)."""
     rng = np.random.default_rng(seed)
     codes = np.stack([rng.choice(N, E, replace=False) for _ in range(V)])
     weights = rng.uniform(0.5, 1.5, (V, E)).astype(np.float32)
@@ -128,7 +128,7 @@ def test_an_encoder_of_both_standardises_the_embeddings_alone():
 
 
 def plain_nll(decoder, theta, bow):
-    """The published network written plainly: layers, batch norm over topics, batch norm over documents."""
+    """Published network written plainly: layers, batch norm over topics, batch norm over documents."""
     over_topics = nn.BatchNorm1d(V, affine=False)
     over_docs = nn.BatchNorm1d(V, affine=False)
     rho = decoder.codebook / decoder.codebook.norm(dim=1, keepdim=True)
@@ -166,7 +166,7 @@ def test_topics_are_standardised_word_by_word_in_training_and_evaluation():
 
 
 def test_the_norm_over_topics_leaves_the_likelihood_as_it_is():
-    """Proportions sum to 1 and the norm over documents rescales every word: only rankings of words differ."""
+    """Proportions sum to 1 and the norm over documents rescales every word, so only word rankings differ."""
     decoder, theta, bow = experts(), thetas().detach(), batch_of(counts()).bow
     decoder.last.weight.data *= 100  # beside which eps is nothing
     found, orders = [], []
@@ -205,7 +205,7 @@ def test_shifts_learn_unless_told_not_to():
     assert not any(part.bias.requires_grad for part in (still, still.codes))
     cfg = planted.configuration(*FAST, "model.has_shift=false", "model.encoder.head_batch_norm=true")
     model = make_model(cfg, planted.datamodule())
-    model.initialize(planted.datamodule())  # which teaches an encoder the clusters
+    model.initialize(planted.datamodule())  # which trains the encoder on the clusters
     assert not model.encoder.head_norm.bias.any()
 
 
@@ -231,7 +231,7 @@ def fitted(folder, *overrides, **options):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A model fitted once, its likelihood of codes included, and its result."""
+    """Fit a model once, with its likelihood of codes; return it with its result."""
     return fitted(tmp_path_factory.mktemp("whole"), "model.code_weight=2", "trainer.max_epochs=3")
 
 
@@ -278,7 +278,7 @@ def test_documents_without_words_keep_their_place(tmp_path):
     datamodule = TopicDataModule(emptied, planted.vectors(), word_vectors=planted.word_vectors)
     result = make_model(cfg, datamodule).fit(datamodule, tmp_path, cfg.trainer)
     assert len(result.theta) == len(counts)
-    assert np.ptp(result.theta[rows], axis=0).max() == pytest.approx(0, abs=1e-6)  # alike: no code is read
+    assert np.ptp(result.theta[rows], axis=0).max() == pytest.approx(0, abs=1e-6)  # equal: no code is read
     assert np.array_equal(result.word_nll[rows], np.zeros(7))
 
 
@@ -328,7 +328,7 @@ def test_more_codes_than_words_are_told(tmp_path):
 
 
 def test_a_grid_reuses_codes_and_run_folders_show_them(tmp_path, caplog):
-    """A control with the codes of other words starts from those, not from the cached start of its model."""
+    """A control with the codes of other words starts from these codes, not from its model's cached start."""
     caplog.set_level("INFO")
     small = [
         "data.planted.num_docs=100",

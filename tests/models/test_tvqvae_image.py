@@ -1,4 +1,4 @@
-"""TVQ-VAE on images: planted grids of codes, and what encoder, topic vectors and prior do with them."""
+"""TVQ-VAE on images: planted grids of codes under the encoder, the topic vectors and the prior."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ SMALL = [
 
 
 def planted_grids(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Grids (D, 4, 4) of three kinds, and the kind of each (D,).
+    """Draw grids (D, 4, 4) of three kinds, and the kind of each (D,).
 
-    Each kind has four codes of its own in the upper half; the lower half is noise for all.
+    Each kind has its own four codes in the upper half; the lower half is noise for all.
     """
     rng = np.random.default_rng(seed)
     kinds = rng.integers(NUM_TOPICS, size=NUM_IMAGES)
@@ -150,7 +150,7 @@ def test_a_bag_has_no_order(overrides):
 
 @pytest.mark.parametrize("regions", ["codes", "quadrant", "position"])
 def test_a_cell_is_told_the_topic_vector_of_its_region(regions):
-    """One code of weight 1 in the last region alone: its code vector appears in that region's cells only."""
+    """With one code of weight 1 in the last region, its code vector appears in that region's cells only."""
     model = unfitted("model.topic_norm=false", regions=regions)
     with torch.no_grad():
         model.decoder.weight.zero_()
@@ -190,7 +190,7 @@ def test_the_prior_teaches_the_encoder_only_when_asked(is_taught):
 
 
 def test_images_without_topics_are_those_of_no_condition():
-    """All topics dropped while training, or none given afterwards: the same nats."""
+    """Dropping all topics in training and giving none afterwards cost the same nats."""
     model = unfitted("model.condition_dropout=0.999999")
     datamodule = planted()
     batch = next(datamodule.documents.batches(torch.arange(32), 1))
@@ -225,7 +225,7 @@ def test_what_is_drawn_from_a_topic_has_that_topic(kind, tmp_path):
         "quadrant",
     )
     found = model.transform(corpus.bow, grids.reshape(120, -1).astype(np.float32)).argmax(axis=1)
-    assert (found == np.repeat(np.arange(NUM_TOPICS), 40)).mean() > 0.7  # chance: a third
+    assert (found == np.repeat(np.arange(NUM_TOPICS), 40)).mean() > 0.7  # chance is a third
 
 
 def test_more_than_one_code_a_cell_is_refused():
@@ -252,7 +252,7 @@ def test_leading_components_keep_the_distances():
 
 
 def test_the_start_does_not_depend_on_the_numbers_of_the_codes():
-    """Codes renamed together with their vectors: the same clusters."""
+    """Renumbering codes together with their vectors leaves the clusters unchanged."""
     datamodule = planted()
     order = np.random.default_rng(2).permutation(NUM_CODES)
     rename = np.argsort(order)

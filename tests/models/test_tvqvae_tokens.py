@@ -1,4 +1,4 @@
-"""TVQ-VAE on occurrences: bags of what words mean in place, for the corpus and for unseen texts alike."""
+"""TVQ-VAE on occurrences: bags of codes of words in context, for the corpus and for unseen texts."""
 
 from dataclasses import replace
 from importlib.util import find_spec
@@ -115,7 +115,7 @@ def test_bags_add_up_and_words_have_their_usual_codes() -> None:
 
 
 def planted_occurrences(subtokens=None) -> Occurrences:
-    """Every word of the planted corpus in its place, as the vector of its word and of its document."""
+    """Represent each word occurrence of the planted corpus by the vectors of its word and document."""
     bow = planted.corpus().bow.tocoo()
     docs, words = bow.row.repeat(bow.data).astype(np.int32), bow.col.repeat(bow.data).astype(np.int32)
     order = np.argsort(docs, kind="stable")
@@ -131,7 +131,7 @@ FAST = ("model=tvqvae", "model.codebook.max_epochs=3", "model.codebook.warmup=0.
 
 @pytest.mark.parametrize("words", ["token", "contextual_type"])
 def test_planted_topics_are_recovered_from_words_in_context(words, tmp_path) -> None:
-    # LSA is no language model, which a whole configuration is told and this data module is not
+    # LSA is not a language model: a whole configuration refuses it, this data module does not
     cfg = planted.configuration(
         *FAST, "embedder=minilm", f"model.words={words}", "model.max_occurrences=4000"
     )
@@ -159,7 +159,7 @@ def test_a_resumed_fit_keeps_its_codes(tmp_path) -> None:
     codes = model.documents_of(datamodule).codes
     np.testing.assert_allclose(codes.lengths, 3 * planted.corpus().bow.sum(axis=1).A1)
     again = resumed.fit(datamodule, tmp_path, cfg.trainer)
-    assert resumed.text_codes is None  # stage 1 is not run again
+    assert resumed.text_codes is None  # stage 1 does not run again
     np.testing.assert_array_equal(again.theta, result.theta)
     assert again.info == result.info
 

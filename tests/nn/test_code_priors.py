@@ -1,4 +1,4 @@
-"""Priors of code grids: what a cell may see, what the condition reaches, and both ways to compute alike."""
+"""Priors of code grids: visible cells, reach of the condition, agreement of both ways to compute."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ def transformer(**options):
 
 
 def spread(prior):
-    """Weights large enough for every path to show."""
+    """Make the weights large enough for every path to have an effect."""
     torch.manual_seed(1)
     for parameter in prior.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
@@ -45,7 +45,7 @@ def grids(shape, num=3, seed=0):
 
 
 def conditions(shape, num=3):
-    """None, a vector, a map coarser than the grid, and one as fine."""
+    """Make no condition, a vector, a map coarser than the grid, and one as fine."""
     generator = torch.Generator().manual_seed(5)
     coarse = tuple(min(side, 2) for side in shape)
     sizes = [(), coarse, shape]
@@ -100,7 +100,7 @@ def test_cells_one_by_one_have_the_logits_of_the_whole_grid(name, shape):
 
 
 def recompute(prior, grid, condition):
-    """The logits of one cell after the other, of the whole grid computed anew each time."""
+    """Yield logits cell by cell, recomputing the whole grid each time."""
     height, width = grid.shape[1:]
     for row in range(height):
         for column in range(width):
@@ -118,7 +118,7 @@ def test_samples_equal_those_of_recomputed_grids(name, temperature, top_k, monke
             patch.setattr(prior, "cell_logits", lambda *given: recompute(prior, *given))
             slow = prior.sample(condition, (4, 5), num=16, generator=seeded(3), **options)
         is_same = (kept == slow).flatten(1).all(dim=1)
-        assert is_same.sum() >= 15  # the logits differ by rounding, which may turn a draw next to an edge
+        assert is_same.sum() >= 15  # the logits differ by rounding, which may change a draw near an edge
         assert kept.shape == (16, 4, 5)
         assert kept.dtype == torch.int64
         assert kept.min() >= 0
@@ -175,7 +175,7 @@ def test_state_round_trip_and_bf16(name):
 
 @pytest.mark.parametrize("name", ["pixelcnn", "transformer"])
 def test_training_fits_a_rule_that_only_the_condition_tells(name):
-    """The grid is one code everywhere, and the condition says which: the first cell is then certain too."""
+    """The grid has one code everywhere, named by the condition, so even the first cell is certain."""
     torch.manual_seed(0)
     prior = PRIORS[name]()
     for parameter in prior.parameters():

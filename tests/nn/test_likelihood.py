@@ -11,7 +11,7 @@ from topiclab.nn.product_of_experts import ProductOfExperts
 
 @pytest.fixture
 def bags():
-    """Seven documents over eleven words, one of them empty: dense float64 counts and their nonzeros."""
+    """Draw seven documents over eleven words, one of them empty: dense float64 counts and their nonzeros."""
     rng = np.random.default_rng(0)
     dense = rng.poisson(0.7, (7, 11))
     dense[3] = 0
@@ -107,7 +107,7 @@ def test_fused_nll_of_the_experts_equals_batch_norm_and_log_softmax(bags, traini
     torch.testing.assert_close(experts.running_var, plain.running_var)
 
 
-@pytest.mark.parametrize("num_docs", [7, 8])  # normalised in the product, and in the weights
+@pytest.mark.parametrize("num_docs", [7, 8])  # one normalises in the product, the other in the weights
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
 def test_fused_cross_entropy_of_soft_targets_equals_the_plain_one(num_docs, training, temperature):

@@ -126,7 +126,7 @@ def test_as_many_clusters_as_rows_and_more() -> None:
     found = lloyd(vectors, 20, seed=0)
     assert sorted(found.labels) == list(range(20))
     assert found.inertia == pytest.approx(0, abs=1e-3)
-    assert len(lloyd(np.zeros((6, 3)), 4, seed=0).sizes) == 4  # rows that are all alike
+    assert len(lloyd(np.zeros((6, 3)), 4, seed=0).sizes) == 4  # rows that are all equal
     with pytest.raises(ValueError, match="num_clusters=21, but there are 20 vectors; use fewer"):
         lloyd(vectors, 21, seed=0)
 
@@ -142,8 +142,8 @@ def test_values_that_are_not_finite_are_refused() -> None:
 def test_silhouette_is_that_of_scikit_learn(is_cosine: bool, metric: str) -> None:
     vectors = mixture(1500, spread=1.0)
     labels = lloyd(vectors, 7, seed=0).labels.copy()
-    labels[5] = 9  # alone, and 7 and 8 have no row
-    vectors[:3] = 0  # as of documents without a known word
+    labels[5] = 9  # alone in its label; 7 and 8 have no row
+    vectors[:3] = 0  # like documents without a known word
     mean, each = silhouette(vectors, labels, is_cosine=is_cosine)
     assert mean == pytest.approx(silhouette_score(vectors, labels, metric=metric), abs=1e-5)
     values = silhouette_samples(vectors, labels, metric=metric)

@@ -1,4 +1,4 @@
-"""VectorQuantizer: nearest codes, gradients, running means by hand, restarts, and two processes as one."""
+"""VectorQuantizer: nearest codes, gradients, running means by hand, restarts, two processes in step."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def test_an_expansion_beyond_the_codebook_is_refused() -> None:
 
 
 OPTIONS = {"expansion": 2, "init": "kmeans", "restart_below": 0.5}
-START = "fork" if sys.platform == "linux" else "spawn"  # a fork has imported torch already
+START = "fork" if sys.platform == "linux" else "spawn"  # a fork has already imported torch
 
 
 def _rank(rank: int, port: int, folder: str) -> None:

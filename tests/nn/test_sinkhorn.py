@@ -11,7 +11,7 @@ SHAPES = [(40, 6), (6, 40), (5, 5), (30, 1)]
 
 
 def problem(num_rows, num_columns, spread=3.0, dtype=torch.float64):
-    """Costs and free weights of both marginals, all asking for gradients."""
+    """Draw costs and free weights of both marginals, all with gradients."""
     torch.manual_seed(num_rows * 100 + num_columns)
     cost = spread * torch.rand(num_rows, num_columns, dtype=dtype)
     rows, columns = (torch.randn(size, dtype=dtype) for size in (num_rows, num_columns))
@@ -19,7 +19,7 @@ def problem(num_rows, num_columns, spread=3.0, dtype=torch.float64):
 
 
 def unrolled(cost, log_rows, log_columns, iterations=500):
-    """The plan by plain iterations in logarithms, which autograd differentiates one by one."""
+    """Compute the plan by plain log-domain iterations, which autograd differentiates one by one."""
     f, g = torch.zeros_like(log_rows), torch.zeros_like(log_columns)
     for _ in range(iterations):
         g = log_columns - torch.logsumexp(f.unsqueeze(1) - cost, 0)

@@ -133,7 +133,7 @@ def test_what_is_no_reference_is_named(run, content, told, tmp_path):
     cfg = compose(["task=predict", f"run={run[0]}", f"reference={tmp_path}/some"])
     with pytest.raises(CellFailed, match=told) as failure:
         run_cell(cfg, tmp_path / "out")
-    assert "on_corrupt" not in str(failure.value)  # which skips pictures of a set
+    assert "on_corrupt" not in str(failure.value)  # it only skips pictures of a set
 
 
 def test_a_run_on_images_asks_for_a_reference(run, tmp_path):
@@ -207,7 +207,7 @@ def test_labels_are_not_needed_nor_held_out_images(tmp_path, cache):
 
 @pytest.mark.parametrize("names", [["one"], ["one", "two"]], ids=len)
 def test_supervised_topics_need_two_labels(names, tmp_path, cache):
-    """Before a codebook is trained; one name a folder, none for pictures that lie in no folder."""
+    """Refused before a codebook is trained; a folder gives one label, pictures in no folder have none."""
     for row, image in enumerate(digits().images[:24, 0]):
         place = tmp_path / "pictures" / (names[row % len(names)] if len(names) > 1 else "")
         place.mkdir(parents=True, exist_ok=True)

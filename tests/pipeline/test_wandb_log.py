@@ -1,4 +1,4 @@
-"""The W&B mirror, offline: what the run's file on disk says, read back."""
+"""The W&B mirror, offline: the run's file on disk, read back."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ EVALUATION = Evaluation(
 
 
 def records_of(path: Path) -> Iterator[Any]:
-    """The records of a .wandb file: a LevelDB log of 32 KiB blocks behind a header of 7 bytes."""
+    """Yield the records of a .wandb file, a LevelDB log of 32 KiB blocks behind a header of 7 bytes."""
     from wandb.proto.wandb_internal_pb2 import Record
 
     data, place, chunks = path.read_bytes(), 7, b""
@@ -104,7 +104,7 @@ def records_of(path: Path) -> Iterator[Any]:
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """What the finished run's file says; W&B writes the last part just after finish returned."""
+    """Read the finished run's file; W&B writes its last part just after finish returned."""
     (path,) = folder.glob("wandb/offline-run-*/*.wandb")
     deadline = time.monotonic() + 20
     while not any(record.WhichOneof("record_type") == "exit" for record in records_of(path)):

@@ -1,4 +1,4 @@
-"""SweepComposer gives what Hydra gives, whatever cell came before."""
+"""SweepComposer gives the same configuration as Hydra, whichever cell came before."""
 
 import itertools
 import sys
@@ -37,11 +37,11 @@ LINES = [
 
 @pytest.fixture
 def sweeper(monkeypatch, tmp_path):
-    """The sweeper of a line, before it composes cells."""
+    """Make the sweeper of a line, before it composes cells."""
     kept = []
     monkeypatch.setattr(GridSweeper, "sweep", lambda self, arguments: kept.append(self))
     monkeypatch.setattr(sys, "argv", ["topiclab", "-m", "embedder=random", "seed=0", "paths.outputs=here"])
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # which main sets for its process
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # as main sets for its process
     monkeypatch.chdir(tmp_path)
     GlobalHydra.instance().clear()
     main()

@@ -13,13 +13,13 @@ BASE = "outputs/default/lee/theta/lsa-zero_shot/bow"
 
 
 def hear_interrupts():
-    """Undo the ignoring of SIGINT that a shell hands to what it starts in the background."""
+    """Stop ignoring SIGINT, as processes do that a shell starts in the background."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture
 def start(tmp_path, monkeypatch):
-    """Starts `python -m topiclab -m` in an empty folder with tasks that need no torch."""
+    """Start `python -m topiclab -m` in an empty folder with tasks that need no torch."""
     monkeypatch.setenv("PYTHONPATH", PYTHONPATH)
 
     def begin(*line, python=("-m", "topiclab")):
@@ -47,13 +47,13 @@ def result(tmp_path, num_topics, seed=0):
 
 
 def table(out):
-    """The last lines of a sweep: {label: status}."""
+    """Parse the last lines of a sweep: {label: status}."""
     rows = [line.split() for line in out.splitlines() if line.startswith("num_topics=")]
     return {row[0].split("=")[1]: row[1] for row in rows}
 
 
 def pids(tmp_path, *cells):
-    """The process of each of the cells."""
+    """Process id of each cell."""
     return [(tmp_path / BASE / f"K{num_topics}/seed0/attempts").read_text().strip() for num_topics in cells]
 
 

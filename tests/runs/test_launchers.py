@@ -1,4 +1,4 @@
-"""A sweep by other launchers than ours: joblib, submitit and Ray; cells that fail, and a real corpus."""
+"""Sweeps by other launchers than ours: joblib, submitit and Ray; cells that fail, and a real corpus."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ RAY = pytest.param(["ray"], marks=needs_ray, id="ray")
 
 
 def sweep(folder: Path, *line: str) -> tuple[int, str, str]:
-    """Exit code, output and errors of `python -m topiclab -m` with a home of its own."""
+    """Run `python -m topiclab -m` with its own home; return exit code, output and errors."""
     environment = os.environ | {
         "PYTHONPATH": PYTHONPATH,
         "HOME": str(folder),
@@ -82,7 +82,7 @@ def test_cells_run_and_one_that_fails_takes_no_other_along(tmp_path: Path, launc
 def test_two_processes_share_a_corpus(
     tmp_path: Path, tiny_qwen: Path, launcher: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Parts by two processes, then joined without loading the model: what one process makes, bit for bit."""
+    """Parts by two processes, joined without loading the model, equal those of one process bit for bit."""
     rows = "\n".join(f"document {number} about topic {number % 7}" for number in range(NUM_TEXTS))
     (tmp_path / "texts.csv").write_text(f"text\n{rows}\n")
     data = ("data=file", "data.path=texts.csv", "data.name=texts")
@@ -102,10 +102,10 @@ def test_two_processes_share_a_corpus(
     }
     texts = [document.text for document in read_documents(tmp_path / "texts.csv", "text")]
     alone = embed_texts(options_of_model, texts, tmp_path / "alone", trainer())
-    monkeypatch.setattr(HuggingFaceEmbedder, "encode_full", None)  # what joins needs no model
+    monkeypatch.setattr(HuggingFaceEmbedder, "encode_full", None)  # joining needs no model
     joined = embed_texts(options_of_model, texts, tmp_path / "cache", trainer())
     assert joined.key == alone.key
-    np.testing.assert_allclose(joined.vectors, alone.vectors, atol=1e-5)  # of other numbers of threads
+    np.testing.assert_allclose(joined.vectors, alone.vectors, atol=1e-5)  # with other numbers of threads
     assert list((tmp_path / "cache/embedding_shards").iterdir()) == []
 
 
@@ -127,7 +127,7 @@ def test_launchers_compose(name: str) -> None:
 
 
 def test_ray_is_not_asked_for_what_this_machine_lacks(caplog: pytest.LogCaptureFixture) -> None:
-    """Its tasks would wait for ever."""
+    """Otherwise its tasks would wait for ever."""
     there = {"CPU": 4.0, "memory": 1e9}
     assert RayLauncher(None, 2, 2, 0)._jobs(there) == 2
     assert RayLauncher(None, 3, 0, 0)._jobs(there) == 3

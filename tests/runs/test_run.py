@@ -127,7 +127,7 @@ def test_finished_result_outlives_a_failure(cfg, tmp_path):
 @pytest.mark.parametrize("task", ["interrupted", "interrupted_in_lightning"])
 def test_interrupt_leaves_no_result(cfg, tmp_path, task):
     cfg["task"]["_target_"] = f"cells.{task}"
-    write_failure(cfg, tmp_path, "killed by signal 9", 1.0)  # of an earlier attempt
+    write_failure(cfg, tmp_path, "killed by signal 9", 1.0)  # from an earlier attempt
     with pytest.raises(KeyboardInterrupt):
         run_cell(cfg, tmp_path)
     assert not (tmp_path / "result.json").exists()

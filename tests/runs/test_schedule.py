@@ -1,4 +1,4 @@
-"""Which cell a worker takes, how long the rest will take, and how many workers there are."""
+"""The schedule: a worker's next cell, the time left, and the number of workers."""
 
 import itertools
 import random
@@ -30,7 +30,7 @@ def test_worker_keeps_to_its_group_and_then_helps_another():
 def test_worker_goes_on_with_the_same_corpus():
     groups = [("a", "lsa"), ("b", "lsa"), ("b", "minilm"), ("b", "minilm"), ("b", "minilm"), ("a", "minilm")]
     schedule = Schedule(groups)
-    assert schedule.take(0) == 2  # the longest first
+    assert schedule.take(0) == 2  # the longest comes first
     assert takes(schedule, 1, 1) == [0, 5]
     schedule.leave(1)
     assert takes(schedule, 1, 0, 0) == [1, 3, 4]

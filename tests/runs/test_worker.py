@@ -1,4 +1,4 @@
-"""A cell gives the same numbers alone and as one of many in a process, with as many threads."""
+"""A cell gives the same numbers alone and as one of many in a process, with equal threads."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def topiclab(folder, *line):
 
 
 def run_of(folder, model):
-    """The run folder of the model's last cell, and its result."""
+    """Return the run folder of the model's last cell, and its result."""
     (path,) = folder.glob(f"outputs/default/synthetic/{model}/**/*planted.seed=1*/seed1/result.json")
     return path.parent, json.loads(path.read_text())
 
@@ -39,7 +39,7 @@ def losses(folder):
 
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory):
-    """Where two workers have done all models on two corpora with two seeds."""
+    """Folder in which two workers have run all models on two corpora with two seeds."""
     folder = tmp_path_factory.mktemp("grid")
     for models, options in ((TRAINED, [FEW_EPOCHS]), (CLASSICAL, [])):
         varied = [f"model={','.join(models)}", "data.planted.seed=0,1", "seed=0,1"]

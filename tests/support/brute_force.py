@@ -1,10 +1,10 @@
-"""Window counts by looking at every window, for tests of the fast ones."""
+"""Window counts by visiting every window, for tests of the fast counts."""
 
 import numpy as np
 
 
 def brute_force(documents, vocab, window, variant):
-    """Counts from every window, one after the other."""
+    """Count words and pairs over every window in turn."""
     pairs, num_windows = np.zeros((len(vocab), len(vocab)), dtype=int), 0
     for words in documents:
         seen = set(words[:window])

@@ -1,4 +1,4 @@
-"""Headless Chromium as an installed browser, for the page: none is downloaded.
+"""Headless Chromium for tests of the page: the installed browser, none is downloaded.
 
 Where it or playwright is missing, tests of the page are skipped; in continuous integration they fail.
 """
@@ -43,7 +43,7 @@ def require_browser() -> None:
 
 @contextmanager
 def launched() -> Iterator:
-    """The browser; it ends with the block."""
+    """Yield the browser, closed when the block ends."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -53,11 +53,11 @@ def launched() -> Iterator:
 
 
 def open_map(page, path: Path, fragment: str = "") -> None:
-    """Open a page.html and wait until its texts are there."""
+    """Open a page.html and wait until its texts are loaded."""
     page.goto(path.resolve().as_uri() + fragment)
     page.wait_for_selector("html[data-ready]", timeout=MILLISECONDS_TO_OPEN)
 
 
 def wait_until(page, claim: str) -> None:
-    """Until this holds after a frame; the page's policy forbids Playwright's own wait_for_function."""
+    """Wait until the claim holds after a frame; the page's policy forbids Playwright's wait_for_function."""
     page.evaluate(f"async () => {{ while (!({claim})) await new Promise(requestAnimationFrame); }}")

@@ -1,4 +1,4 @@
-"""Description folders as task=describe leaves them, made up: topics are blobs on a map."""
+"""Made-up description folders as task=describe writes them: topics are blobs on a map."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write_folder(
     has_labels: bool = True,
     has_tree: bool = True,
 ) -> Path:
-    """Topics at the corners of a ring; the first documents have titles with markup."""
+    """Write a folder with topics at the corners of a ring; the first documents have titles with markup."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     topic = np.arange(num_docs) % num_topics

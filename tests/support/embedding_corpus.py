@@ -11,7 +11,7 @@ CORPUS = ["the quick brown fox jumps over the lazy dog", "topic models read many
 
 
 def embedding_corpus(texts, vocab=("fox",), labels=None, num_train: int | None = None):
-    """A Corpus of these texts for tests of embedders, which read neither counts nor tokens."""
+    """Make a Corpus of these texts for tests of embedders, which read neither counts nor tokens."""
     num_docs = len(texts)
     return Corpus(
         name="test",

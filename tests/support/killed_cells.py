@@ -1,4 +1,4 @@
-"""A cell of a language model that is stopped on its way and run again."""
+"""A cell of a language model that is stopped before its end and run again."""
 
 import pytest
 
@@ -6,9 +6,9 @@ from topiclab.runs.run import run_cell
 
 
 def run_stopped_in_second_round(make_configuration, folder, task, told, monkeypatch):
-    """The result of the second of two runs; the first stops where its second round is to be told.
+    """Return the result of the second of two runs; the first stops where it would report its second round.
 
-    task: the module of the task.  told: name of its function that tells a round.
+    task: the module of the task.  told: name of its function that reports a round.
     """
     tell, rounds = getattr(task, told), []
 

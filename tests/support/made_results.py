@@ -14,10 +14,10 @@ VOCAB = tuple(f"word{number}" for number in range(NUM_WORDS))
 
 
 def make_corpus(vocab=VOCAB, has_labels=True, num_docs=80) -> Corpus:
-    """Twelve random words a document, in order, counted; a fourth of the documents for test."""
+    """Make documents of twelve random words in order, with counts; a quarter are for test."""
     tokens = np.random.default_rng(1).integers(0, len(vocab), (num_docs, 12)).astype(np.int32)
     bow = np.array([np.bincount(words, minlength=len(vocab)) for words in tokens], dtype=np.int32)
-    label_ids = np.arange(num_docs) % 4 - 1  # a fourth has none
+    label_ids = np.arange(num_docs) % 4 - 1  # a quarter has no label
     return Corpus(
         name="made",
         ids=tuple(map(str, range(num_docs))),
@@ -32,7 +32,7 @@ def make_corpus(vocab=VOCAB, has_labels=True, num_docs=80) -> Corpus:
 
 
 class FixedRater:
-    """Rates by the number of words it sees; gives up at the word `end`."""
+    """Rates by the number of words; gives up at the word `end`."""
 
     num_words = 15
 

@@ -1,4 +1,4 @@
-"""A mini-LLM of the size `nano`, freshly drawn, and token ids for it."""
+"""A freshly initialised mini-LLM of the size `nano`, and token ids for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders that tests start other processes in and with."""
+"""Folders for processes that tests start."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from pathlib import Path
 
 SUPPORT = Path(__file__).resolve().parent
 REPO = SUPPORT.parents[1]
-PYTHONPATH = f"{SUPPORT}{os.pathsep}{REPO}"  # of a process that imports a module of the tests, as `cells`
+PYTHONPATH = f"{SUPPORT}{os.pathsep}{REPO}"  # for a process that imports a test module, such as `cells`

@@ -1,4 +1,4 @@
-"""A corpus with planted topics, and the configuration and data module that models are tested with."""
+"""A corpus with planted topics, and the configuration and data module for tests of models."""
 
 from functools import cache
 
@@ -34,7 +34,7 @@ def vectors():
 
 @cache
 def word_vectors():
-    """The mean vector of the documents that a word is in, each document as often as it says the word."""
+    """Mean vector of the documents that a word is in, weighted by the word's count in each."""
     counts = corpus().bow.T
     return (counts @ vectors() / counts.sum(axis=1).A).astype(np.float32)
 
@@ -44,9 +44,9 @@ def datamodule(**options):
 
 
 def recovery(result):
-    """Share of the top ten words of each planted topic found in its best match, the least of all topics.
+    """Share of a planted topic's top ten words found in its best match, the minimum over topics.
 
-    Planted words are known by the label that uses them most.
+    A planted word belongs to the label that uses it most.
     """
     counts = np.stack([corpus().bow[corpus().labels == label].sum(axis=0).A1 for label in range(5)])
     owner = dict(zip(corpus().vocab, counts.argmax(axis=0), strict=True))

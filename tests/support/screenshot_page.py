@@ -1,4 +1,4 @@
-"""A picture of a page: `python tests/support/screenshot_page.py PAGE.html OUT.png [--search TEXT]`."""
+"""Screenshot of a page: `python tests/support/screenshot_page.py PAGE.html OUT.png [--search TEXT]`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small cells for the tests of bad input and recovery: a few documents, quick settings, checks."""
+"""Small cells for the tests of bad input and recovery: few documents, quick settings, checks."""
 
 import json
 
@@ -43,7 +43,7 @@ def cell(folder, *overrides, model="kmeans"):
 
 
 def check_failure(folder, message, *overrides, model="kmeans"):
-    """The cell fails with the message, in the error and in result.json, and leaves no topics."""
+    """Check that the cell fails with the message, in the error and in result.json, and leaves no topics."""
     with pytest.raises(CellFailed, match=message) as caught:
         cell(folder, *overrides, model=model)
     result = json.loads((folder / "result.json").read_text())

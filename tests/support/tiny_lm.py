@@ -1,4 +1,4 @@
-"""Tiny random causal language models as folders, as teachers, and read by transformers alone."""
+"""Tiny random causal language models: as folders, as teachers, and as read by transformers alone."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ WORDS = (
 
 
 def save_tokenizer(folder: Path, *, chat: bool = False, appends_end: bool = False) -> int:
-    """A byte-level BPE with <s> before every text; how many tokens it has."""
+    """Save a byte-level BPE with <s> before every text; return its number of tokens."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -78,9 +78,9 @@ def save_tokenizer(folder: Path, *, chat: bool = False, appends_end: bool = Fals
 
 
 def save_lm(folder: Path, kind: str = "llama", *, context: int = 512, **options: Any) -> Path:
-    """The folder with a random model of two layers, with weights that tell words apart.
+    """Save a random model of two layers, with weights that separate words; return its folder.
 
-    Options chat and appends_end go to its tokenizer, others to its configuration.
+    The options chat and appends_end go to its tokenizer, others to its configuration.
     """
     import transformers
 
@@ -132,7 +132,7 @@ def documents(texts=TEXTS, words=WORDS, **options: Any) -> TopicDataModule:
 
 
 def taught(folder: Path, datamodule: TopicDataModule, **options: Any):
-    """The teacher after prepare, its facts, and what it says of every document."""
+    """Return the teacher after prepare, its facts, and its labels of all documents."""
     teacher = CausalLMTeacher(path=str(folder), **{**CPU, **options})
     facts = teacher.prepare(datamodule)
     return teacher, facts, teacher.label(np.arange(datamodule.corpus.num_docs))
@@ -145,7 +145,7 @@ def prompted(text: str) -> str:
 
 @torch.inference_mode()
 def plain_forward(folder: Path, texts: Iterable[str], add_special_tokens: bool = True):
-    """Model, ids (1, L), logits (LM vocabulary) and state at the end of each string, one by one."""
+    """Yield model, ids (1, L), logits (LM vocabulary) and hidden state at the end of each string."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)

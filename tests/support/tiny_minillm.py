@@ -39,7 +39,7 @@ def tiny_tokenizer(texts: list[str] = TEXTS) -> Tokenizer:
 
 
 def tiny_model(shape: Shape = SHAPE, seed: int = 0, **changes: object) -> MiniLLM:
-    """Logits differ enough that no rounding changes the largest."""
+    """Make a model whose logits differ enough that rounding never changes the largest."""
     torch.manual_seed(seed)
     model = MiniLLM(replace(shape, **changes)).eval()
     with torch.no_grad():
@@ -52,7 +52,7 @@ def tiny_model(shape: Shape = SHAPE, seed: int = 0, **changes: object) -> MiniLL
 
 
 def save_run(folder: Path, task: str = "pretrain", status: str = "done", **changes) -> Path:
-    """A folder that looks like a run of a language model, with its export; `changes` are of its shape."""
+    """Save a folder like a run of a language model, with its export; `changes` alter its shape."""
     export_folder(tiny_model(**changes), tiny_tokenizer(), folder / "export")
     result = {"status": status, "reason": "killed", "config": {"task": {"name": task}}, "config_hash": ""}
     (folder / "result.json").write_text(json.dumps(result))

@@ -1,4 +1,4 @@
-"""task=describe: of every model of texts, resumed, reused, refused; and the page command."""
+"""task=describe: every text model, resumed, reused, refused; and the page command."""
 
 import json
 
@@ -33,7 +33,7 @@ def read_json(path):
 
 
 def dated_file(folder):
-    """60 documents of two planted topics, three without a date, some without a label."""
+    """Write 60 documents of two planted topics, three without a date, some without a label."""
     rng = np.random.default_rng(0)
     words = [[f"{stem}{letter}" for letter in "abcdefgh"] for stem in ("apple", "brick")]
     rows = []
@@ -49,7 +49,7 @@ def dated_file(folder):
 
 @pytest.fixture(scope="module")
 def dated(tmp_path_factory):
-    """A finished fit of a corpus with dates, labels and titles."""
+    """Fit a corpus with dates, labels and titles; return the finished run."""
     folder = tmp_path_factory.mktemp("dated")
     path = dated_file(folder)
     columns = ["label_column=label", "id_column=id", "timestamp_column=date", "title_column=title"]
@@ -117,7 +117,7 @@ def test_it_is_reused_and_options_have_folders_of_their_own(dated, caplog):
 
 
 def test_a_killed_description_resumes(dated, monkeypatch, tmp_path):
-    """What was counted and laid out before the kill is not done again, and nothing else differs."""
+    """Counts and layout from before the kill are not computed again, and nothing else differs."""
     whole = described(dated)[1]
     cfg, _ = compose_cell(["task=describe", f"run={dated}", f"paths.cache={tmp_path}/cache", *QUICK])
 

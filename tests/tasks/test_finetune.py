@@ -1,4 +1,4 @@
-"""task=finetune: which tokens of a conversation are learned, what files are refused, and the training."""
+"""task=finetune: the learned tokens of a conversation, refused files, and the training."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""task=keywords: words taken from texts, the loss at a prompt's end, and a run that can teach."""
+"""task=keywords: words taken from texts, the loss at a prompt's end, and a run usable as teacher."""
 
 from __future__ import annotations
 

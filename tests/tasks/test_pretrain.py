@@ -94,7 +94,7 @@ def test_a_damaged_checkpoint_is_told_and_training_begins_anew(straight, tmp_pat
 
 @pytest.mark.slow
 def test_two_devices_train_as_one(tmp_path):
-    """Each reads its share of the 15 rows of a step, 3 at a time; what they tell is of all."""
+    """Each reads its share of the 15 rows of a step, 3 at a time; reported values cover all rows."""
     options = ("model.dropout=0", "pretrain.tokens_per_step=960", "pretrain.rows_per_device=3")
     runs = {
         num: run_cell(configuration(tmp_path, *options, f"trainer.devices={num}"), tmp_path / f"run{num}")

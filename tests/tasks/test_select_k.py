@@ -1,4 +1,4 @@
-"""task=select_k and num_topics=auto: the planted number is found, told, used, and taken from the cache."""
+"""task=select_k and num_topics=auto: the planted number is found, reported, used, and cached."""
 
 import csv
 import json

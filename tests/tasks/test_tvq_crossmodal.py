@@ -1,4 +1,4 @@
-"""task=tvq_crossmodal: captions in the order of their images, and controls that say something of them."""
+"""task=tvq_crossmodal: captions in the order of their images, and informative controls."""
 
 import numpy as np
 import pytest

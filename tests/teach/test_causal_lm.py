@@ -56,7 +56,7 @@ def chain_rule(model, ids: torch.Tensor, word: tuple[int, ...]) -> float:
 @pytest.mark.parametrize("batch_tokens", [1, 4_096])
 def test_exact_words_are_the_chain_rule(tmp_path: Path, kind: str, batch_tokens: int) -> None:
     folder = save_lm(tmp_path / kind, kind)
-    texts = [TEXTS[row] for row in (2, 1, 6)]  # two of equal length are read together
+    texts = [TEXTS[row] for row in (2, 1, 6)]  # two of equal length share a batch
     options = {"multi_token": "exact", "batch_tokens": batch_tokens}
     teacher, _, (logits, states) = taught(folder, documents(texts), **options)
     assert max(map(len, teacher.words.ids)) >= 4
@@ -69,7 +69,7 @@ def test_exact_words_are_the_chain_rule(tmp_path: Path, kind: str, batch_tokens:
 
 @pytest.mark.parametrize("kind", ["phi3", "gemma3", "granite", "qwen3_5"])
 def test_architectures_of_their_own_keep_parity(tmp_path: Path, kind: str) -> None:
-    """LongRoPE that switches at 48 tokens, a soft limit and a window, a divisor, linear attention."""
+    """LongRoPE that switches at 48 tokens, soft-capped logits and a window, a divisor, linear attention."""
     folder = save_lm(tmp_path / kind, kind)
     teacher, _, (logits, _) = taught(folder, documents())
     lengths = [len(ids) for ids in teacher.tokens]

@@ -28,7 +28,7 @@ def configuration(*overrides):
 
 
 def labels_of(corpus, *overrides):
-    """(D, V) float32 targets, and the input vectors."""
+    """Return targets (D, V), float32, and the input vectors."""
     teacher = configuration(*overrides)["teacher"]
     labels = soft_labels(teacher, TopicDataModule(corpus, None), None)
     values = distributions(labels, teacher["temperature"]).values
@@ -36,17 +36,17 @@ def labels_of(corpus, *overrides):
 
 
 def owners(corpus):
-    """The planted topic (V,) of each word: that of the label which uses it most."""
+    """Planted topic (V,) of each word: the label that uses it most."""
     return np.stack([corpus.bow[corpus.labels == label].sum(axis=0).A1 for label in range(5)]).argmax(axis=0)
 
 
 def share_of_own_words(values, corpus):
-    """Mean mass of the words of each document's own topic, of all documents."""
+    """Mean mass, over documents, of the words of the document's own topic."""
     return float((values * (owners(corpus) == corpus.labels[:, None])).sum(axis=1).mean())
 
 
 def with_rows(corpus, rows, **changes):
-    """The corpus with its documents in another order."""
+    """Copy of the corpus with its documents in another order."""
     counts = np.diff(corpus.token_offsets)[rows]
     tokens = np.concatenate(
         [corpus.token_ids[corpus.token_offsets[row] : corpus.token_offsets[row + 1]] for row in rows]
@@ -78,7 +78,7 @@ def test_order_of_documents_does_not_matter(variant):
         moved_vectors @ moved_vectors.T, (vectors @ vectors.T)[order][:, order], atol=1e-3
     )
     is_same = np.abs(moved - values[order]).max(axis=1) < 2e-3
-    assert is_same.mean() > 0.9  # of two neighbours that are equally near, the 20th is one or the other
+    assert is_same.mean() > 0.9  # either of two equally near neighbours may be the 20th
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
@@ -89,7 +89,7 @@ def test_held_out_documents_change_no_training_documents_label(variant):
     values, _ = labels_of(corpus, *variant)
     fewer, _ = labels_of(with_rows(corpus, np.sort([*train, *other[:20]])), *variant)
     is_kept = np.isin(np.arange(corpus.num_docs), [*train, *other[:20]])
-    np.testing.assert_allclose(fewer, values[is_kept], atol=1e-3)  # nor that of one another
+    np.testing.assert_allclose(fewer, values[is_kept], atol=1e-3)  # nor on one another
     held_out = with_rows(corpus, other)
     own = share_of_own_words(values[other], replace(held_out, bow=held_out.bow))
     assert own > 0.65
@@ -102,7 +102,7 @@ def test_a_document_without_words_gets_the_average_label():
     bow[rows] = 0
     texts = tuple("?" if row in rows else text for row, text in enumerate(corpus.texts))
     empty = replace(corpus, bow=sparse.csr_matrix(bow, dtype=np.int32), texts=texts)
-    for variant in VARIANTS:  # of all words: less its mean, an average document finds them equal to rounding
+    for variant in VARIANTS:  # over all words, centred, an average document ranks them equal up to rounding
         values, vectors = labels_of(empty, "teacher.top_k=null", *variant)
         assert not vectors[rows].any()
         assert np.isfinite(values).all()

@@ -30,7 +30,7 @@ def configuration(*overrides):
 
 
 def datamodule(corpus, vectors=None, words=None):
-    """Documents and words as LSA places those of the planted corpus, or as given."""
+    """Make a data module with LSA vectors of the planted corpus's documents and words, or given ones."""
     vectors = planted.vectors() if vectors is None else vectors
     return TopicDataModule(corpus, vectors, word_vectors=words or lsa_words)
 
@@ -41,14 +41,14 @@ def lsa_words(template="{word}"):
 
 
 def values_of(data, *overrides):
-    """(D, V) float32 targets."""
+    """Return targets (D, V), float32."""
     teacher = configuration(*overrides)["teacher"]
     values = distributions(soft_labels(teacher, data, None), teacher["temperature"]).values
     return values.toarray() if sparse.issparse(values) else values.astype(np.float32)
 
 
 def mass_of_own_words(values, corpus):
-    """Mass (D,) of the words of each document's own planted topic."""
+    """Mass (D,) on the words of each document's own planted topic."""
     uses = np.stack([corpus.bow[corpus.labels == label].sum(axis=0).A1 for label in range(5)])
     return (values * (uses.argmax(axis=0) == corpus.labels[:, None])).sum(axis=1)
 

@@ -42,7 +42,7 @@ def test_long_document_is_cut_before_it_costs(llama: Path) -> None:
     teacher, facts, (logits, _) = taught(llama, documents(texts), max_length=64)
     assert facts["num_cut"] == 3
     np.testing.assert_array_equal(teacher.tokens[0], teacher.tokens[1])
-    np.testing.assert_allclose(logits[0], logits[1], atol=1e-5)  # rows of one product may round apart
+    np.testing.assert_allclose(logits[0], logits[1], atol=1e-5)  # rows of one product may round differently
     assert [len(ids) <= 64 for ids in teacher.tokens] == [True] * 3
 
 

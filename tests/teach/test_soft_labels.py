@@ -1,4 +1,4 @@
-"""The driver of all teachers: shards, storage, keys and what it refuses; and the neighbour teacher."""
+"""The driver of all teachers: shards, storage, keys and refusals; and the neighbour teacher."""
 
 import logging
 import time
@@ -26,7 +26,7 @@ NEIGHBOURS = {
 
 
 class Scripted:
-    """A teacher whose logits are given, and that can die after some shards."""
+    """A teacher with given logits that can die after some shards."""
 
     logits: np.ndarray
     labelled: list[int]
@@ -113,13 +113,13 @@ def test_equal_logits_are_told_and_refused_where_all_are(scripted, tmp_path, cap
     assert "equally likely for 1 of 600" in caplog.text
     assert labels.manifest["num_uninformative"] == 1
     Scripted.logits[:, 1:] = 1.5
-    Scripted.logits[:, 0] = -np.inf  # a word that is taught to none
+    Scripted.logits[:, 0] = -np.inf  # a word with no mass in any document
     with pytest.raises(ValueError, match="teaches nothing"):
         soft_labels(scripted, datamodule(tmp_path / "all"), None)
 
 
 def test_a_published_size_opens_in_under_a_second(tmp_path):
-    """20,000 documents of 2,000 words, in float16: the file is mapped, not read."""
+    """Labels of 20,000 documents over 2,000 words, in float16: the file is mapped, not read."""
     entry = Cache(tmp_path).array_entry(
         "soft_labels", {}, lambda: {"logits": np.zeros((20_000, 2_000), np.float16)}
     )
@@ -142,7 +142,7 @@ def test_neighbour_labels_speak_of_the_documents_topic():
 
 
 def test_neighbour_labels_by_hand():
-    """The mean of the TF-IDF bags of a document and its nearest training documents."""
+    """The label is the mean of the TF-IDF bags of a document and its nearest training documents."""
     module = datamodule()
     labels = soft_labels(NEIGHBOURS, module, None)
     bow = planted.corpus().bow.toarray().astype(float)

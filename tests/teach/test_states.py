@@ -22,7 +22,7 @@ def overrides(tmp_path_factory):
     return [*TINY, *teacher, cache, "data.planted.num_docs=60", "trainer.precision=fp32"]
 
 
-@pytest.mark.parametrize("embed_text", ["raw", "bow"])  # which is what an embedder reads, not a teacher
+@pytest.mark.parametrize("embed_text", ["raw", "bow"])  # which concerns an embedder, not a teacher
 def test_states_of_unseen_texts_are_those_of_the_fit(embed_text, overrides, tmp_path):
     cfg = compose([*overrides, "input=teacher", f"embed_text={embed_text}"])
     run_cell(cfg, tmp_path)

@@ -1,4 +1,4 @@
-"""Captions say the class and nothing else."""
+"""Captions name the class and nothing else."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Pictures from files: what is read, what is refused with its name, and what the cache saves."""
+"""Pictures from files: which are read, which are refused by name, and what the cache saves."""
 
 import io
 import json
@@ -32,7 +32,7 @@ def encoded(image, kind="PNG", **options):
 
 
 def saved(folder, **pictures):
-    """Write images or bytes as <name>.png, `__` in a name being a folder's end."""
+    """Write images or bytes as <name>.png; `__` in a name separates folders."""
     for name, content in pictures.items():
         path = folder / (name.replace("__", "/") + ".png")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def load(path, cache=None, **changed):
 
 
 def with_size(png, width, height):
-    """The same PNG with another size in its header."""
+    """Copy of a PNG with another size in its header."""
     head = png[12:16] + struct.pack(">II", width, height) + png[24:29]
     return png[:12] + head + struct.pack(">I", zlib.crc32(head)) + png[33:]
 
@@ -146,7 +146,7 @@ def test_a_photograph_is_turned_as_its_camera_says_and_its_preview_is_no_animati
         content = encoded(picture(), exif=exif)
         expected = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
         np.testing.assert_array_equal(decode(content, "a", Reading())[0].transpose(1, 2, 0), expected)
-    exif[0x011A] = 72.0  # the resolution, a fraction, which other cameras write as text
+    exif[0x011A] = 72.0  # the resolution, a fraction, which some cameras write as text
     as_text = exif.tobytes().replace(b"\x01\x1a\x00\x05", b"\x01\x1a\x00\x02")
     exif.load(as_text)
     assert isinstance(exif[0x011A], str)
@@ -267,7 +267,7 @@ def test_decoded_pictures_are_kept_until_a_file_changes(tmp_path, monkeypatch):
 
 
 def hub_parquet(path, rows, part):
-    """A file as the Hugging Face hub lays it: {bytes, path}, and the names of the labels in the schema."""
+    """Write a file as the Hugging Face hub does: {bytes, path}, with the label names in the schema."""
     names = {"info": {"features": {"label": {"names": ["cat", "dog"]}}}}
     pictures = [{"bytes": encoded(picture(row)), "path": None} for row in rows]
     table = pa.table({"img": pictures, "label": [row % 2 for row in rows]})
@@ -358,7 +358,7 @@ def test_some_of_the_real_cifar10(tmp_path):
 
 
 def celeba(folder, num_docs=4):
-    """CelebA's layout with made-up faces, 218 high and 178 wide."""
+    """Write CelebA's layout with made-up faces, 218 high and 178 wide."""
     (folder / "img_align_celeba").mkdir(parents=True)
     faces = np.random.default_rng(2).integers(0, 256, (num_docs, 218, 178, 3)).astype(np.uint8)
     names = [f"{number:06d}.jpg" for number in range(1, num_docs + 1)]

@@ -1,4 +1,4 @@
-"""data=arxiv on small snapshots: what is kept, what is counted, and what a broken file costs."""
+"""data=arxiv on small snapshots: records kept, records counted, and the loss from a broken file."""
 
 import gzip
 import json
@@ -102,7 +102,7 @@ def test_the_last_version_of_an_id_is_kept(tmp_path):
         if name == "2101.00003"
     ] == ["Final"]
     assert counts(corpus) == {"read": 12, "kept": 10, "superseded": 2}
-    assert "2101.00003" not in load(path, "data.categories=[cs]").ids  # nor an earlier one in its place
+    assert "2101.00003" not in load(path, "data.categories=[cs]").ids  # nor an earlier version in its place
 
 
 def test_filters(tmp_path):

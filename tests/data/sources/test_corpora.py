@@ -29,7 +29,7 @@ def composed(name: str) -> DictConfig:
 
 
 def data_group(name: str, *overrides: str) -> dict[str, Any]:
-    """The plain `data` group with `key=value` overrides of keys that exist."""
+    """Return the plain `data` group with `key=value` overrides of keys that exist."""
     merged = OmegaConf.merge(composed(name), OmegaConf.from_dotlist(list(overrides)))
     return OmegaConf.to_container(merged, resolve=True)  # type: ignore[return-value]
 

@@ -98,7 +98,7 @@ def test_a_document_of_a_megabyte_is_read(tmp_path: Path) -> None:
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"corpus{suffix}"
     write(path, [{"text": f"{i} " * 500} for i in range(8000)], suffix)
-    next(read_documents(path, "text"))  # imports are not the file's memory
+    next(read_documents(path, "text"))  # so that memory of imports is not counted
     tracemalloc.start()
     characters = sum(len(document.text) for document in read_documents(path, "text"))
     _, peak = tracemalloc.get_traced_memory()

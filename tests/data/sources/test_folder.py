@@ -1,4 +1,4 @@
-"""data=text: a folder of texts, or several corpora; and what is refused."""
+"""data=text: a folder of texts or several corpora, and refused input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NeurIPS papers: both layouts of the file, what cleaning takes out, stop words of the corpus."""
+"""NeurIPS papers: both layouts of the file, cleaning, stop words of the corpus."""
 
 import csv
 

@@ -1,4 +1,4 @@
-"""Where words stand in raw texts: the same tokens as the counts, at the characters they come from."""
+"""Positions of words in raw texts: the same tokens as the counts, at the characters they come from."""
 
 import unicodedata
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The words found on arrays of bytes are those that the pattern finds text by text."""
+"""Words found on arrays of bytes equal those that the pattern finds text by text."""
 
 import re
 import unicodedata

@@ -9,7 +9,7 @@ from scipy import sparse
 from topiclab.minillm.data.keyword_targets import keyword_statistics
 
 WORDS = ("cat", "dog", "jazz", "band", "code")
-# Of the five the last is held out.
+# The last of the five is held out.
 DOCUMENTS = [[0, 1, 0], [2, 3], [2, 3, -1, 4], [4, 0], [4, 4, 4, 3, 1]]
 
 
@@ -43,7 +43,7 @@ def test_neighbours_are_words_that_stand_together_in_training_documents() -> Non
     for (one, other), count in pairs.items():
         information = np.log(count * totals.sum() / (totals[one] * totals[other])) - np.log(5)
         wanted[one, other] = wanted[other, one] = np.exp(information) if information > 0 else 0
-    assert not wanted.any()  # nothing of twelve is five times more than by chance
+    assert not wanted.any()  # with 12 ends no pair is five times as frequent as by chance
     assert found.neighbours.nnz == 0
 
 
@@ -63,7 +63,7 @@ def test_neighbours_beyond_chance_share_by_their_information() -> None:
         min_df=1,
         num_neighbours=1,
     )
-    # 14 ends of 7 pairs: ln(14 / 1) and ln(14 / (2 * 2)) of 4-5 and 0-1 against ln 5
+    # 14 ends of 7 pairs: ln(14 / 1) for 4-5 and ln(14 / (2 * 2)) for 0-1, against ln 5
     near = found.neighbours.toarray()
     assert near[4, 5] == near[0, 1] == 1
     assert near[0, 3] == 0

@@ -1,4 +1,4 @@
-"""Packing: nothing lost, nothing told twice, documents numbered, a row costs what its documents cost."""
+"""Packing: no token lost or repeated, documents numbered, the loss of a row is that of its documents."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIZES = st.lists(st.integers(0, 40), min_size=1, max_size=30).filter(any)
 
 
 def documents_of(sizes):
-    """Documents whose tokens are all different, from 16 on."""
+    """Make documents whose tokens are all different, from 16 on."""
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     return (np.arange(offsets[-1]) + 16).astype(np.uint16), offsets
 
@@ -38,7 +38,7 @@ def test_every_token_is_told_once(sizes, length, seed, mode):
     assert sorted(told[told > END_OF_TEXT].tolist()) == ids.tolist()
     assert packing.kept == 1
     assert packing.fill == pytest.approx((told != IGNORED).mean())
-    if mode == "stream":  # and every end, with less than a row of padding
+    if mode == "stream":  # and every end token, with less than a row of padding
         assert (told == END_OF_TEXT).sum() == np.count_nonzero(sizes)
         assert (told == IGNORED).sum() < length
     else:
@@ -59,7 +59,7 @@ def test_documents_number_their_tokens(sizes, length, seed, mode, has_separator)
     source = np.where(is_text, np.searchsorted(offsets, rows.ids.astype(np.int64) - 16, side="right"), -1)
     for row in range(packing.num_rows):
         is_padding = rows.labels[row] == IGNORED
-        assert (np.diff(is_padding[1:].astype(int)) >= 0).all()  # at the end only
+        assert (np.diff(is_padding[1:].astype(int)) >= 0).all()  # padding is at the end only
         for number in range(rows.documents[row].max() + 1):
             cells = np.flatnonzero(rows.documents[row] == number)
             found = rows.ids[row, cells][is_text[row, cells]].astype(np.int64)

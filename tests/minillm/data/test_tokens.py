@@ -1,4 +1,4 @@
-"""Token sets: as the tokenizer has them, once, and resumed after a kill."""
+"""Token sets: as the tokenizer gives them, computed once, and resumed after a kill."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_token_set_is_what_the_tokenizer_says(tokenizer, tmp_path, monkeypatch
         "num_bytes.npy",
         "manifest.json",
     }
-    monkeypatch.setattr(Tokenizer, "encode_batch", None)  # the second time nothing is encoded
+    monkeypatch.setattr(Tokenizer, "encode_batch", None)  # nothing is encoded the second time
     again = token_set(TEXTS, tokenizer, tmp_path)
     assert (again.ids == found.ids).all()
 
@@ -68,7 +68,7 @@ def test_a_killed_fill_resumes(tokenizer, tmp_path, monkeypatch):
     monkeypatch.undo()
     assert_right(found, tokenizer)
     num_blocks = len(list(module.text_blocks(TEXTS, 5_000)))
-    assert len(num_calls) == num_blocks + 1  # three were there
+    assert len(num_calls) == num_blocks + 1  # three were already there
 
 
 def test_another_tokenizer_or_text_is_another_set(tokenizer, tmp_path):

@@ -1,4 +1,4 @@
-"""Stage 1 for images: codes in use, images that come back, run folders, the cache, and what is refused."""
+"""Stage 1 for images: codes in use, reconstructions, run folders, the cache, and refused input."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_restarts_keep_the_codes_of_digits_in_use(digits: ImageSet, digit_codes:
     facts = digit_codes.codebook.facts
     assert facts["usage"] > 0.9
     assert facts["perplexity"] > 35
-    assert facts["mse"] < 0.09  # of pixels in -1..1, whose variance is 0.565
+    assert facts["mse"] < 0.09  # for pixels in -1..1, whose variance is 0.565
     published = {"update": "gradient", "init": "uniform", "restart_below": 0.0, "commitment": 1.0, "lr": 2e-4}
     collapsed = fit(digits, **published).codebook.facts
     assert collapsed["usage"] < 0.5

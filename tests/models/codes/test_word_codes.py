@@ -1,4 +1,4 @@
-"""Stage 1 for words: codes that keep neighbours together, one fit per key, and what is refused."""
+"""Stage 1 for words: codes that keep neighbours together, one fit per key, and refused input."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OPTIONS = {
 
 @pytest.fixture(scope="module")
 def vectors() -> np.ndarray:
-    """(300, 20): themes of 25 words around 12 centres, far from 0 and small, as embeddings can be."""
+    """Make vectors (300, 20): themes of 25 words around 12 centres, far from 0 and small, like embeddings."""
     rng = np.random.default_rng(0)
     themes = np.repeat(rng.normal(size=(NUM_THEMES, DIM)), PER_THEME, axis=0)
     return (5 + 0.03 * (themes + 0.3 * rng.normal(size=themes.shape))).astype(np.float32)
@@ -51,7 +51,7 @@ def fit(vectors: np.ndarray, cache: Path | None = None, **changed) -> WordCodes:
 
 
 def themes_together(codes: np.ndarray, num_codes: int) -> float:
-    """How likely a word that shares most codes with another is of its theme."""
+    """Probability that the word which shares most codes with another is of its theme."""
     hot = np.zeros((len(codes), num_codes))
     np.put_along_axis(hot, codes.astype(int), 1, axis=1)
     shared = hot @ hot.T - 2 * codes.shape[1] * np.eye(len(codes))
@@ -75,7 +75,7 @@ def test_codes_keep_neighbours_together(vectors: np.ndarray, changed: dict) -> N
     facts = found.codebook.facts
     assert facts["usage"] > 0.9
     assert 1 < facts["perplexity"] <= 24
-    assert facts["mse"] < 0.5  # of the variance: the scale of the vectors does not matter
+    assert facts["mse"] < 0.5  # relative to the variance: the scale of the vectors does not matter
     assert [row["epoch"] for row in facts["history"]] == list(range(24))
     assert facts["epochs"] == 24
 

@@ -47,11 +47,11 @@ def test_the_oracle_draws_from_the_exact_posterior():
         oracle.sweep()
         drawn += oracle.topics[:, None] == oracle.topics
     np.testing.assert_allclose(drawn / 6000, exact, atol=0.03)
-    assert exact.min() < 0.4 < 0.6 < exact[exact < 1].max()  # it has something to say
+    assert exact.min() < 0.4 < 0.6 < exact[exact < 1].max()  # the posterior is informative
 
 
 def test_tomotopy_draws_from_the_exact_posterior():
-    """By sum_k beta_kv beta_kw of the samples, whose expectation enumeration of the two-topic toy gives."""
+    """Compares sum_k beta_kv beta_kw of the samples with its expectation, enumerated on the two-topic toy."""
     together = np.zeros((4, 4))
     for seed in range(3):
         chain = sampler(2, num_sweeps=4000, num_samples=3900, thinning=1, eta=0.3, seed=seed)._chain(
@@ -93,9 +93,9 @@ def test_r_hat_of_known_chains():
     assert ranked_r_hat(level) == pytest.approx(1, abs=0.02)
     apart = level + np.array([0, 0, 0, 3])[:, None]
     assert split_r_hat(apart) > 1.5
-    drifting = level + np.linspace(0, 4, 500)  # which only halves show
+    drifting = level + np.linspace(0, 4, 500)  # which only split halves detect
     assert split_r_hat(drifting) > 1.3
-    wide = level * np.array([1, 1, 1, 8])[:, None]  # which only distances to the median show
+    wide = level * np.array([1, 1, 1, 8])[:, None]  # which only distances to the median detect
     assert split_r_hat(wide) < 1.02 < 1.1 < ranked_r_hat(wide)
     assert ranked_r_hat(norm.cdf(apart)) == pytest.approx(ranked_r_hat(apart), abs=0.2)
     # halves (0, 2) and (1, 3): W = 2, B/n = .5, so (1/2 W + .5) / W = .75

@@ -1,4 +1,4 @@
-"""Checks: the effects that are in the cells are found, those that are not are said not to be."""
+"""Checks: effects in the cells are found, and absent effects are reported as absent."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_an_interval_covers_the_mean():
 
 
 def grid_of_tq(gain: float, random_gain: float) -> list[Cell]:
-    """tq rises by `gain` per code, by `random_gain` where codes are random."""
+    """Make a grid in which tq rises by `gain` per code, or by `random_gain` where codes are random."""
     return [
         cell(
             {"tq": 0.1 + each * expansion + 0.002 * RNG.normal(), "npmi": 0.1},

@@ -1,4 +1,4 @@
-"""map.png and what it shares with the page: colours that are told apart, places of names."""
+"""map.png and its parts shared with the page: distinct colours, places of names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grids of images: every cell is where it belongs, unblurred, the largest topic first."""
+"""Grids of images: every cell in its place, unblurred, the largest topic first."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ RNG = np.random.default_rng(0)
 
 
 def cells(*counts, channels=1, size=8):
-    """Images of one random shade each, which no text or gap has."""
+    """Make images of one random shade each that no text or gap has."""
     shades = RNG.permutation(np.arange(41, 159))[: int(np.prod(counts))].astype(np.uint8)
     return np.ascontiguousarray(
         np.broadcast_to(shades.reshape(*counts, 1, 1, 1), (*counts, channels, size, size))
@@ -27,14 +27,14 @@ def cells(*counts, channels=1, size=8):
 
 
 def places(path, images):
-    """Top and left of each image of one shade in a file, (n, 2), each checked to be a whole square."""
+    """Find top and left (n, 2) of each one-shade image in a file; checks that each is a whole square."""
     drawn = np.asarray(Image.open(path).convert("RGB"))
     side = images.shape[-1] * max(1, -(-CELL // images.shape[-1]))
     found = []
     for image in images.reshape(-1, *images.shape[-3:]):
         total = np.pad((drawn == image[0, 0, 0]).all(axis=2), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
         inside = total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
-        (place,) = np.argwhere(inside == side * side)  # the shade of a letter's edge may be the same
+        (place,) = np.argwhere(inside == side * side)  # the edge of a letter may have the same shade
         found.append(place)
     return np.array(found)
 

@@ -1,4 +1,4 @@
-"""page.html in headless Chromium: what a reader sees and does, without a network."""
+"""page.html in headless Chromium, as a reader sees and uses it, without a network."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def opened(browser) -> Iterator:
-    """A function that opens a page; at the end there was no error in it and no request but for its file."""
+    """Yield a function that opens a page; checks at the end for no error and no request but for its file."""
     troubles: list[str] = []
     contexts = []
 
@@ -63,7 +63,7 @@ def opened(browser) -> Iterator:
 
 
 def place_of(page, row: int) -> tuple[float, float]:
-    """Where a document is on the screen, once the view has come to rest."""
+    """Screen position of a document once the view has come to rest."""
     wait_until(page, "topicMap.view.flight === 0")
     left, top = page.evaluate(f"topicMap.screenOf({row})")
     return left, top
@@ -71,7 +71,7 @@ def place_of(page, row: int) -> tuple[float, float]:
 
 def test_hover_shows_title_and_topic(opened, small: Path) -> None:
     page = opened(small)
-    page.evaluate("topicMap.view.zoomBy(3, ...topicMap.screenOf(10))")  # where points lie apart
+    page.evaluate("topicMap.view.zoomBy(3, ...topicMap.screenOf(10))")  # so that points are apart
     page.mouse.move(*place_of(page, 10))
     page.wait_for_selector("#tooltip:not([hidden])")
     told = page.text_content("#tooltip")
@@ -178,7 +178,7 @@ def test_the_policy_stops_scripts_and_requests(opened, small: Path, browser) -> 
 
 
 def seen(page, colours: str) -> list[bool]:
-    """Which of these colours, a list of the page, dots on the map have, as good as opaque."""
+    """True for each of these colours, a list of the page, that nearly opaque dots on the map have."""
     return page.evaluate(
         f"""() => {{
             const map = document.getElementById("points"), copy = document.createElement("canvas");

@@ -1,4 +1,4 @@
-"""The report: folders in, one table out; nothing missing goes unsaid."""
+"""The report: folders in, one table out; everything missing is reported."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_out_writes_the_file(outputs: Path, tmp_path: Path) -> None:
 def write_grid(
     tmp_path: Path, name: str, *, sweep: dict[str, str], scores: dict[tuple, float], **config
 ) -> None:
-    """A grid that is planned and run; scores: train/purity by (model, objective, num_topics, seed)."""
+    """Write a grid that is planned and run; scores: train/purity by (model, objective, num_topics, seed)."""
     params = "".join(f"      {key}: {values}\n" for key, values in sweep.items())
     head = "defaults: [config, override embedder: minilm, _self_]\n"
     (tmp_path / f"{name}.yaml").write_text(f"{head}hydra:\n  sweeper:\n    params:\n{params}")
@@ -184,7 +184,7 @@ def arguments(tmp_path: Path, name: str, *more: str) -> list[str]:
 
 
 def two_by_three(offset: float = 0.0) -> dict[tuple, float]:
-    """K = 20 and 40, three seeds: the mean over K is .5 + offset + seed / 100, whatever K adds and takes."""
+    """Scores for K = 20 and 40, three seeds: the mean over K is .5 + offset + seed / 100, whatever K adds."""
     return {
         ("prodlda", "dsl", num_topics, seed): 0.5 + offset + seed / 100 + sign
         for num_topics, sign in ((20, 0.1), (40, -0.1))
