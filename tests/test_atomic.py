@@ -1,4 +1,4 @@
-"""A file that is being written is the old one, or none, until it is whole."""
+"""A file that is being written stays the old one, or absent, until it is complete."""
 
 import pytest
 

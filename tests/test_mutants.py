@@ -1,4 +1,4 @@
-"""The table of mutants fits the tree as it is; `python tests/support/mutants.py` tries them, in minutes."""
+"""The table of mutants fits the current tree; `python tests/support/mutants.py` tries them, in minutes."""
 
 import shutil
 

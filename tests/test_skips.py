@@ -1,4 +1,4 @@
-"""Continuous integration fails when too many tests are skipped, or any of the page for want of a browser."""
+"""Continuous integration fails when too many tests are skipped, or any of the page without a browser."""
 
 from __future__ import annotations
 

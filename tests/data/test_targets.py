@@ -1,4 +1,4 @@
-"""Targets of a student against softmax by hand: the temperature reaches the words that are kept, too."""
+"""Targets of a student against softmax by hand: the temperature also applies to the kept words."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ KEPT = [[0, 3, 1], [2, 4, 1]]  # the three likeliest words of each document
 
 
 def labels(stored: int | None) -> SoftLabels:
-    """Soft labels of LOGITS, all or the stored likeliest words of each document."""
+    """Make soft labels of LOGITS, with all or only the stored likeliest words of each document."""
     arrays = pack(LOGITS, None, stored, np.arange(2))
     return SoftLabels(
         logits=arrays["logits"],

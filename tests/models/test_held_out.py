@@ -1,4 +1,4 @@
-"""Held-out documents teach no model, are what validation measures, and are no answers of retrieval."""
+"""Held-out documents train no model, validation measures them, and retrieval never returns them."""
 
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -35,19 +35,19 @@ VARIANTS = [
         ),
     ),
 ]
-# scikit-learn's solver stops by all documents of a call, which changes the last digits of each.
+# scikit-learn's solver stops by all documents of a call, which changes the last digits of each document.
 THETA_TOLERANCE = {"nmf": 1e-3}
 
 
 @dataclass(frozen=True)
 class Documents:
-    """A corpus and what is known of its documents; rows of both by document."""
+    """A corpus and the inputs of its documents; rows of both by document."""
 
     corpus: Corpus
     vectors: np.ndarray
 
     def occurrences(self, **_options: Any) -> Occurrences:
-        """Every token as an occurrence whose vector leans towards its document's."""
+        """Make every token an occurrence whose vector leans towards its document's."""
         corpus = self.corpus
         docs = np.repeat(np.arange(corpus.num_docs), np.diff(corpus.token_offsets)).astype(np.int32)
         docs, words = docs[corpus.token_ids >= 0], corpus.token_ids[corpus.token_ids >= 0].astype(np.int32)
@@ -59,7 +59,7 @@ class Documents:
 
 @cache
 def documents() -> Documents:
-    """Documents of planted topics; every third of them is held out, for validation or test."""
+    """Make documents of planted topics; every third is held out, for validation or test."""
     corpus = load_corpus(
         planted.configuration("data.planted.num_docs=150", "data.planted.doc_length=15").data
     )
@@ -71,7 +71,7 @@ def documents() -> Documents:
 
 @cache
 def with_noise() -> Documents:
-    """The same, with noise for everything that is known of its held-out documents."""
+    """Copy of the documents with noise as every input of the held-out ones."""
     rng = np.random.default_rng(2)
     corpus, vectors = documents().corpus, documents().vectors.copy()
     starts = corpus.token_offsets.tolist()
@@ -120,7 +120,7 @@ def test_noise_for_held_out_documents_changes_nothing_that_was_learnt(settings: 
     other, changed = fitted(with_noise(), tmp_path / "noise", *overrides)
     train = documents().corpus.rows("train")
     held_out = np.flatnonzero(documents().corpus.split)
-    assert not np.array_equal(changed.theta[held_out], result.theta[held_out])  # the noise did arrive
+    assert not np.array_equal(changed.theta[held_out], result.theta[held_out])  # the noise has an effect
     first, second = model.state(), other.state()
     assert first.keys() == second.keys()
     for array in first:
@@ -132,7 +132,7 @@ def test_noise_for_held_out_documents_changes_nothing_that_was_learnt(settings: 
 
 
 def test_validation_measures_the_validation_documents(tmp_path: Path):
-    """Their mean nats under the fitted topics, and a KL that is not annealed, in the last epoch's record."""
+    """The last epoch's record has their mean nats under the fitted topics and a KL without annealing."""
     settings = ["model=theta", "objective.weight=1", "objective.length_power=1", "model.kl_warmup=1"]
     model, result = fitted(documents(), tmp_path, *settings)
     corpus = documents().corpus
@@ -150,7 +150,7 @@ def test_validation_measures_the_validation_documents(tmp_path: Path):
 
 
 def test_retrieval_asks_training_documents_alone():
-    """Test documents lie on one another and share labels; the nearest training documents have others."""
+    """Test documents coincide and share labels; the nearest training documents have other labels."""
     theta = np.repeat(np.array([[0.9, 0.1], [0.1, 0.9]], dtype=np.float32), 12, axis=0)
     theta[[0, 1, 12, 13]] = [[0.99, 0.01], [0.99, 0.01], [0.01, 0.99], [0.01, 0.99]]
     labels = np.repeat([1, 0], 12)

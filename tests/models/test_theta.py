@@ -16,7 +16,7 @@ def test_a_step_of_theta_is_the_gradient_of_its_elbo():
     model.attach(datamodule)
     model.train()
     with torch.no_grad():
-        model.alpha.mul_(50)  # topics that differ, as a random start's hardly do
+        model.alpha.mul_(50)  # distinct topics, which a random start hardly has
     batch = next(iter(model.batches(model._train_rows, 200)))
     parameters = {name: value for name, value in model.named_parameters() if value.requires_grad}
 

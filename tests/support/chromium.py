@@ -29,13 +29,13 @@ MILLISECONDS_TO_OPEN = 60_000
 
 
 def require_browser() -> None:
-    """Skip the test, or in continuous integration fail it, where there is no browser to drive."""
+    """Skip the test, or fail it in continuous integration, if there is no browser to drive."""
     missing = "chromium" if CHROMIUM is None else None if find_spec("playwright") else "playwright"
     if missing is None:
         return
     if os.environ.get("CI"):
         pytest.fail(
-            f"{missing} is missing, and CI={os.environ['CI']} wants the page tested; install it",
+            f"{missing} is missing, and CI={os.environ['CI']} requires tests of the page; install it",
             pytrace=False,
         )
     pytest.skip(f"{missing} is missing")

@@ -1,8 +1,7 @@
 """Wrong lines that the tests must notice: `python tests/support/mutants.py [NAME ...]` tries each in a copy.
 
-Every mutant is one line put wrong as a slip of the hand would put it. Its tests pass on the tree as it is and
-must all fail with the mutant; one that survives, or a line that its file no longer holds once, makes the
-exit 1.
+Every mutant is one line made wrong as a typing slip would. Its tests pass on the unchanged tree and must all
+fail with the mutant. Exits with 1 if a mutant survives, or if its file does not have the line exactly once.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Mutant:
     tests: tuple[str, ...]
 
     def apply(self, root: Path) -> None:
-        """Put the line wrong in the tree at root; ValueError unless its file holds it exactly once."""
+        """Make the line wrong in the tree at root; ValueError unless its file holds it exactly once."""
         path = root / self.file
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         places = [place for place, line in enumerate(lines) if line.strip() == self.before]
@@ -146,7 +145,7 @@ MUTANTS = (
 
 
 def copy_tree(root: Path) -> None:
-    """What the tests need, into the empty folder root."""
+    """Copy the files that the tests need into the empty folder root."""
     for name in COPIED:
         if (REPO / name).is_dir():
             shutil.copytree(REPO / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -155,7 +154,7 @@ def copy_tree(root: Path) -> None:
 
 
 def failed(root: Path, tests: tuple[str, ...]) -> list[str]:
-    """The tests that fail in the tree at root; RuntimeError where pytest cannot run them."""
+    """Tests that fail in the tree at root; RuntimeError where pytest cannot run them."""
     command = [sys.executable, "-m", "pytest", "-rf", "--tb=no", "-p", "no:cacheprovider", *tests]
     environment = os.environ | {"PYTHONPATH": str(root)}
     finished = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)

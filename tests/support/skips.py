@@ -1,7 +1,7 @@
-"""The most tests that continuous integration may skip: hooks of pytest, which conftest.py takes over.
+"""Limit of tests that continuous integration may skip: pytest hooks, imported by conftest.py.
 
-A test that is skipped proves nothing and says nothing, so that a package lost from an image would pass for
-years. Elsewhere, where an extra or a corpus may well be missing, any number is skipped.
+A skipped test proves nothing and raises no alarm, so a package missing from an image could go unnoticed for
+years. Elsewhere, where an extra or a corpus may well be missing, any number may be skipped.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import os
 
 import pytest
 
-MAX_SKIPPED = 9  # 8 read corpora that a clone alone does not have, and 1 wants a machine without a GPU
+MAX_SKIPPED = 9  # 8 read corpora that a bare clone does not have, and 1 needs a machine without a GPU
 
 
 def beyond_ceiling(config: pytest.Config) -> list[str]:
-    """Places and reasons of the skipped tests if they are too many, else nothing."""
+    """Places and reasons of the skipped tests if there are too many, else empty."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter.stats.get("skipped", []) if reporter else []
     if not os.environ.get("CI") or len(skipped) <= MAX_SKIPPED:
@@ -23,7 +23,7 @@ def beyond_ceiling(config: pytest.Config) -> list[str]:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the session that skipped too many."""
+    """Fail the session if it skipped too many."""
     if beyond_ceiling(session.config) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

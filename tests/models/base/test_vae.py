@@ -30,7 +30,7 @@ NOISE_SEED = 3
 
 
 def attached(*overrides):
-    """A model that holds the planted corpus, its weights not those it starts from, and a batch of it."""
+    """Make a model with the planted corpus loaded and its weights moved off the start, and a batch."""
     datamodule = planted.datamodule()
     model = make_model(planted.configuration(*overrides, "model.init=random"), datamodule)
     model.initialize(datamodule)
@@ -45,7 +45,7 @@ def attached(*overrides):
 
 
 def leaves(model):
-    """Copies of the learned weights by name, for a formula of their own."""
+    """Copies of the learned weights by name, for a separate formula."""
     learned = {name: each for name, each in model.named_parameters() if each.requires_grad}
     return learned, {name: each.detach().clone().requires_grad_() for name, each in learned.items()}
 
@@ -56,14 +56,14 @@ def dense_counts(batch, num_words):
 
 
 def batch_norm(values, shift, scale=None):
-    """Over the documents of the batch, with the published epsilon."""
+    """Normalise over the documents of the batch, with the published epsilon."""
     centred = values - values.mean(dim=0)
     normed = centred / (values.var(dim=0, correction=0) + 1e-5).sqrt()
     return (normed if scale is None else scale * normed) + shift
 
 
 def sampled_theta(mu, logvar):
-    """softmax(mu + sigma * noise) under the noise of NOISE_SEED."""
+    """Compute softmax(mu + sigma * noise) with the noise of NOISE_SEED."""
     torch.manual_seed(NOISE_SEED)
     return torch.softmax(mu + logvar.exp().sqrt() * torch.randn(mu.shape), dim=1)
 
@@ -75,13 +75,13 @@ def published_kl(mu, logvar, mean, variance):
 
 
 def check_step(model, batch, learned, expected, copies):
-    """Losses of every document and gradients of their means by learned, against expected by its copies."""
+    """Compare each document's losses and the gradients of their means with those expected by copies."""
     torch.manual_seed(NOISE_SEED)
     losses = model.losses(batch)
     assert losses.keys() == expected.keys()
     for name, value in expected.items():
         torch.testing.assert_close(losses[name], value, rtol=1e-4, atol=1e-4, msg=name)
-    assert expected["kl"].mean() > 0.1  # no gradient of it is lost in that of the likelihood
+    assert expected["kl"].mean() > 0.1  # its gradient is not lost beside that of the likelihood
     for name in expected:
         found = torch.autograd.grad(
             losses[name].mean(), list(learned.values()), retain_graph=True, materialize_grads=True
@@ -138,7 +138,7 @@ def test_a_step_of_theta_is_the_published_one():
 
 
 def test_proportions_of_many_draws_are_the_mean_over_the_posterior():
-    """Its standard deviation is exp(logvar / 2), in training and where theta is the mean of samples."""
+    """The posterior's standard deviation is exp(logvar / 2), in training and where theta averages samples."""
     model, _ = attached(*THETA, "model.theta_samples=20000")
     mu, logvar = torch.tensor([[1.0, 0, 0, 0, -1]]), torch.tensor([[2.0, -1, 0, 1, 2]])
     draws = torch.distributions.Normal(mu, (logvar / 2).exp()).sample((20000,))
@@ -175,7 +175,7 @@ def test_seeds_that_share_a_cache_have_starts_of_their_own(tmp_path):
 
 
 def test_the_seed_reaches_the_epochs(tmp_path, monkeypatch):
-    """From the same weights two seeds go apart: they shuffle, drop and sample in their own ways."""
+    """From the same weights two seeds diverge: they shuffle, drop and sample differently."""
     short = ["model=theta", "trainer.max_epochs=1", "model.init=random"]
     datamodule = planted.datamodule()
     weights = make_model(planted.configuration(*short), datamodule).state()
@@ -200,7 +200,7 @@ def test_clusters_speak_as_their_documents_do_however_long():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_documents_start_by_the_hellinger_distance_of_their_soft_labels(seed):
-    """By it a rare word counts for more than a shift between frequent ones; by differences for less."""
+    """A rare word counts for more than a shift between frequent words; by plain differences, for less."""
     rare, shift = 0.05, 0.05
     kinds = [
         [0.5 - rare / 2 + sign * shift, 0.5 - rare / 2 - sign * shift, *own]
