@@ -17,7 +17,7 @@ CPU = {"device": "cpu", "precision": "fp32"}
 
 
 def trainer(**changes):
-    """conf/trainer on the CPU in fp32."""
+    """Return conf/trainer on the CPU in fp32."""
     return replace(Trainer.of(read("trainer/default.yaml")), **{**CPU, **changes})
 
 
@@ -26,5 +26,5 @@ def vocabulary(**changes):
 
 
 def configured(*overrides):
-    """What a task is given for these overrides."""
+    """Return what a task receives for these overrides."""
     return Configuration.of(compose(overrides))
