@@ -15,10 +15,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Nonzeros:
-    """Counts of B documents as their nonzeros.
+    """Counts of B documents, stored as nonzeros.
 
     docs: (n,) int64 row in the batch, ascending.  words: (n,) int64.  counts: (n,) float32.
-    offsets: (B + 1,) int64 where each document's nonzeros start.  lengths: (B,) float32 tokens a document.
+    offsets: (B + 1,) int64 where each document's nonzeros start.  lengths: (B,) float32 tokens per document.
     """
 
     docs: Tensor
@@ -29,7 +29,7 @@ class Nonzeros:
     num_words: int
 
     def split(self, sizes: Sequence[int]) -> Iterator[Nonzeros]:
-        """Consecutive documents, so many in each part; all but docs and offsets stay views."""
+        """Cut into parts of consecutive documents, of these sizes; all but docs and offsets are views."""
         firsts = np.cumsum([0, *sizes])
         bounds = self.offsets[firsts].tolist()
         held = np.diff(bounds)
@@ -58,7 +58,7 @@ class SparseCounts:
         return moved
 
     def permuted(self, rows: Tensor) -> Nonzeros:
-        """The nonzeros of the given documents, in their order."""
+        """Nonzeros of the given documents, in the given order."""
         starts, sizes = self.indptr[rows], self.indptr[rows + 1] - self.indptr[rows]
         offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
         docs = torch.repeat_interleave(torch.arange(len(rows), device=rows.device), sizes)
@@ -69,14 +69,14 @@ class SparseCounts:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a model sees of B documents.
+    """B documents as a model sees them.
 
     rows: (B,) rows of the corpus.  bow: their counts.  embeddings: (B, E) float32 or None.
     labels: (B,) int64, -1 without label; None unless the mode shows labels to the model.
-    targets: word distributions to match, as nonzeros or (B, V) float32; None unless the objective has some.
-    target_entropy: (B,) nats of the targets, with them.
-    codes: (B, N) of the documents' single occurrences of words, whose `words` are codes and `counts` their
-    weights; None where every word has its codes.
+    targets: word distributions to match, nonzeros or (B, V) float32; None unless the objective has targets.
+    target_entropy: (B,) in nats; None without targets.
+    codes: (B, N) over N codes, summed over the single word occurrences of a document: `words` holds codes and
+    `counts` their weights; None where a word has the same codes at every occurrence.
     """
 
     rows: Tensor
@@ -115,7 +115,7 @@ class DocumentTensors:
         )
 
     def batches(self, rows: Tensor, count: int) -> Iterator[Batch]:
-        """The given documents in count parts of nearly equal size; their counts are gathered once for all."""
+        """Yield the given documents in `count` batches of nearly equal size; gather counts only once."""
         parts = rows.tensor_split(count)
         sizes = [len(part) for part in parts]
         # index_select copies whole rows; indexing goes element by element, which takes 2.5 times as long
@@ -142,6 +142,6 @@ class DocumentTensors:
 def tensors_of(
     bow: sparse.csr_matrix, embeddings: np.ndarray | None, labels: np.ndarray | None = None
 ) -> DocumentTensors:
-    """Whole documents as tensors on the CPU; bow (N, V), embeddings (N, E), labels (N,)."""
+    """Documents as whole tensors on the CPU; bow (N, V), embeddings (N, E), labels (N,)."""
     vectors = None if embeddings is None else torch.from_numpy(np.array(embeddings, dtype=np.float32))
     return DocumentTensors(SparseCounts(bow), vectors, None if labels is None else torch.from_numpy(labels))

@@ -21,15 +21,15 @@ class Corpus:
 
     ids, texts: D strings; texts are raw, as the embedder reads them, and never blank.
     vocab: V words by descending frequency, ties in alphabetical order.
-    bow: CSR (D, V) int32 counts; a document without a known word keeps its (empty) row.
+    bow: CSR (D, V) int32 counts; a document without known words keeps its (empty) row.
     token_ids: (T,) int32, all documents' tokens after stop words in text order, -1 outside the vocabulary.
     token_offsets: (D + 1,) int64, document d owns token_ids[token_offsets[d]:token_offsets[d + 1]].
     split: (D,) int8 index into SPLITS.
     labels: (D,) int64 index into label_names, -1 where a document has none; None for a corpus without labels.
-    timestamps: (D,) datetime64[s] in UTC, NaT where missing; None for a corpus without.
-    titles: D strings as the source has them, "" where one is missing; None for a corpus without. No model
-        reads them, and they enter no fingerprint.
-    info: plain facts of how it was made (dropped documents, duplicates, ...).
+    timestamps: (D,) datetime64[s] in UTC, NaT where missing; None for a corpus without times.
+    titles: D strings as the source has them, "" where one is missing; None for a corpus without titles. No
+        model reads them, and they enter no fingerprint.
+    info: plain facts about how it was made (dropped documents, duplicates, ...).
     """
 
     name: str
@@ -59,9 +59,9 @@ class Corpus:
         return np.flatnonzero(self.split == SPLITS.index(split))
 
     def with_known_words(self) -> Corpus:
-        """This corpus with every text reduced to its words of the vocabulary, in their order.
+        """This corpus with every text reduced to its vocabulary words, in order.
 
-        A document without a known word has the empty text.
+        A document without known words has the empty text.
         """
         return replace(self, texts=tuple(known_words(self.vocab, self.token_ids, self.token_offsets)))
 
@@ -81,7 +81,7 @@ class Corpus:
 
 
 def known_words(vocab: Sequence[str], token_ids: np.ndarray, token_offsets: np.ndarray) -> list[str]:
-    """Each document's words of the vocabulary, joined by spaces; D strings.
+    """Vocabulary words of each document, joined by spaces; D strings.
 
     token_ids, token_offsets: as in Corpus; tokens of -1 are left out.
     """

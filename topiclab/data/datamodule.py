@@ -20,18 +20,17 @@ from topiclab.data.words.occurrences import Occurrences
 if TYPE_CHECKING:
     from topiclab.data.soft_labels import SoftLabels
 
-SEARCHED_NEIGHBOURS = 32  # found in one search, from which smaller numbers are taken
+SEARCHED_NEIGHBOURS = 32  # found in one search, which then serves all smaller numbers
 
 
 class TopicDataModule(L.LightningDataModule):
-    """Documents of one corpus; one Lightning batch is one epoch, which the model cuts into mini-batches
-    itself.
+    """One corpus; a Lightning batch is a whole epoch, which the model itself cuts into mini-batches.
 
     embeddings: (D, E) float32 or None.  shows_labels: only then do labels reach a model.
     embedding_key names the embeddings in caches; cache_root is where derived arrays (neighbours) are kept.
-    word_vectors: makes (V, E') word vectors on first use, for decoders that start from them; of each word in
-    the template, if one is given.
-    occurrences: makes vectors of the single occurrences of words on first use.
+    word_vectors: makes (V, E') word vectors on first use, for decoders that start from them; with a template,
+    of each word in that template.
+    occurrences: makes a vector for every single occurrence of a word on first use.
     teach: makes the soft labels of this data module on first use; None without a teacher.
     """
 
@@ -72,12 +71,12 @@ class TopicDataModule(L.LightningDataModule):
 
     @property
     def soft_labels_read(self) -> str | None:
-        """Key of the soft labels, None as long as nothing has asked for them."""
+        """Key of the soft labels; None until something reads them."""
         return self.soft_labels.key if "soft_labels" in vars(self) else None
 
     @cached_property
     def soft_labels(self) -> SoftLabels:
-        """What the teacher says of every document; ValueError without a teacher."""
+        """The teacher's soft labels of every document; ValueError without a teacher."""
         if self.teach is None:
             raise ValueError("this objective needs soft labels; add teacher=neighbours, or use objective=bow")
         return self.teach(self)
@@ -92,8 +91,7 @@ class TopicDataModule(L.LightningDataModule):
 
     @cached_property
     def documents(self) -> DocumentTensors:
-        """All documents as tensors on the CPU; labels only when the mode shows them, and never of test
-        rows."""
+        """All documents as tensors on the CPU; labels only if the mode shows them, never for test rows."""
         labels = None
         if self.shows_labels and self.corpus.labels is not None:
             labels = np.where(self.corpus.split == SPLITS.index("test"), -1, self.corpus.labels)
@@ -119,7 +117,7 @@ class TopicDataModule(L.LightningDataModule):
         return np.array(self.word_vectors(), dtype=np.float32)
 
     def word_occurrences(self, subtokens: str | None = None) -> Occurrences:
-        """Contextual vectors of every occurrence of the vocabulary; ValueError where the input has none."""
+        """Contextual vectors of every occurrence of vocabulary words; ValueError where the input has none."""
         if self.occurrences is None:
             raise ValueError(
                 "model.words=token and contextual_type read a language model's states at every word, and "
@@ -128,12 +126,14 @@ class TopicDataModule(L.LightningDataModule):
         return self.occurrences(subtokens=subtokens)
 
     def train_neighbours(self, num_neighbours: int) -> np.ndarray:
-        """Nearest training documents of each training document, itself excluded; (N, k) int32 places among
-        the training rows, nearest first."""
+        """Nearest training documents of each training document, itself excluded.
+
+        Returns (N, k) int32 positions among the training rows, nearest first.
+        """
         return self._neighbours("train", num_neighbours)
 
     def all_neighbours(self, num_neighbours: int) -> np.ndarray:
-        """Nearest training documents of every document, itself excluded; (D, k) int32 places as above."""
+        """Nearest training documents of every document, itself excluded; (D, k) int32 positions as above."""
         train = self.train_neighbours(num_neighbours)
         found = np.empty((self.corpus.num_docs, train.shape[1]), np.int32)
         found[self.train_rows] = train
@@ -142,7 +142,7 @@ class TopicDataModule(L.LightningDataModule):
         return found
 
     def _neighbours(self, of: str, num_neighbours: int) -> np.ndarray:
-        """Searched once per embedding and split, for at least SEARCHED_NEIGHBOURS."""
+        """Search once per embedding and split, for at least SEARCHED_NEIGHBOURS neighbours."""
         searched = max(num_neighbours, SEARCHED_NEIGHBOURS)
         key = {
             "embedding": self.embedding_key,

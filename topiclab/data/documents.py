@@ -89,13 +89,13 @@ def build_corpus(
 def usable_documents(
     documents: Iterable[Document], selection: Selection
 ) -> tuple[list[Document], dict[str, Any]]:
-    """The documents with text, each with an id, deduplicated and sampled; and what was dropped, counted."""
+    """Documents with text, each with an id, deduplicated and sampled; and counts of what was dropped."""
     info: dict[str, Any] = {"read": 0, "blank": 0, "duplicates": 0}
     return list(_chosen(documents, selection, info)), info
 
 
 def usable_texts(documents: Iterable[Document], selection: Selection) -> Iterator[str]:
-    """The texts of `usable_documents`; one at a time in memory, or selection.sample of them."""
+    """Texts of `usable_documents`; memory holds one at a time, or selection.sample of them."""
     info: dict[str, Any] = {"read": 0, "blank": 0, "duplicates": 0}
     return (document.text for document in _chosen(documents, selection, info))
 
@@ -110,7 +110,7 @@ def _chosen(documents: Iterable[Document], selection: Selection, info: dict[str,
 def assign_split(texts: Iterable[str], val: float, test: float) -> np.ndarray:
     """Split of each document, (D,) int8 index into SPLITS, from the hash of its text alone.
 
-    Nothing else enters, neither the other documents nor a seed nor the id, so a document never moves when
+    Nothing else matters, neither the other documents nor a seed nor the id, so a document never moves when
     others come, go or change places, and all copies of a text land on the same side, whatever their ids.
     Test is cut first: changing val leaves test as it is. The shares are expectations; small corpora differ
     by chance.
@@ -133,9 +133,9 @@ def text_key(text: str) -> str:
 
 
 def _admit(documents: Iterable[Document], deduplicate: bool, info: dict[str, Any]) -> Iterator[Document]:
-    """Documents with text and an id, counted in info.
+    """Yield the documents with text, each with an id, and count them in info.
 
-    A document without an id of its own is called by its text key, its later copies key-2, key-3 and so on.
+    The id of a document without one is its text key; later copies get key-2, key-3 and so on.
     """
     copies: dict[str, int] = {}
     ids: set[str] = set()
@@ -157,7 +157,7 @@ def _admit(documents: Iterable[Document], deduplicate: bool, info: dict[str, Any
         if document.id in ids:
             raise ValueError(
                 f"id {document.id!r} of document {info['read']} was used before; ids must be unique: "
-                "choose another data.id_column, or null to number documents by their text"
+                "choose another data.id_column, or null to derive ids from the texts"
             )
         ids.add(document.id)
         yield document
@@ -171,15 +171,15 @@ def _check_characters(document: Document, number: int) -> None:
         except UnicodeEncodeError as error:
             raise ValueError(
                 f"the {part} of document {number} holds half a surrogate pair at character {error.start}, "
-                "which is no text; repair it where the file is written"
+                "which is not valid text; repair it where the file is written"
             ) from error
 
 
 def _sample(documents: Iterable[Document], size: int, seed: int) -> list[Document]:
-    """The `size` documents whose hashed (seed, id) is smallest, in their old order; holds `size` in memory.
+    """The `size` documents whose hashed (seed, id) is smallest, in their original order; memory holds `size`.
 
     A document's rank depends on its own id only: a sample of 100 is part of the sample of 200, and documents
-    that come later replace few.
+    that are added later replace few.
     """
     if size < 2:
         raise ValueError(f"data.sample={size} must be at least 2 documents, or null for all of them")
@@ -215,13 +215,13 @@ def _label_name(value: Any) -> str | None:
 
 
 def _titles(documents: list[Document]) -> tuple[str, ...] | None:
-    """Titles, "" where missing; None when every one is."""
+    """Titles, "" where missing; None if all are missing."""
     titles = tuple(document.title or "" for document in documents)
     return titles if any(titles) else None
 
 
 def _timestamps(documents: list[Document]) -> np.ndarray | None:
-    """Times (D,) datetime64[s] in UTC, NaT where missing; None when every one is."""
+    """Times (D,) datetime64[s] in UTC, NaT where missing; None if all are missing."""
     if all(_is_missing(document.timestamp) for document in documents):
         return None
     return np.array([_timestamp(document) for document in documents], dtype="datetime64[s]")
@@ -241,8 +241,8 @@ def _timestamp(document: Document) -> np.datetime64:
         )
     except ValueError as error:
         raise ValueError(
-            f"timestamp {document.timestamp!r} of document {document.id} is no date; data.timestamp_column "
-            "must hold ISO 8601 such as 2024-05-01 or 2024-05-01T12:00:00Z, or a year"
+            f"timestamp {document.timestamp!r} of document {document.id} is not a date; "
+            "data.timestamp_column must hold ISO 8601 such as 2024-05-01 or 2024-05-01T12:00:00Z, or a year"
         ) from error
 
 

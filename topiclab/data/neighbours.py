@@ -10,9 +10,9 @@ from torch.nn.functional import normalize
 def nearest_neighbours(
     vectors: np.ndarray, num_neighbours: int, queries: np.ndarray | None = None, block: int = 1024
 ) -> np.ndarray:
-    """The rows with the highest cosine to each query; exact, by blocks of one matrix product.
+    """Rows with the highest cosine to each query; exact, one matrix product per block of queries.
 
-    vectors: (N, E).  queries: (M, E); without them each row asks for the others, itself excluded.
+    vectors: (N, E).  queries: (M, E); if None, every row is a query, itself excluded from its neighbours.
     Returns (M, num_neighbours) int32, nearest first; fewer columns where there are fewer rows.
     """
     index = _unit(vectors)
@@ -33,7 +33,7 @@ def _unit(vectors: np.ndarray) -> torch.Tensor:
 
 
 def cosines(queries: np.ndarray, vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Cosine of each query (Q, E) to the rows (Q, k) of vectors (N, E) that it names; (Q, k) float32."""
+    """Cosine of each query (Q, E) to the rows (Q, k) of vectors (N, E) given for it; (Q, k) float32."""
     asking, index = _unit(queries), _unit(vectors)
     columns = [(asking * index[column]).sum(dim=1) for column in torch.from_numpy(rows).long().T]
     return torch.stack(columns, dim=1).numpy()

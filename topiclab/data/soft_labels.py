@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class SoftLabels:
-    """Logits of D documents over V words, all of them or each document's top k.
+    """Logits of D documents over V words: all words, or each document's top k.
 
     logits: float16, each row shifted so that its largest is 0; (D, V), or (D, k) at `words`.
     words: (D, k) int32 by descending logit, or None where all words are stored.
-    peaks: (D,) float32, what was taken off each row.
-    residual: (D,) float32, at temperature 1 the share of the words left out; None where none is.
+    peaks: (D,) float32, the largest logit, subtracted from each row.
+    residual: (D,) float32, probability at temperature 1 of the words left out; None where all are stored.
     vectors: (D, E) the teacher's state of each document, or None.
-    temperature: at which they become distributions unless told otherwise.
-    key: sha256 of all they depend on.  seconds: of this call, near 0 when is_cached.
+    temperature: the default at which logits become distributions.
+    key: sha256 of all that the labels depend on.  seconds: of this call, near 0 when is_cached.
     """
 
     logits: np.ndarray
@@ -41,13 +41,13 @@ class SoftLabels:
         return len(self.logits)
 
     def most_likely(self, rows: np.ndarray, num: int) -> np.ndarray:
-        """Ids (n, num) of the words that the teacher finds likeliest, in order."""
+        """Ids (n, num) of the teacher's likeliest words, in order."""
         if self.words is not None:
             return self.words[rows, :num]
         return np.argsort(-self.logits[rows].astype(np.float32), axis=1, kind="stable")[:, :num]
 
     def raw_logits(self, rows: slice) -> np.ndarray:
-        """(n, V) float32 as the teacher gave them, -inf at words that are not stored."""
+        """Logits (n, V) float32 as the teacher gave them, -inf at words that are not stored."""
         values = self.logits[rows].astype(np.float32) + self.peaks[rows, None]
         if self.words is None:
             return values

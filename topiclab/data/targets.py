@@ -1,4 +1,4 @@
-"""Targets: the word distributions that a student is asked to match, made from soft labels."""
+"""Targets: the word distributions that a student is trained to match, made from soft labels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BLOCK_DOCS = 2048
 class Targets:
     """One distribution over the words for each of D documents.
 
-    values: CSR (D, V) float32 where most words have none, else (D, V) float16.
+    values: CSR (D, V) float32 where most words have no mass, else (D, V) float16.
     entropy: (D,) float32, nats: cross-entropy minus this is the divergence.
     """
 
@@ -32,11 +32,11 @@ def distributions(
     top_share: float | None = None,
     masking: str = "drop",
 ) -> Targets:
-    """softmax(logits / temperature), sharper below 1 and flatter above.
+    """softmax(logits / temperature); a temperature below 1 sharpens, above 1 flattens.
 
-    top_k: only each document's k likeliest words; top_share: ceil(top_share * V) of them. ValueError where
+    top_k: keep only each document's k likeliest words; top_share: ceil(top_share * V) of them. ValueError if
     fewer are stored.
-    masking: what becomes of the others: `drop` gives them no mass, so that the kept words sum to 1;
+    masking: treatment of the other words: `drop` gives them no mass, so that the kept words sum to 1;
     `zero_logit` sets their logit to 0, as published for ETM and ECRTM, which gives them mass whenever kept
     logits are low.
     """
@@ -51,7 +51,7 @@ def distributions(
 
 
 def _num_kept(labels: SoftLabels, top_k: int | None, top_share: float | None) -> int | None:
-    """How many words of each document the two options keep, None for all that are stored."""
+    """Number of words per document that the two options keep; None for all that are stored."""
     asked = f"objective.top_k={top_k}"
     if top_share is not None:
         asked, top_k = f"objective.top_share={top_share:g}", math.ceil(top_share * labels.num_words)
@@ -79,7 +79,7 @@ def _sparse(labels: SoftLabels, temperature: float, top_k: int | None) -> Target
 
 
 def _in_blocks(labels: SoftLabels, compute) -> Targets:
-    """Dense targets, a block of documents at a time."""
+    """Dense targets, computed for one block of documents at a time."""
     values = np.empty((labels.num_docs, labels.num_words), np.float16)
     entropy = np.empty(labels.num_docs, np.float32)
     for start in range(0, labels.num_docs, BLOCK_DOCS):
@@ -90,7 +90,7 @@ def _in_blocks(labels: SoftLabels, compute) -> Targets:
 
 
 def _zeroed(logits: np.ndarray, top_k: int) -> np.ndarray:
-    """The k largest of each row, 0 elsewhere, also where fewer than k are finite."""
+    """The k largest logits of each row, 0 elsewhere; fewer than k where fewer are finite."""
     if top_k >= logits.shape[1]:
         return logits
     threshold = -np.partition(-logits, top_k - 1, axis=1)[:, top_k - 1 : top_k]
@@ -107,10 +107,10 @@ def _entropy(probs: np.ndarray) -> np.ndarray:
 
 
 def raw_logits(labels: SoftLabels, top_k: int | None = None, top_share: float | None = None) -> Targets:
-    """The teacher's logits as they are, which are no distributions: the published weights of ETM and ECRTM.
+    """The teacher's raw logits, which are not distributions: the published weights of ETM and ECRTM.
 
-    top_k, top_share: as above; the other words weigh 0. Entropies are 0.
-    ValueError where the stored labels hold only each document's likeliest words, or impossible ones.
+    top_k, top_share: as above; the other words have weight 0. Entropies are 0.
+    ValueError where only each document's likeliest words are stored, or some words are impossible.
     """
     if labels.words is not None:
         raise ValueError("objective.loss=raw_logit_ce weighs all words; store them with teacher.top_k=null")
@@ -128,7 +128,7 @@ def raw_logits(labels: SoftLabels, top_k: int | None = None, top_share: float | 
 
 
 def with_bow(targets: Targets, bow: sparse.csr_matrix, share: float) -> Targets:
-    """share of each target replaced by the document's own words; an empty document keeps its target."""
+    """Targets with `share` of their mass given to the document's own words; empty documents keep theirs."""
     lengths = np.asarray(bow.sum(axis=1)).ravel()
     weights = np.where(lengths > 0, share / np.maximum(lengths, 1), 0)
     kept = np.where(lengths > 0, 1 - share, 1).astype(np.float32)

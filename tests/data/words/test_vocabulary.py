@@ -177,7 +177,7 @@ def test_stop_words_by_language() -> None:
     ("changes", "message"),
     [
         ({"tokenizer": "spacy"}, "tokenizer=spacy is unknown; use regex or jieba"),
-        ({"token_pattern": "["}, "no regular expression"),
+        ({"token_pattern": "["}, "not a regular expression"),
         ({"token_pattern": "(a)(b)"}, "has 2 groups"),
         ({"ngrams": [2, 1]}, "1 <= shortest <= longest"),
         ({"min_df": 1.5}, "min_df=1.5 is a share"),

@@ -1,1 +1,1 @@
-"""Where corpora come from: published sets, files of one's own, arXiv, NeurIPS."""
+"""Sources of corpora: published sets, your own files, arXiv, NeurIPS."""

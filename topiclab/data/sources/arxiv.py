@@ -1,7 +1,7 @@
 """arXiv: the metadata snapshot as cleaned, filtered Parquet shards, made in one stream.
 
-Memory does not grow with the snapshot but for 18 bytes a record, which find the last version of an id and the
-seeded sample. Origin: https://www.kaggle.com/datasets/Cornell-University/arxiv
+Memory grows with the snapshot by only 18 bytes per record, which serve to find the last version of an id and
+the seeded sample. Origin: https://www.kaggle.com/datasets/Cornell-University/arxiv
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from topiclab.data.documents import Document
 from topiclab.data.sources.json_lines import LineBlocks, in_threads, parse_block
 from topiclab.data.sources.latex import plain_column
 
-compute: Any = import_module("pyarrow.compute")  # whose functions are made at its import
+compute: Any = import_module("pyarrow.compute")  # its functions are created at import
 log = logging.getLogger(__name__)
 
 COLUMNS = ("id", "title", "abstract", "categories", "update_date")
@@ -36,23 +36,23 @@ MIN_ABSTRACT_LENGTH = 50
 MAX_ID_LENGTH = 32
 NAMED_LINES = 20
 CATEGORY = re.compile(r"[a-z-]+(\.[A-Za-z-]+)?")
-# The lists of MSC and ACM classes that some records carry behind their categories are no categories.
+# Some records list MSC and ACM classes after their categories; these are not categories.
 PRIMARY = r"^([a-z-]+(?:\.[A-Za-z-]+)?)(?:\s.*)?$"
-# Why a record is not kept, by its number in `seen`; the first that applies counts, superseded before all.
+# Reasons to drop a record, numbered as in `seen`; the first that applies counts, superseded before all.
 FATES = ("kept", "without_id", "without_abstract", "short", "category", "years", "superseded", "not_sampled")
 FATE = {name: number for number, name in enumerate(FATES)}
-MISSING = ("without_title", "without_categories", "without_date")  # of what is kept, bits of `missing`
+MISSING = ("without_title", "without_categories", "without_date")  # of kept records; bits of `missing`
 SEEN = np.dtype([("id", np.uint64), ("rank", np.uint64), ("fate", np.int8), ("missing", np.int8)])
-FORMAT = 2  # raise it when the shards of the same snapshot change
+FORMAT = 2  # increase it when the shards of the same snapshot change
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which records are kept: keys of the group `data`.
+    """Selection of records, as keys of the group `data`.
 
-    categories: categories (cs.LG) or archives (cs), None for all.  match: whether the first category of a
-    record must be among them, or any.  years: first and last of update_date.  sample: of what the filters
-    leave, by the hash of the id.
+    categories: categories (cs.LG) or archives (cs), None for all.  match: `primary` if the first category of
+    a record must be among them, `any` if any of its categories may.  years: first and last year of
+    update_date.  sample: number of records, drawn by the hash of the id from those that pass the filters.
     """
 
     categories: tuple[str, ...] | None
@@ -63,7 +63,7 @@ class Choice:
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Choice:
-        """ValueError for a category that cannot be one, or years out of order."""
+        """Choice in the group `data`; ValueError for a malformed category, or years out of order."""
         categories, years = data["categories"], data["years"]
         for name in categories or ():
             if not CATEGORY.fullmatch(name):
@@ -73,7 +73,7 @@ class Choice:
                 )
         if years and years[0] > years[1]:
             raise ValueError(f"data.years={list(years)}: the first year is after the last; swap them")
-        # Repeated texts go before the sample is drawn, where the corpus is built.
+        # Repeated texts are dropped before the sample is drawn, both where the corpus is built.
         sample = None if data["deduplicate"] else data["sample"]
         return cls(
             tuple(sorted(categories)) if categories else None,
@@ -85,7 +85,7 @@ class Choice:
 
     @cached_property
     def pattern(self) -> str | None:
-        """What the categories of a record must match."""
+        """Regular expression that the categories of a record must match; None for all records."""
         if self.categories is None:
             return None
         names = "|".join(
@@ -96,11 +96,11 @@ class Choice:
 
 
 def arxiv_shards(path: Path, data: Mapping[str, Any], cache: Cache) -> Entry:
-    """The entry `arxiv` of a snapshot and a choice: shard-*.parquet in the snapshot's order.
+    """Cache entry `arxiv` of a snapshot and a choice: shard-*.parquet in the snapshot's order.
 
     Columns id, title, text ("{title}. {abstract}"), category (the first), categories and update_date. The
     manifest counts the records by fate and names broken lines. A killed fill resumes after its last block.
-    Raises ValueError, which names the filter, when nothing is left.
+    Raises ValueError, naming the filter, when nothing is left.
     """
     choice, stat = Choice.of(data), path.stat()
     key = {
@@ -122,7 +122,7 @@ def arxiv_shards(path: Path, data: Mapping[str, Any], cache: Cache) -> Entry:
 
 
 def arxiv_documents(entry: Entry, label: str) -> Iterator[Document]:
-    """The documents of the shards, one shard in memory; label: category (the first) or archive."""
+    """Documents of the shards, one shard in memory at a time; label: category (the first) or archive."""
     for shard in sorted(entry.folder.glob("shard-*.parquet")):
         columns = ["id", "text", "category", "update_date", "title"]
         for record in parquet.read_table(shard, columns=columns).to_pylist():
@@ -132,9 +132,9 @@ def arxiv_documents(entry: Entry, label: str) -> Iterator[Document]:
 
 
 def stream_snapshot(path: Path, folder: Path, choice: Choice, progress: bool = True) -> dict[str, Any]:
-    """Fill a folder with the shards of a snapshot; the facts of the manifest.
+    """Fill a folder with the shards of a snapshot; return the facts for the manifest.
 
-    Blocks go to one thread a core, four at most, each to files of its own with its facts written last.
+    One thread per core, at most four, processes blocks; each block has its own files, its facts written last.
     """
     blocks, num_blocks = LineBlocks(path), 0
 
@@ -178,7 +178,7 @@ def _write_block(number: int, block: bytes, folder: Path, choice: Choice) -> Non
 
 
 def _clean(records: pyarrow.Table) -> pyarrow.Table:
-    """The columns of the shards and `abstract`, of all records."""
+    """Columns of the shards, and `abstract`, of all records."""
     ids, categories = (
         compute.utf8_trim_whitespace(records[name].combine_chunks().fill_null(""))
         for name in ("id", "categories")
@@ -205,7 +205,7 @@ def _clean(records: pyarrow.Table) -> pyarrow.Table:
 
 
 def _fates(table: pyarrow.Table, choice: Choice) -> np.ndarray:
-    """Every record's number in FATES, (N,) int8."""
+    """Fate of every record as an index into FATES, (N,) int8."""
     length, id_length = compute.utf8_length(table["abstract"]), compute.binary_length(table["id"])
     faults = {
         "short": compute.less(length, MIN_ABSTRACT_LENGTH),
@@ -221,14 +221,14 @@ def _fates(table: pyarrow.Table, choice: Choice) -> np.ndarray:
         is_chosen = compute.match_substring_regex(table["categories"], choice.pattern)
         faults = {"category": compute.invert(is_chosen), **faults}
     fates = np.zeros(table.num_rows, dtype=np.int8)
-    for name in ("years", "category", "short", "without_abstract", "without_id"):  # the last one stays
+    for name in ("years", "category", "short", "without_abstract", "without_id"):  # later ones overwrite
         if name in faults:
             fates[faults[name].to_numpy()] = FATE[name]
     return fates
 
 
 def _missing(table: pyarrow.Table) -> np.ndarray:
-    """What every record lacks, (N,) int8 of bits in the order of MISSING."""
+    """Fields that every record lacks, (N,) int8, bits in the order of MISSING."""
     lacks = (compute.equal(table["title"], ""), table["category"].is_null(), table["update_date"].is_null())
     missing = np.zeros(table.num_rows, dtype=np.int8)
     for bit, is_so in enumerate(lacks):
@@ -245,7 +245,7 @@ def _kept(table: pyarrow.Table, fates: np.ndarray) -> pyarrow.Table:
 def _numbers(ids: pyarrow.Array) -> np.ndarray:
     """A 64-bit number for each id of at most 32 bytes: (N,) uint64.
 
-    Two of n ids share one with probability n^2 / 2^65, 1e-7 for the whole of arXiv.
+    Two of n ids share a number with probability n^2 / 2^65, 1e-7 for all of arXiv.
     """
     is_long = compute.greater(compute.binary_length(ids), MAX_ID_LENGTH)
     padded = compute.ascii_rpad(compute.if_else(is_long, "", ids), MAX_ID_LENGTH)
@@ -258,7 +258,7 @@ def _numbers(ids: pyarrow.Array) -> np.ndarray:
 
 
 def _finish(folder: Path, num_blocks: int, choice: Choice) -> dict[str, Any]:
-    """From the blocks' files to shards without superseded and unsampled records, and the facts of all."""
+    """Turn the blocks' files into shards without superseded or unsampled records; return all facts."""
     seen = [np.load(folder / f"seen-{number:06d}.npy", allow_pickle=False) for number in range(num_blocks)]
     offsets = np.cumsum([0, *map(len, seen)])
     everything = np.concatenate([np.zeros(0, dtype=SEEN), *seen])
@@ -271,7 +271,7 @@ def _finish(folder: Path, num_blocks: int, choice: Choice) -> dict[str, Any]:
     for number in range(num_blocks):
         rows = slice(offsets[number], offsets[number + 1])
         was_kept = everything["fate"][rows] == FATE["kept"]
-        _settle(folder, number, fate[rows][was_kept] == FATE["kept"])
+        _write_shard(folder, number, fate[rows][was_kept] == FATE["kept"])
     facts = [json.loads(_facts_path(folder, number).read_bytes()) for number in range(num_blocks)]
     for pattern in ("facts-*.json", "seen-*.npy", "raw-*.parquet"):  # a block without its facts is read again
         for path in folder.glob(pattern):
@@ -283,15 +283,15 @@ def _finish(folder: Path, num_blocks: int, choice: Choice) -> dict[str, Any]:
 
 
 def _supersede(ids: np.ndarray, fate: np.ndarray) -> None:
-    """Mark every record, kept or not, whose id comes again further down."""
+    """Mark every record, kept or not, whose id occurs again further down."""
     rows = np.flatnonzero(fate != FATE["without_id"])
     ordered = rows[np.argsort(ids[rows], kind="stable")]
     comes_again = ids[ordered[1:]] == ids[ordered[:-1]]
     fate[ordered[:-1][comes_again]] = FATE["superseded"]
 
 
-def _settle(folder: Path, number: int, is_kept: np.ndarray) -> None:
-    """Make a block's shard; without its raw file it was made before a kill."""
+def _write_shard(folder: Path, number: int, is_kept: np.ndarray) -> None:
+    """Write a block's shard; if its raw file is gone, the shard was written before a kill."""
     raw, shard = folder / f"raw-{number:06d}.parquet", folder / f"shard-{number:06d}.parquet"
     if not raw.exists():
         return
@@ -362,7 +362,7 @@ def _report(path: Path, facts: Mapping[str, Any]) -> None:
         f"; dropped: {dropped}" if dropped else "",
     )
     if facts["fault"]:
-        log.warning("%s is %s; what comes before is kept", path, facts["fault"])
+        log.warning("%s is %s; the records before that are kept", path, facts["fault"])
     if counts["broken"]:
         number, why = facts["broken_lines"][0]
         log.warning(

@@ -1,4 +1,4 @@
-"""Sources: where the named corpora come from, and load_corpus, the one door to them."""
+"""Sources of the named corpora, and load_corpus, their one entry point."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ def load_corpus(
 ) -> Corpus:
     """The corpus that the configuration group `data` describes.
 
-    folder: where corpus files are (paths.data); None is the folder that data_folder finds.
-    cache: where the shards of data=arxiv stay (paths.cache); None keeps none.
-    Kept in memory by the content of `data` and the size and time of its file, so that the cells of a grid in
-    one process load it once. Raises FileNotFoundError or ValueError with the way out; see the readers.
+    folder: holds the corpus files (paths.data); None is the folder that data_folder finds.
+    cache: keeps the shards of data=arxiv (paths.cache); None keeps none.
+    Memory keeps the corpus under the content of `data` and the size and time of its file, so that the cells
+    of a grid in one process load it once. Raises FileNotFoundError or ValueError with the way out, see the
+    readers.
     """
     path = _locate(data, Path(folder) if folder else data_folder())
     files = sorted(path.rglob("*")) if path and data.get("path") and path.is_dir() else [path] if path else []
@@ -46,7 +47,7 @@ def load_corpus(
 def load_texts(
     data: Mapping[str, Any], folder: str | Path | None = None, cache: str | Path | None = None
 ) -> tuple[list[str], list[str]]:
-    """Ids and texts of the documents that `data` describes, for a model that has its vocabulary already."""
+    """Ids and texts of the documents that `data` describes, for a model that already has its vocabulary."""
     path = _locate(data, Path(folder) if folder else data_folder())
     with _opened(data, path, Path(cache) if cache else None) as (documents, _):
         kept, info = usable_documents(documents, Selection.of(data))
@@ -60,9 +61,9 @@ def load_texts(
 
 @dataclass(frozen=True)
 class TextStream:
-    """The texts of `load_corpus(data, folder, cache)` in their order, read anew by every iteration.
+    """Texts of `load_corpus(data, folder, cache)` in order, read anew by every iteration.
 
-    One text is in memory at a time where the source is a file of lines or shards, and data.sample where set.
+    Memory holds one text at a time if the source is a file of lines or shards, or data.sample texts if set.
     """
 
     data: Mapping[str, Any]
@@ -90,7 +91,7 @@ def _load(
 def _opened(
     data: Mapping[str, Any], path: Path | None, cache: Path | None
 ) -> Iterator[tuple[Iterator[Document], dict[str, Any]]]:
-    """The documents of a source, and facts of how they were prepared."""
+    """Documents of a source, and facts about how they were prepared."""
     if data["source"] == "text" and not data["path"]:
         with ExitStack() as stack:
             yield _of_corpora(data["corpora"], path or data_folder(), cache, stack), {}
@@ -116,7 +117,7 @@ def _opened(
 def _of_corpora(
     names: Sequence[str], folder: Path, cache: Path | None, stack: ExitStack
 ) -> Iterator[Document]:
-    """The documents of several corpora behind one another; stack: what stays open meanwhile."""
+    """Documents of several corpora, one after another; stack: holds what stays open meanwhile."""
     from topiclab.data.sources.folder import corpus_group, named_after
 
     if not names:
@@ -141,13 +142,14 @@ def corpus_from_texts(
 ) -> Corpus:
     """A corpus from strings in memory; labels and ids, when given, are as long as texts.
 
-    The other arguments are the keys of the group `data`. Blank texts are dropped, and their labels.
+    The other arguments are the keys of the group `data`. Blank texts are dropped with their labels.
     """
     is_text = isinstance(texts, str)
     texts = list(texts)
     if is_text or not all(isinstance(text, str) for text in texts):
         raise TypeError("texts must be a sequence of strings; replace missing texts by ''")
-    labels, ids = (None if values is None else list(values) for values in (labels, ids))  # not by an index
+    # lists, because a pandas Series would look up its index
+    labels, ids = (None if values is None else list(values) for values in (labels, ids))
     for label, values in (("labels", labels), ("ids", ids)):
         if values is not None and len(values) != len(texts):
             raise ValueError(f"{len(texts)} texts but {len(values)} {label}; give one for every text")
@@ -159,7 +161,7 @@ def corpus_from_texts(
 
 
 def data_folder() -> Path:
-    """Where corpus files are: $TOPICLAB_DATA, else ../shared/data beside the checkout, else data/."""
+    """Folder of the corpus files: $TOPICLAB_DATA, else ../shared/data beside the checkout, else data/."""
     if folder := os.environ.get("TOPICLAB_DATA"):
         return Path(folder)
     for checkout in (Path.cwd(), Path(__file__).resolve().parents[3]):
@@ -177,7 +179,7 @@ def lee_path() -> Path:
 
 
 def _locate(data: Mapping[str, Any], folder: Path) -> Path | None:
-    """The file a source reads, None for those without one."""
+    """File or folder that a source reads; None for sources without one."""
     if data.get("path"):
         path = Path(data["path"]).expanduser()
         if not (path.exists() if data["source"] == "text" else path.is_file()):
@@ -215,7 +217,7 @@ def _documents(data: Mapping[str, Any], path: Path | None) -> Iterator[Document]
         if path is None:
             raise ValueError("data=file needs data.path=<file>, and data.text_column where it is not `text`")
         columns = {key: data[key] for key in ("text_column", "label_column", "id_column", "timestamp_column")}
-        columns["title_column"] = data.get("title_column")  # which runs of earlier versions lack
+        columns["title_column"] = data.get("title_column")  # missing in runs of earlier versions
         return read_documents(path, **columns, encoding=data["encoding"])
     if data.get("modality") == "images":
         raise ValueError(

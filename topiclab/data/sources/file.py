@@ -1,6 +1,6 @@
 """Files of documents: CSV, TSV, JSONL, Parquet and plain lines, read as a stream.
 
-`.gz` and `.zst` behind a text format are unpacked on the way. Memory holds one record, of Parquet one batch.
+Text formats may also end in `.gz` or `.zst`. Memory holds one record, or one batch of a Parquet file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import IO, Any, cast
 
 from topiclab.data.documents import Document
 
-# csv stops at 128 KiB by default; this is the most a C long holds on every platform.
+# csv refuses fields above 128 KiB by default; this is the most that a C long holds on every platform.
 MAX_FIELD_LENGTH = 2**31 - 1
 PARQUET_BATCH = 1024
 FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".txt", ".cor")
@@ -62,7 +62,7 @@ def read_records(path: Path, columns: list[str], encoding: str = "utf-8") -> Ite
     if kind not in FORMATS or (kind == ".parquet" and suffixes[-1] != kind):
         raise ValueError(
             f"{path}: the suffix {path.suffix or '(none)'} is not known; use {' '.join(FORMATS)}, "
-            "the text formats also with .gz or .zst behind"
+            "the text formats also followed by .gz or .zst"
         )
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; check data.path")
@@ -125,7 +125,7 @@ def _read_jsonl(path: Path, columns: list[str], encoding: str) -> Iterator[dict[
             _check_columns(path, record, columns[:1])
         seen.update(dict.fromkeys(record))
         yield record
-    # Labels may be given for some documents only, so their column is judged after the last line.
+    # Labels may be given for some documents only, so their column is checked after the last line.
     _check_columns(path, seen, columns)
 
 
@@ -144,7 +144,7 @@ def _read_parquet(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
 
 
 def _lines(path: Path, encoding: str) -> Iterator[str]:
-    """Decoded lines with their ends; a byte-order mark is dropped."""
+    """Decoded lines with their line ends; a byte-order mark is dropped."""
     codec = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
     try:
         with _open(path) as stream, io.TextIOWrapper(stream, encoding=codec, newline="") as text:
@@ -152,7 +152,7 @@ def _lines(path: Path, encoding: str) -> Iterator[str]:
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}{_first_bad_byte(path, encoding)}; try data.encoding=latin-1") from error
     except LookupError as error:
-        raise ValueError(f"data.encoding={encoding} is not known to Python; utf-8 and latin-1 are") from error
+        raise ValueError(f"data.encoding={encoding} is not known to Python; use utf-8 or latin-1") from error
     except OSError as error:
         if path.suffix.lower() not in PACKED:
             raise
@@ -160,7 +160,7 @@ def _lines(path: Path, encoding: str) -> Iterator[str]:
 
 
 def _first_bad_byte(path: Path, encoding: str) -> str:
-    """Where decoding fails: the line and the byte in it, for the encodings whose line end is the byte 10."""
+    """Line and byte at which decoding fails, for encodings whose line end is the byte 10."""
     with _open(path) as stream:
         for number, line in enumerate(stream, 1):
             try:

@@ -1,4 +1,4 @@
-"""Text to learn language from: several corpora behind one another, or the files of a folder."""
+"""Text to train a language model on: several corpora one after another, or the files of a folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LINES = (".jsonl", ".ndjson")
 
 
 def corpus_group(name: str) -> dict[str, Any]:
-    """The group `data` that data=<name> chooses, for one of CORPORA."""
+    """The group `data` of data=<name>, for one of CORPORA."""
     if name not in CORPORA:
         raise ValueError(f"data.corpora: there is no text corpus {name}; use any of {', '.join(CORPORA)}")
     folder = conf_dir() / "data"
@@ -32,16 +32,16 @@ def corpus_group(name: str) -> dict[str, Any]:
 
 
 def named_after(corpus: str, documents: Iterator[Document]) -> Iterator[Document]:
-    """The documents with the corpus as their label and before their ids."""
+    """The documents labelled with the name of their corpus, which also prefixes their ids."""
     for document in documents:
         identity = None if document.id is None else f"{corpus}/{document.id}"
         yield document._replace(id=identity, label=corpus)
 
 
 def folder_documents(path: Path, text_column: str, encoding: str) -> Iterator[Document]:
-    """Documents of a folder and below, sorted by path, or of one file: .txt and .md whole, .jsonl by lines.
+    """Documents of a folder tree, sorted by path, or of one file: one per .txt or .md, one per .jsonl line.
 
-    Labels are the folders at the top. Raises ValueError where no such file is, or one is not text.
+    Labels are the top-level folders. Raises ValueError where there is no such file, or one is not text.
     """
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
     chosen = [file for file in files if file.suffix.lower() in (*WHOLE, *LINES)]
@@ -63,17 +63,17 @@ def folder_documents(path: Path, text_column: str, encoding: str) -> Iterator[Do
 
 
 def _text_of(path: Path, encoding: str) -> str:
-    """The text of a file without a byte-order mark; ValueError where it is not `encoding` or has a 0."""
+    """Text of a file without a byte-order mark; ValueError if it is not `encoding` or holds a zero byte."""
     content = path.read_bytes()
     if (zero := content.find(b"\0")) >= 0 and not encoding.lower().startswith(("utf-16", "utf-32")):
         raise ValueError(
-            f"{path}: byte {zero + 1} is 0, so this is no text file; take it out of data.path, or name its "
+            f"{path}: byte {zero + 1} is 0, so this is not a text file; remove it from data.path, or set its "
             "data.encoding, such as utf-16"
         )
     try:
         return content.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"{path}, byte {error.start + 1}: not {encoding} ({error.reason}), so this is no such text file; "
-            "take it out of data.path, or try data.encoding=latin-1"
+            f"{path}, byte {error.start + 1}: not {encoding} ({error.reason}), so this is not such a text; "
+            "remove the file from data.path, or try data.encoding=latin-1"
         ) from error

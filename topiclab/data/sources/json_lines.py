@@ -1,7 +1,7 @@
 """JSON lines as Arrow tables: a file of any size, block by block, in which no fault is fatal.
 
-pyarrow's parser is set to a block at a time. A block that it refuses is read again line by line, and lines
-that are no record are named by number.
+pyarrow parses one block at a time. A block that it refuses is read again line by line, and lines that are not
+records are reported by number.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PIECE_BYTES = 1 << 16
 MAX_THREADS = 4
 MAX_LINE_LENGTH = 64 << 20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# What lines that are not UTF-8 are taken for; a byte that is not even that becomes the replacement character.
+# Assumed for lines that are not UTF-8; a byte that is invalid even there becomes the replacement character.
 OTHER_ENCODING = "cp1252"
 
 
@@ -37,10 +37,10 @@ Result = TypeVar("Result")
 
 
 class LineBlocks:
-    """The lines of a file, plain, .gz or .zst, as blocks of about 4 MiB that end with a line; read once.
+    """Lines of a plain, .gz or .zst file, as blocks of about 4 MiB that end with a line; read once.
 
-    position: bytes of the file (packed, where it is) read so far.
-    fault: why the reading ended before the end of a packed file, None while nothing is wrong.
+    position: bytes of the file (compressed, if it is) read so far.
+    fault: why reading stopped before the end of a compressed file; None while nothing is wrong.
     The same file gives the same blocks each time. Raises ValueError for a line above 64 MiB.
     """
 
@@ -63,7 +63,7 @@ class LineBlocks:
             elif size > MAX_LINE_LENGTH:
                 raise ValueError(
                     f"{self.path}: a line is longer than {MAX_LINE_LENGTH >> 20} MiB; the file must hold one "
-                    "JSON object a line"
+                    "JSON object per line"
                 )
             parts, size = [block[end:]], len(block) - end
         if size:
@@ -79,7 +79,7 @@ class LineBlocks:
                 yield chunk
 
     def _unpacked(self, stream: BinaryIO) -> Iterator[bytes]:
-        """Chunk by chunk: a file object would lose what it has unpacked before a fault."""
+        """Unpack chunk by chunk: a file object would lose what it had unpacked before a fault."""
         is_gzip = self.path.suffix.lower() == ".gz"
         unpacker: Any = None
         while packed := stream.read(READ_BYTES):
@@ -101,7 +101,7 @@ class LineBlocks:
 
 
 def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """work of every item, in order, by a thread a core, four at most; holds one item more than threads."""
+    """Results of work(item) in order, by one thread per core, at most 4; holds one item more than threads."""
     threads = min(num_cores(), MAX_THREADS)
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
@@ -117,8 +117,10 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterato
 class Records:
     """The records of one block.
 
-    table: the columns asked for, text, null where a record has none.  lines: of the block, blank ones too.
-    broken: (line from 1, why) of every line that is no record.  num_recoded: lines that were not UTF-8.
+    table: the requested columns as text, null where a record has none.
+    lines: number of lines in the block, blank ones included.
+    broken: (number from 1, reason) of every line that is not a record.
+    num_recoded: number of lines that were not UTF-8.
     """
 
     table: pyarrow.Table
@@ -128,7 +130,7 @@ class Records:
 
 
 def parse_block(block: bytes, columns: Sequence[str]) -> Records:
-    """The records of whole lines; other fields are skipped unread."""
+    """Records of a block of whole lines; other fields are skipped unread."""
     schema = pyarrow.schema([(name, pyarrow.string()) for name in columns])
     num_lines = block.count(b"\n") + (not block.endswith(b"\n"))
     if _is_utf8(block):
@@ -140,13 +142,13 @@ def parse_block(block: bytes, columns: Sequence[str]) -> Records:
             )
         except pyarrow.ArrowInvalid:
             return _parse_lines(block, schema, num_lines)
-        if table.num_rows == num_lines:  # else lines are blank, hold two records or a part of one
+        if table.num_rows == num_lines:  # otherwise lines are blank, hold two records or part of one
             return Records(table.select(columns), num_lines, [], 0)
     return _parse_lines(block, schema, num_lines)
 
 
 def _is_utf8(block: bytes) -> bool:
-    """Decoded a piece at a time: whole blocks as strings of up to 16 MiB would leave memory in fragments."""
+    """True if a block is UTF-8; decoded in pieces, because strings of up to 16 MiB would fragment memory."""
     if block.isascii():
         return True
     decoder = getincrementaldecoder("utf-8")()
@@ -178,7 +180,7 @@ def _parse_lines(block: bytes, schema: pyarrow.Schema, num_lines: int) -> Record
 
 
 def _record(line: str, schema: pyarrow.Schema) -> dict[str, str | None]:
-    """The wanted fields; ValueError for a line that is no object, or where a field is no text."""
+    """The wanted fields; ValueError for a line that is not an object, or a field that is not text."""
     record = json.loads(line)
     if not isinstance(record, dict):
         raise ValueError(f"{type(record).__name__} instead of an object with named fields")

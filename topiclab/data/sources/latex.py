@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow
 
-compute: Any = import_module("pyarrow.compute")  # whose functions are made at its import
+compute: Any = import_module("pyarrow.compute")  # its functions are created at import
 
-# Columns are cleaned of line ends by one table of bytes; only the rows that need more are read one by one.
+# One table of bytes removes the line ends of a whole column; only rows that need more are read one by one.
 SPACES = bytes(32 if code < 32 or code == 127 else code for code in range(256))
 NEEDS_MORE = r"[$\\{}~]|  "
 
@@ -45,7 +45,7 @@ SYMBOLS = {
     **{"cdots": "…", "circ": "°", "partial": "∂", "nabla": "∇", "lesssim": "≲", "gtrsim": "≳"},
     **{"textasciitilde": "~", "textbackslash": "\\"},
 }
-# Commands that only say how their argument looks, or how far apart things stand; other names stay as words.
+# Commands that only format their argument or set spacing; the names of all others stay as words.
 FORMATS = frozenset(
     re.findall(
         r"\w+",
@@ -59,8 +59,8 @@ FORMATS = frozenset(
     """,
     )
 )
-# Both begin with characters, none with a look behind: only so does `re` skip to the next of them.
-# What holds no command and is not signs alone may be a price: it must touch both $, and no digit may follow.
+# Both patterns begin with characters, not with a lookbehind: only then does `re` skip to the next candidate.
+# Without a command, what is not signs alone may be a price: it must touch both $, and no digit may follow.
 MATH = re.compile(
     r"""
     \$(?<!\\\$)\$?
@@ -86,7 +86,7 @@ MARKUP = re.compile(
 
 
 def plain_column(column: pyarrow.StringArray) -> pyarrow.StringArray:
-    """A column of texts as `plain_text` makes them; nulls become ""."""
+    """Apply `plain_text` to a column of texts; nulls become ""."""
     column = column.fill_null("")
     if column.offset:
         column = pyarrow.concat_arrays([column])
@@ -103,7 +103,7 @@ def plain_column(column: pyarrow.StringArray) -> pyarrow.StringArray:
 def plain_text(text: str) -> str:
     r"""One line of text: \emph{x} is x, \'e is é, $\alpha x_{i}$ is alpha x_i, \cite{x} is nothing.
 
-    Commands that say how something looks go, other names stay as words, and white space is one space.
+    Formatting commands are dropped, other names stay as words, and white space becomes one space.
     """
     text = MATH.sub(r"\1\2", text)
     return " ".join(MARKUP.sub(_plain, text).split())
@@ -126,10 +126,10 @@ def _plain(match: re.Match[str]) -> str:
 
 
 def _apart(match: re.Match[str], word: str) -> str:
-    """The word of a command, with the spaces that keep it from growing together with its neighbours."""
+    """The word of a command, with the spaces that separate it from its neighbours."""
     text = match.string
     if match["name"] in SYMBOLS and word.isalpha() and word != "ℓ":
-        return word  # a letter, the white space behind it ends its name
+        return word  # a letter: the white space after it only ends the command's name
     before = " " if match.start() and text[match.start() - 1].isalnum() and word.isalpha() else ""
     following = text[match.end() : match.end() + 1]
     is_apart = bool(match["gap"]) or (word.isalpha() and (following.isalnum() or following == "\\"))

@@ -1,4 +1,4 @@
-"""NeurIPS papers: titles, abstracts and keywords, of OpenReview's listing or the Kaggle papers.csv."""
+"""NeurIPS papers: titles, abstracts and keywords, from OpenReview's listing or the Kaggle papers.csv."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from topiclab.data.sources.latex import MATH, plain_text
 FILES = ("neurips2022.parquet", "papers.csv")
 ORIGIN = "https://www.kaggle.com/datasets/benhamner/nips-papers or OpenReview's listing of a year"
 IDS = ("paper_id", "id")
-MISSING = "abstract missing"  # what papers.csv says where there is none
+MISSING = "abstract missing"  # in papers.csv in place of an abstract
 ADDRESS = re.compile(r"https?://\S+|www\.\S+|\b[\w.-]+\.(?:com|org|io|edu)/\S*")
 DISPLAYED = re.compile(
     r"\\\(.+?\\\)|\\\[.+?\\\]|\\begin\{(equation|align)\*?\}.+?\\end\{\1\*?\}",
@@ -22,7 +22,7 @@ DISPLAYED = re.compile(
 
 
 def neurips_documents(path: Path | None, has_keywords: bool, encoding: str = "utf-8") -> Iterator[Document]:
-    """Papers with an abstract in file order, as "{title}. {abstract}", then keywords where they are wanted.
+    """Papers in file order, as "{title}. {abstract}", followed by the keywords if has_keywords.
 
     A paper without an abstract is a blank text. Columns: title, abstract and paper_id or id; keywords and
     year where the file has them. Raises as `read_documents` does.
@@ -43,12 +43,12 @@ def neurips_documents(path: Path | None, has_keywords: bool, encoding: str = "ut
 
 
 def _joined(title: str, abstract: str, keywords: str) -> str:
-    """One text of the parts that are not blank; '' without an abstract."""
+    """The parts that are not blank, joined to one text; '' without an abstract."""
     if not abstract or abstract.lower() == MISSING:
         return ""
     return ". ".join(part.rstrip(".") for part in (title, abstract, keywords) if part)
 
 
 def clean_text(text: str) -> str:
-    """One line without addresses and maths; other LaTeX as `plain_text` reads it."""
+    """Text as one line without addresses and maths; `plain_text` handles other LaTeX."""
     return plain_text(MATH.sub(" ", DISPLAYED.sub(" ", ADDRESS.sub(" ", text))))

@@ -1,4 +1,4 @@
-"""20 Newsgroups, as posts of its makers' files or of scikit-learn."""
+"""20 Newsgroups: posts from a Parquet file or from scikit-learn."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from topiclab.data.sources.file import read_records
 
 
 def newsgroups(path: Path | None, subset: str, remove: Sequence[str]) -> Iterator[Document]:
-    """20 Newsgroups, sorted by date into train and test by its makers; ids are <group>/<number>.
+    """20 Newsgroups, split by date into train and test by its authors; ids are <group>/<number>.
 
     remove: any of headers, footers, quotes, cut by scikit-learn's own functions wherever the posts come from.
     """
@@ -38,7 +38,7 @@ def newsgroups(path: Path | None, subset: str, remove: Sequence[str]) -> Iterato
 
 
 def newsgroup_posts(path: Path | None, subset: str) -> Iterator[tuple[Document, str]]:
-    """Raw posts with the subset they belong to."""
+    """Raw posts, each with its subset."""
     if path is not None and path.is_file():
         for record in read_records(path, ["id", "text", "label_name", "split"]):
             name = record["label_name"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from topiclab.data.documents import Document
 from topiclab.data.sources.file import read_documents, read_records
 
-# What the numbers 1..20 of label_StackOverflow.txt stand for, in the order of its README.
+# The tags numbered 1..20 in label_StackOverflow.txt, in the order of its README.
 STACKOVERFLOW_TAGS = (
     "wordpress",
     "oracle",
@@ -57,7 +57,7 @@ def published_documents(source: str, path: Path | None, encoding: str) -> Iterat
 
 
 def prose_documents(path: Path | None) -> Iterator[Document]:
-    """Texts by source, which is their label and stands before their ids."""
+    """Texts of prose.parquet; their source is their label and prefixes their ids."""
     if path is None or not path.is_file():
         raise FileNotFoundError(
             f"data=prose: no file {path}; put prose.parquet (columns source, id, text) into that folder or "
@@ -68,7 +68,7 @@ def prose_documents(path: Path | None) -> Iterator[Document]:
 
 
 def _stackoverflow_titles(path: Path, encoding: str) -> Iterator[Document]:
-    """Line n of title_*.txt is a title, line n of label_*.txt its tag, 1..20."""
+    """Titles with their tags: line n of title_*.txt is a title, line n of label_*.txt its tag, 1..20."""
     labels = path.with_name(path.name.replace("title", "label"))
     tags = {str(number): tag for number, tag in enumerate(STACKOVERFLOW_TAGS, 1)}
     pairs = zip_longest(read_documents(path, "text", encoding=encoding), read_documents(labels, "text"))

@@ -14,10 +14,10 @@ CONSONANTS, VOWELS = "bdfgklmnprstvz", "aeiou"
 def planted_documents(
     num_topics: int, words_per_topic: int, num_docs: int, doc_length: int, concentration: float, seed: int
 ) -> Iterator[Document]:
-    """Draw documents of the LDA story with topics that share no word.
+    """Draw documents by LDA's generative process, from topics that share no word.
 
-    theta ~ Dirichlet(concentration / num_topics); each of Poisson(doc_length) + 1 words is drawn from a topic
-    of theta and there by a Zipf-like weight 1 / (rank + 5). The label is the topic most words came from.
+    theta ~ Dirichlet(concentration / num_topics); each of Poisson(doc_length) + 1 words draws a topic from
+    theta and a word of it with Zipf-like weight 1 / (rank + 5). The label is the topic of most words.
     Texts are the words joined by spaces, so every embedder can read them.
     """
     generator = np.random.default_rng(seed)
@@ -31,7 +31,7 @@ def planted_documents(
 
 
 def topic_word(topic: int, rank: int) -> str:
-    """A pronounceable made-up word; the first syllables spell the topic, the last two the rank."""
+    """A pronounceable made-up word; the first two syllables spell the topic, the last two the rank."""
     return _syllables(topic) + _syllables(rank)
 
 

@@ -1,1 +1,1 @@
-"""From texts to words: tokenizers, vocabularies and the places of words."""
+"""From texts to words: tokenizers, vocabularies and the positions of words."""

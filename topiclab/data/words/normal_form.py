@@ -1,4 +1,4 @@
-"""Reading: a text as the tokenizer sees it, and where its characters stand in the text as given."""
+"""Reading: a text as the tokenizer sees it, and the positions of its characters in the original text."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 
 class Reading(NamedTuple):
-    """A text in Unicode form NFC, lower case if asked.
+    """A text in Unicode form NFC, in lower case if requested.
 
-    starts, stops: of each character, the first character it comes from and the one after the last; empty
-    where every character stands at its own place.
+    starts, stops: for each character, the first original character that it comes from and the one after the
+    last; empty where every character keeps its position.
     """
 
     text: str
@@ -18,14 +18,14 @@ class Reading(NamedTuple):
     stops: list[int]
 
     def source(self, start: int, stop: int) -> tuple[int, int]:
-        """The characters, from and to, that text[start:stop] comes from."""
+        """Range (from, to) of the original characters that text[start:stop] comes from."""
         if not self.starts:
             return start, stop
         return (self.starts[start], self.stops[stop - 1]) if start < stop else (0, 0)
 
 
 def read(text: str, lowercase: bool) -> Reading:
-    """A character that NFC or lower-casing makes of several, or several of one, is traced as a whole."""
+    """Reading of a text; characters that NFC or lower-casing merges or splits are traced as a whole."""
     normal = unicodedata.normalize("NFC", text)
     read = normal.lower() if lowercase else normal
     if normal == text and len(read) == len(text):
@@ -42,7 +42,7 @@ def read(text: str, lowercase: bool) -> Reading:
 
 
 def _pieces(text: str) -> list[str]:
-    """The text in pieces that NFC does not join: mostly a character with the marks that follow it."""
+    """Split a text into pieces that NFC does not join: mostly a character with the marks that follow it."""
     pieces: list[str] = []
     for char in text:
         if pieces and (unicodedata.combining(char) or _joins(pieces[-1], char)):

@@ -13,11 +13,11 @@ CHUNK_WORDS = 65_536
 
 @dataclass(frozen=True)
 class Occurrences:
-    """Last hidden states at M occurrences of V words in D texts, by text and then by place.
+    """Last hidden states at M occurrences of V words in D texts, sorted by text, then by position.
 
     vectors: (M, H) float16, memory-mapped where possible.  words: (M,) int32 column of the vocabulary.
-    docs: (M,) int32.  key: sha256 of texts, vocabulary and model; None of texts outside a corpus.
-    manifest: what ran, num_places (occurrences in the texts) and num_beyond (those the model does not reach).
+    docs: (M,) int32.  key: sha256 of texts, vocabulary and model; None for texts outside a corpus.
+    manifest: what ran, num_places (occurrences in the texts) and num_beyond (those the model does not read).
     """
 
     vectors: np.ndarray
@@ -30,17 +30,17 @@ class Occurrences:
     is_cached: bool = False
 
     def counts(self) -> sparse.csr_matrix:
-        """How often each word was found in each text, CSR (D, V) int32."""
+        """Number of occurrences of each word in each text, CSR (D, V) int32."""
         ones = np.ones(len(self.words), np.int32)
         shape = (self.num_docs, self.num_words)
         return sparse.csr_matrix((ones, (self.docs, self.words)), shape=shape)
 
     def reach(self) -> dict[str, int]:
-        """How many there are in the texts, and how many of them lie beyond what the model reads."""
+        """Number of occurrences in the texts, and number of those beyond what the model reads."""
         return {name: self.manifest[name] for name in ("num_places", "num_beyond")}
 
     def word_means(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean vector of each word's occurrences, (V, H) float32, 0 without any; how many they are, (V,)."""
+        """Mean vector of each word's occurrences, (V, H) float32, 0 without any; and their number, (V,)."""
         sums = np.zeros((self.num_words, self.vectors.shape[1]))
         for start in range(0, len(self.words), CHUNK_WORDS):
             words = self.words[start : start + CHUNK_WORDS]

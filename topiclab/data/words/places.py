@@ -1,4 +1,4 @@
-"""WordPlaces: where the words of a vocabulary stand in raw texts."""
+"""WordPlaces: positions of vocabulary words in raw texts."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from topiclab.settings import Vocabulary
 
 @dataclass(frozen=True)
 class WordPlaces:
-    """M occurrences of vocabulary words in D texts, by text and then by place.
+    """M occurrences of vocabulary words in D texts, sorted by text, then by position.
 
     docs: (M,) int64 text.  words: (M,) int32 column of the vocabulary.
-    starts, stops: (M,) int64, the characters text[start:stop] as given; an n-gram reaches from its first word
-    to its last and so holds what stands between them.
+    starts, stops: (M,) int64, the range text[start:stop] in the original text; an n-gram spans from its first
+    word to its last, including what is between them.
     """
 
     num_docs: int
@@ -36,7 +36,7 @@ class WordPlaces:
         return np.searchsorted(self.docs, np.arange(self.num_docs + 1))
 
     def of_docs(self, start: int, stop: int) -> WordPlaces:
-        """Those of the texts start:stop, numbered from 0."""
+        """Occurrences in the texts start:stop, renumbered from 0."""
         rows = slice(*np.searchsorted(self.docs, (start, stop)))
         docs, words = self.docs[rows] - start, self.words[rows]
         return WordPlaces(stop - start, docs, words, self.starts[rows], self.stops[rows])
@@ -55,7 +55,7 @@ def find_words(texts: Iterable[str], vocab: Sequence[str], vocabulary: Vocabular
 def _runs(
     tokens: Tokens, spans: np.ndarray, length: int, vocab: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Text, word, start and stop of the runs of so many tokens that the vocabulary knows."""
+    """Text, word, start and stop of the runs of `length` tokens that are in the vocabulary."""
     grams = tokens.ngrams(length)
     num_runs = np.diff(grams.offsets)
     docs = np.repeat(np.arange(len(num_runs)), num_runs)

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pyarrow
 
-BLOCK_CHARACTERS = 1 << 23  # of texts that are scanned at a time
-SPACE, END_OF_TEXT = 0x20, b"\xff"  # the latter is no byte of UTF-8
-# ASCII that is part of no word becomes a space. Bytes above it stay: what they mean is asked of each distinct
-# piece, not of each character.
+BLOCK_CHARACTERS = 1 << 23  # scanned at a time
+SPACE, END_OF_TEXT = 0x20, b"\xff"  # the latter does not occur in UTF-8
+# ASCII that is not part of a word becomes a space. Bytes above it stay: they are interpreted once for each
+# distinct piece, not for each character.
 APART = bytes(code if code >= 0x80 or chr(code).isalnum() or code == 0x5F else SPACE for code in range(256))
 
 
@@ -21,8 +21,8 @@ def scan_words(
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
     r"""Distinct words by first appearance, ids (T,) int32 into them, and offsets (D + 1,) int64 of the texts.
 
-    The same as `pattern.findall` of each text in Unicode form NFC, for a pattern without groups whose matches
-    hold no ASCII but letters, digits and _, and which looks at the characters beside a match by \b alone.
+    Equal to `pattern.findall` of each text in Unicode form NFC, for a pattern without groups whose matches
+    hold no ASCII but letters, digits and _, and that looks at the characters beside a match by \b alone.
     """
     pieces: dict[bytes, int] = {}  # by first appearance
     blocks = [_number(block, pieces) for block in _blocks(texts, lowercase)]
@@ -34,7 +34,7 @@ def scan_words(
 
 
 def _blocks(texts: Iterable[str], lowercase: bool) -> Iterator[bytes]:
-    """Texts in UTF-8, in form NFC, each with END_OF_TEXT behind it."""
+    """Texts in UTF-8, in form NFC, each followed by END_OF_TEXT."""
     block: list[bytes] = []
     size = 0
     for text in texts:
@@ -54,7 +54,7 @@ def _joined(block: list[bytes]) -> bytes:
 
 
 def _number(block: bytes, pieces: dict[bytes, int]) -> np.ndarray:
-    """Number of every piece of a block between spaces, (P,) int32; new pieces go into `pieces`."""
+    """Index of every piece of a block between spaces, (P,) int32; new pieces are added to `pieces`."""
     signs = np.frombuffer(block.translate(APART), dtype=np.uint8)
     is_inside = np.concatenate([[False], signs != SPACE, [False]])
     edges = np.flatnonzero(is_inside[1:] != is_inside[:-1])
@@ -76,7 +76,7 @@ def _words(piece: bytes, pattern: re.Pattern[str]) -> list[str]:
 
 
 def _spread(ids: np.ndarray, found: list[list[int]], end: int) -> tuple[np.ndarray, np.ndarray]:
-    """From pieces to the words in them: ids (T,) int32, and offsets (D + 1,) int64 of the texts."""
+    """Expand pieces into their words: ids (T,) int32, and offsets (D + 1,) int64 of the texts."""
     sizes = np.array([len(words) for words in found], dtype=np.int64)
     starts = np.cumsum(sizes) - sizes
     flat = np.array([word for words in found for word in words], dtype=np.int32)

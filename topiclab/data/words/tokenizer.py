@@ -1,7 +1,7 @@
-"""Tokens: texts to numbered words without stop words, and runs of words.
+"""Tokens: texts as numbered words without stop words, and n-grams of them.
 
-The default words are found on arrays of bytes (`word_scan`), others by one pass of a compiled pattern per
-document; everything after it works on whole arrays.
+Words of the default pattern are found on arrays of bytes (`scan_words`), others by one pass of a compiled
+pattern per document; all later steps work on whole arrays.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Tokens:
         return Tokens(self.words, self.ids[kept], offsets)
 
     def counts(self) -> sparse.csr_matrix:
-        """How often each document has each word: CSR (D, W) int32, sorted indices."""
+        """Number of occurrences of each word in each document: CSR (D, W) int32, sorted indices."""
         ones = np.ones(len(self.ids), dtype=np.int32)
         shape = (len(self.offsets) - 1, len(self.words))
         matrix = sparse.csr_matrix((ones, self.ids.copy(), self.offsets.copy()), shape=shape)
@@ -53,7 +53,7 @@ class Tokens:
         return matrix
 
     def ngrams(self, length: int) -> Tokens:
-        """Runs of `length` neighbouring tokens inside a document, joined by spaces."""
+        """Runs of `length` adjacent tokens within a document, joined by spaces."""
         words, ids, offsets = self.words, self.ids, self.offsets
         for step in range(1, length):
             # A run that would leave its document is always the last run of that document.
@@ -93,9 +93,9 @@ def tokenize(texts: Iterable[str], vocabulary: Vocabulary) -> Tokens:
 
 
 def tokenize_in_place(texts: Iterable[str], vocabulary: Vocabulary) -> tuple[Tokens, np.ndarray]:
-    """The tokens of `tokenize`, and where each stands in the text as given: (T, 2) int64 from, to.
+    """Tokens of `tokenize`, and their character ranges in the original texts: (T, 2) int64 from, to.
 
-    A character that NFC or lower-casing makes of several, or several of one, belongs to a token whole.
+    Characters that NFC or lower-casing merges or splits belong to a token as a whole.
     """
     _, find_spans, is_word = _finder(vocabulary.tokenizer, vocabulary.token_pattern)
     index: defaultdict[str, int] = defaultdict()
@@ -145,7 +145,7 @@ def stop_words(language: str | None) -> frozenset[str]:
 def _finder(
     tokenizer: str, token_pattern: str | None
 ) -> tuple[Callable[[str], list[str]], Callable[[str], Iterable[tuple[int, int]]], Callable[[str], bool]]:
-    """The functions from a text to its tokens and their places, and the test that tells which are words."""
+    """Functions from a text to its tokens and to their ranges, and the test of whether a token is a word."""
     if tokenizer not in DEFAULT_PATTERNS:
         raise ValueError(
             f"data.vocabulary.tokenizer={tokenizer} is unknown; use {' or '.join(DEFAULT_PATTERNS)}"
@@ -154,13 +154,13 @@ def _finder(
         pattern = re.compile(token_pattern or DEFAULT_PATTERNS[tokenizer])
     except re.error as error:
         raise ValueError(
-            f"data.vocabulary.token_pattern={token_pattern} is no regular expression ({error}); "
+            f"data.vocabulary.token_pattern={token_pattern} is not a regular expression ({error}); "
             "null is the default"
         ) from error
     if pattern.groups > 1:
         raise ValueError(
-            f"data.vocabulary.token_pattern={token_pattern} has {pattern.groups} groups, at most one can be "
-            "the word; write the others as (?:...)"
+            f"data.vocabulary.token_pattern={token_pattern} has {pattern.groups} groups, but at most one can "
+            "be the word; write the others as (?:...)"
         )
     if tokenizer == "regex":
         group = pattern.groups  # 0 is the whole match

@@ -15,8 +15,8 @@ from topiclab.settings import Vocabulary
 def fit_vocabulary(texts: Sequence[str], vocabulary: Vocabulary) -> tuple[tuple[str, ...], Tokens]:
     """Choose the vocabulary of a corpus from all its documents.
 
-    The `size` most frequent words of those within min_df and max_df, by descending total count, ties in
-    alphabetical order. All documents count, not only the training split: the words a corpus is described in
+    It holds the `size` most frequent words of those within min_df and max_df, by descending total count, ties
+    in alphabetical order. All documents count, not only the training split: the words that describe a corpus
     are then the same for every split and every method, as in the published tables.
     Returns the V words and the tokens of the texts.
     Raises ValueError when fewer than two words are left.
@@ -61,7 +61,7 @@ def count_tokens(tokens: Tokens, vocab: Sequence[str], vocabulary: Vocabulary) -
 
 
 def texts_of_known_words(texts: Iterable[str], vocab: Sequence[str], vocabulary: Vocabulary) -> list[str]:
-    """Any texts reduced to the words of a known vocabulary, as `Corpus.with_known_words` reduces its own."""
+    """Texts reduced to the words of a known vocabulary, as `Corpus.with_known_words` reduces its own."""
     tokens = tokenize(texts, vocabulary)
     return known_words(vocab, columns(tokens.words, vocab)[tokens.ids], tokens.offsets)
 
@@ -73,7 +73,7 @@ def columns(words: Sequence[str], vocab: Sequence[str]) -> np.ndarray:
 
 
 def ngram_lengths(vocabulary: Vocabulary) -> range:
-    """Tokens a word of the vocabulary may have; ValueError for a range that is none."""
+    """Numbers of tokens that a vocabulary word may have; ValueError for an invalid range."""
     shortest, longest = vocabulary.ngrams
     if not 1 <= shortest <= longest:
         raise ValueError(
@@ -84,7 +84,7 @@ def ngram_lengths(vocabulary: Vocabulary) -> range:
 
 
 def _documents(key: str, limit: float, num_docs: int) -> float:
-    """A limit on document frequency as a number of documents: an int is one, a float a share of num_docs."""
+    """A limit on document frequency as a number of documents: an int is that number, a float a share."""
     if isinstance(limit, float):
         if not 0 <= limit <= 1:
             raise ValueError(
