@@ -1,1 +1,1 @@
-"""Soft labels: the probability of each word in each document, as a teacher sees it."""
+"""Soft labels: a teacher's probability of each word for each document."""

@@ -27,26 +27,26 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_CONTEXT = 1 << 24  # tokenizers without a limit give 10^30
+MAX_CONTEXT = 1 << 24  # tokenizers without a limit report 10^30
 
 
 class CausalLMTeacher:
-    """The label of a document is what a language model would write next, restricted to the vocabulary.
+    """Soft labels from what a language model would write next, restricted to the vocabulary.
 
     DSL (arXiv 2602.17907): the words' logits at the end of the prompt are the label, and the hidden state
-    there, after the final norm, is the student's input. Of the head only the words' rows are multiplied, in
+    there, after the final norm, is the student's input. Only the words' rows of the head are multiplied, in
     float32, with one state per document. The authors' code computes the logits of every position and token in
-    the model's precision, lets the end of a long prompt be cut off, and gives words with a first token in
-    common one logit. Pinned by tests/teach/test_causal_lm.py against the model's own forward.
+    the model's precision, cuts off the end of a long prompt, and gives words that share their first token the
+    same logit. Pinned by tests/teach/test_causal_lm.py against the model's own forward pass.
 
     path, model_id, revision: see `weights.model_folder`.
     run: folder of a run whose export/ is the model, see `export_of`.
     prompt: a name in `teach/prompts/`, or a text file that holds {document}.
-    chat_template: put the prompt as a chat, its last line as the beginning of the answer.
-    multi_token: words of several tokens are impossible (drop), stand for their first token (first_subtoken,
+    chat_template: format the prompt as a chat, its last line as the beginning of the answer.
+    multi_token: words of several tokens are impossible (drop), are read at their first token (first_subtoken,
         as published), or every word's logit is the log-probability of all its tokens (exact).
-    max_length: tokens of the whole prompt; null is the model's context.
-    batch_tokens: padded tokens in a batch, halved when the device is out of memory; null goes by the device.
+    max_length: most tokens of the whole prompt; null: the model's context.
+    batch_tokens: padded tokens in a batch, halved when the device is out of memory; null: by the device.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class CausalLMTeacher:
         return as_chat(self.plain_prompt, self.tokenizer) if self.chat_template else self.plain_prompt
 
     def fingerprint(self, datamodule: TopicDataModule | None = None) -> dict[str, Any]:
-        """Names labels and states, without loading the weights; paths and devices do not enter."""
+        """Identify labels and states without loading the weights; paths and devices do not matter."""
         return {
             "teacher": "causal_lm",
             "version": 1,
@@ -105,7 +105,7 @@ class CausalLMTeacher:
         """Tokenise words and documents, load the model and check it on the first document.
 
         Raises ValueError for a vocabulary or a prompt that the model cannot read, and for a model whose own
-        forward gives other logits.
+        forward pass gives other logits.
         """
         words = WordTokens.of(datamodule.corpus.vocab, self.tokenizer)
         facts = check_coverage(words, self.multi_token, str(self.folder))
@@ -136,14 +136,14 @@ class CausalLMTeacher:
         return LanguageModel(self.folder, self.device, self.precision)
 
     def states(self, texts: Sequence[str], vocab: Sequence[str]) -> np.ndarray:
-        """(N, E) float32 at the end of each text's prompt, as `label` gives them for this vocabulary."""
+        """States (N, E) float32 at the end of each text's prompt, as `label` gives for this vocabulary."""
         words = WordTokens.of(vocab, self.tokenizer)
         limit = self._prompt_limit(words.taught(self.multi_token))
         tokens, _ = PromptTokens(self.prompt, self.tokenizer, limit).of(texts)
         return self._score(tokens, WordHead(words.taught("first_subtoken"), self.model))[1]
 
     def _prompt_limit(self, taught: WordTokens) -> int:
-        """Tokens of a prompt after which the longest word still fits."""
+        """Most tokens of a prompt after which the longest word still fits."""
         return self._token_limit() - max(map(len, taught.ids)) + 1
 
     def _token_limit(self) -> int:
@@ -157,7 +157,7 @@ class CausalLMTeacher:
         return min(limits)
 
     def label(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Logits (n, V) of the vocabulary, -inf at words that are not taught, and states (n, E), of rows."""
+        """Logits (n, V), -inf at words that are not taught, and states (n, E) of the given rows."""
         return self._score([self.tokens[row] for row in rows], self.scorer)
 
     def _score(

@@ -1,4 +1,4 @@
-"""The corpus itself as teacher: neighbours or similar words in a space made of its own counts."""
+"""The corpus itself as teacher: neighbours or similar words in a space built from its own counts."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from topiclab.teach.similarity import Centring, Similarity
 
 
 class CorpusTeacher:
-    """Soft labels without pretrained weights, in any language: the control where others read a model.
+    """Soft labels without pretrained weights, in any language: the control for teachers that read a model.
 
-    space: `ppmi`, see `ppmi_vectors`; `lsa`, the vectors of `LsaEmbedder` of the raw texts. Both are learnt
+    space: `ppmi`, see `ppmi_vectors`; `lsa`, the vectors of `LsaEmbedder` for the raw texts. Both are learnt
     from the training documents and have dim dimensions; the documents' vectors are stored with the labels.
     label: `neighbours` labels as teacher=neighbours does, in this space; `similarity` as teacher=encoder
-    does, with its centring and prior, where a word's vector is that of a document of this word alone.
+    does, with its centring and prior, where a word's vector is that of a document with only this word.
     A document without a vector gets the label of the average document.
     """
 
@@ -71,7 +71,7 @@ class CorpusTeacher:
         return self.logits(rows), np.asarray(self.vectors[rows], np.float32)
 
     def _place(self, datamodule: TopicDataModule) -> dict[str, Any]:
-        """Names the space."""
+        """Cache key of the space."""
         return {
             "space": self.space,
             "version": 1,
@@ -81,7 +81,7 @@ class CorpusTeacher:
         }
 
     def _vectors(self, datamodule: TopicDataModule) -> tuple[np.ndarray, np.ndarray]:
-        """Of the documents (D, E) and the words (V, E)."""
+        """Vectors of the documents (D, E) and of the words (V, E)."""
         corpus = datamodule.corpus
         if self.space == "ppmi":
             return ppmi_vectors(corpus.bow, datamodule.train_rows, self.dim, self.seed)

@@ -1,4 +1,4 @@
-"""A sentence encoder as teacher: a document's soft label is how similar it is to every word."""
+"""A sentence encoder as teacher: a document's soft label is its similarity to every word."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Template = Annotated[str, Field(pattern=r"\{word\}", description="a text with {w
 class EncoderTeacher:
     """Cosine of document and word vectors of the run's embedder; it needs no other model.
 
-    words: what a word's vector is: of the word `alone`; of the word in a `template` with {word} in it; or the
+    words: source of a word's vector: the word `alone`; the word in a `template` that holds {word}; or the
     `centroid`, the mean vector of the training documents that hold the word.
     centring: see `Similarity`.
     prior: `uniform`, or `frequency`: a word's share of the training tokens, by which common words win where
-    similarity does not tell.
+    similarity does not decide.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A causal language model read where a text ends: its state there, and the logits of chosen tokens only."""
+"""A causal language model read at the end of a text: its state there, and the logits of chosen tokens."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class LanguageModel:
     """Backbone and head of a folder's causal language model; remote code never runs.
 
     Texts are padded on the right and read without a mask: under causal attention no token sees what follows
-    it, positions count from 0 as for a text alone, and attention keeps its fastest kernel. `check` holds this
-    and the head's rows against the model's own forward.
-    option: what the model's path is called in the configuration.
+    it, positions count from 0 as for a text alone, and attention keeps its fastest kernel. `check` compares
+    this and the head's rows with the model's own forward pass.
+    option: configuration key of the model's path.
     Raises ValueError where weights are missing from the folder, as for a sentence encoder without a head.
     """
 
@@ -34,7 +34,7 @@ class LanguageModel:
         from topiclab.embed.loading import DTYPES, attention
 
         transformers_logging.disable_progress_bar()
-        with torch.random.fork_rng(devices=[]):  # layers are drawn before their weights are read
+        with torch.random.fork_rng(devices=[]):  # layers are drawn at random before weights are read
             model, loaded = cast(Any, AutoModelForCausalLM).from_pretrained(
                 folder,
                 dtype=DTYPES[precision],
@@ -45,8 +45,8 @@ class LanguageModel:
             )
         if missing := sorted(loaded["missing_keys"]):
             raise ValueError(
-                f"{folder} is no whole causal language model: its weights have no {', '.join(missing[:3])}; "
-                f"give a model with a language-model head as {option}"
+                f"{folder} is not a complete causal language model: its weights have no "
+                f"{', '.join(missing[:3])}; give a model with a language-model head as {option}"
             )
         self.folder, self.device, self.precision = folder, device, precision
         self.model: Any = model.to(device).eval().requires_grad_(False)
@@ -65,13 +65,13 @@ class LanguageModel:
 
     @property
     def switch_length(self) -> int | None:
-        """Tokens from which LongRoPE takes its other factors, for the whole batch; None without LongRoPE."""
+        """Tokens above which LongRoPE uses its long factors, for the whole batch; None without LongRoPE."""
         rope = getattr(self.config, "rope_parameters", None) or {}
         return rope.get("original_max_position_embeddings") if rope.get("rope_type") == "longrope" else None
 
     @torch.inference_mode()
     def last_states(self, tokens: Sequence[np.ndarray]) -> Tensor:
-        """(B, E) float32: the final norm's output at the last token of each text."""
+        """States (B, E) float32: the final norm's output at the last token of each text."""
         ids = pad(tokens, 0, "right")["input_ids"].to(self.device)
         hidden = self.backbone(input_ids=ids, use_cache=False).last_hidden_state
         last = torch.tensor([len(row) - 1 for row in tokens], device=self.device)
@@ -86,7 +86,7 @@ class LanguageModel:
 
     @torch.inference_mode()
     def go_on(self, cache: Any, tokens: Tensor) -> Tensor:
-        """(B, E) states after one more token each, (B,), which the cache takes in."""
+        """States (B, E) after one more token per text; tokens: (B,), which the cache takes in."""
         found = self.backbone(input_ids=tokens[:, None], past_key_values=cache, use_cache=True)
         return found.last_hidden_state[:, -1].float()
 
@@ -96,7 +96,7 @@ class LanguageModel:
         return self.head.weight[ids].float(), None if bias is None else bias[ids].float()
 
     def scale(self, logits: Tensor) -> Tensor:
-        """What some architectures do to the head's product: a factor, a divisor, a soft limit."""
+        """Apply what some architectures do to the head's product: a factor, a divisor, a soft limit."""
         for factor in ("logit_scale", "lm_head_multiplier"):
             if (value := getattr(self.config, factor, None)) is not None:
                 logits = logits * value
@@ -107,12 +107,12 @@ class LanguageModel:
 
     @torch.inference_mode()
     def logits(self, states: Tensor, ids: Tensor) -> Tensor:
-        """(B, n) float32 logits of these tokens."""
+        """Logits (B, n) float32 of these tokens."""
         return self.scale(torch.nn.functional.linear(states, *self.head_rows(ids)))
 
     @torch.inference_mode()
     def log_partition(self, states: Tensor) -> Tensor:
-        """(B,) float32 log-sum-exp over all tokens, in blocks of the head."""
+        """Log-sum-exp over all tokens, (B,) float32, computed in blocks of the head's rows."""
         num_tokens = self.head.weight.shape[0]
         total = states.new_full((len(states),), -torch.inf)
         for start in range(0, num_tokens, HEAD_ROWS):
@@ -122,9 +122,9 @@ class LanguageModel:
 
     @torch.inference_mode()
     def check(self, tokens: np.ndarray) -> float:
-        """The largest difference to the model's own logits after this text; ValueError if more than rounding.
+        """Largest difference from the model's own logits after this text; ValueError if more than rounding.
 
-        The text stands beside a longer one, so that a model whose attention is not causal is found as well.
+        The batch also holds a longer text, so that a model whose attention is not causal is found as well.
         """
         row = torch.from_numpy(tokens.astype(np.int64))[None].to(self.device)
         keeps_last = "logits_to_keep" in inspect.signature(self.model.forward).parameters
@@ -140,7 +140,7 @@ class LanguageModel:
         difference = float((self.logits(states, ids)[0] - theirs[ids]).abs().max())
         if not difference <= MAX_DIFFERENCE[self.precision] * max(1.0, float(theirs.abs().max())):
             raise ValueError(
-                f"{type(self.model).__name__} of {self.folder} gives other logits in its own forward than "
-                f"its head of the last state in a padded batch (by {difference:.2g}); use another model"
+                f"{type(self.model).__name__} of {self.folder} gives other logits in its own forward pass "
+                f"than its head does for the last state in a padded batch (by {difference:.2g}); use another model"
             )
         return difference

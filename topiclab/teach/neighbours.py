@@ -14,12 +14,12 @@ from topiclab.limits import Count
 
 
 class NeighbourTeacher:
-    """Retrieval in embedding space: what the nearest training documents say, a document would say.
+    """Retrieval in embedding space: a document is expected to say what the nearest training documents say.
 
     Z_dv = (share of word v in document d) * ln(1 + N / df_v); the label is the mean of Z over the document
     and its num_neighbours nearest training documents by cosine, scaled to sum 1. It needs no language model,
-    and a document without known words gets its neighbours' words. Held-out documents are no one's neighbours.
-    A document whose vector is 0 is near to none and gets the label of the average document.
+    and a document without known words gets its neighbours' words. Held-out documents are never neighbours.
+    A document whose vector is 0 has no neighbours and gets the label of the average document.
     """
 
     def __init__(self, num_neighbours: Count) -> None:
@@ -28,7 +28,7 @@ class NeighbourTeacher:
     def fingerprint(self, datamodule: TopicDataModule) -> dict[str, Any]:
         return {
             "teacher": "neighbours",
-            "version": 1 if has_direction(datamodule).all() else 2,  # 1 took arbitrary ones for a vector of 0
+            "version": 1 if has_direction(datamodule).all() else 2,  # 1: arbitrary ones for a vector of 0
             "num_neighbours": self.num_neighbours,
             "corpus": datamodule.corpus.fingerprint,
             "embedding": datamodule.embedding_key,
@@ -59,7 +59,7 @@ class NeighbourTeacher:
 
 
 def has_direction(datamodule: TopicDataModule) -> np.ndarray:
-    """Whether the vector of each document is other than 0, (D,) bool; ValueError without vectors."""
+    """True for documents whose vector is not 0, (D,) bool; ValueError without vectors."""
     if datamodule.embeddings is None:
         raise ValueError(
             "teacher=neighbours needs document vectors; choose an embedder, e.g. embedder=minilm"

@@ -23,8 +23,8 @@ def ppmi_vectors(
     A word's vector is its row of U sqrt(S) of the positive pointwise mutual information of co-occurrence in
     documents (Levy et al. 2015, contexts smoothed by the power .75), of length 1. A document's is the TF-IDF
     weighted mean of its words', less the mean and the first principal direction of the training documents
-    (Arora et al. 2017; Mu & Viswanath 2018), of length 1; a word stands for the document of that word alone.
-    E is dim, or less where the vocabulary is too small for it. Without known words the vector is 0.
+    (Arora et al. 2017; Mu & Viswanath 2018), of length 1; words are returned as documents of one word.
+    E is dim, or less where the vocabulary is too small. A document without known words has the vector 0.
     """
     words = _word_vectors(_ppmi(bow[train_rows]), dim, seed)
     bags = tfidf_bags(bow, train_rows)
@@ -43,7 +43,7 @@ def ppmi_vectors(
 
 
 def _ppmi(train_bow: sparse.csr_matrix) -> sparse.csr_matrix:
-    """log(p(v, c) / (p(v) p_smoothed(c))) where positive, of words in one document; (V, V) float64."""
+    """log(p(v, c) / (p(v) p_smoothed(c))) where positive, for words that share a document; (V, V) float64."""
     holds = sparse.csr_matrix(train_bow.astype(bool), dtype=np.int64)
     together: Any = sparse.coo_matrix(holds.T @ holds)
     is_pair = together.row != together.col

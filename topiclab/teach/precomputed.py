@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class PrecomputedTeacher:
-    """Reads the labels that `task=teach` wrote, for instance on another machine, if they are of this corpus.
+    """Reads the labels that `task=teach` wrote, for instance on another machine, if they belong to this corpus.
 
-    path: the folder that task=teach named; its manifest says of which texts and vocabulary its labels are.
+    path: the folder that task=teach reported; its manifest identifies the labels' texts and vocabulary.
     """
 
     def __init__(self, path: str) -> None:
@@ -35,7 +35,7 @@ class PrecomputedTeacher:
         return {"teacher": "precomputed", "inputs": inputs}
 
     def _inputs(self) -> dict[str, Any]:
-        """What the labels are of, as their manifest says; ValueError for a folder without labels."""
+        """Texts and vocabulary of the labels, from their manifest; ValueError for a folder without labels."""
         try:
             inputs = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))["inputs"]
             missing = [name for name in ("logits", "peaks") if not (self.folder / f"{name}.npy").is_file()]
@@ -45,7 +45,7 @@ class PrecomputedTeacher:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"teacher.path={self.folder} holds no soft labels ({error}); give the folder that "
-                "task=teach named"
+                "task=teach reported"
             ) from error
 
     def prepare(self, datamodule: TopicDataModule) -> dict[str, Any]:

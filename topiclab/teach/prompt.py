@@ -18,7 +18,7 @@ CHARS_PER_TOKEN = 32
 
 @dataclass(frozen=True)
 class Prompt:
-    """What stands before and after the document; is_chat: a chat template wrote it, special tokens too."""
+    """Text before and after the document; is_chat: a chat template wrote it, special tokens included."""
 
     before: str
     after: str
@@ -30,9 +30,9 @@ class Prompt:
 
 
 def read_prompt(prompt: str) -> Prompt:
-    """A packaged prompt by its name, or a text file; blanks at its end do not count.
+    """A packaged prompt by its name, or a text file; white space at its end is dropped.
 
-    Raises FileNotFoundError where there is neither, ValueError unless {document} is there once, with text
+    Raises FileNotFoundError where there is neither, ValueError unless it holds {document} once, with text
     after it.
     """
     packaged, given = PACKAGED / f"{prompt}.txt", Path(prompt).expanduser()
@@ -46,9 +46,9 @@ def read_prompt(prompt: str) -> Prompt:
 
 
 def as_chat(prompt: Prompt, tokenizer: Any) -> Prompt:
-    """The prompt as a turn of the user in the model's chat template, its last line opening the answer.
+    """The prompt as a user turn in the model's chat template, its last line opening the answer.
 
-    So the next token begins the label, as it does without a template. Raises ValueError for a tokenizer
+    The next token thus begins the label, as it does without a template. Raises ValueError for a tokenizer
     without a template, and for a prompt whose last line holds the document.
     """
     if not tokenizer.chat_template:
@@ -72,20 +72,20 @@ def _parts(text: str, source: str) -> tuple[str, str]:
     before, *after = text.split(PLACEHOLDER)
     if len(after) != 1 or not after[0].strip():
         raise ValueError(
-            f"{source} must hold {PLACEHOLDER} once, with text such as a line Topic: after it, and holds it "
-            f"{len(after)} times; mend it"
+            f"{source} must hold {PLACEHOLDER} once, with text such as a line Topic: after it, but holds it "
+            f"{len(after)} times; correct it"
         )
     return before, after[0]
 
 
 @dataclass(frozen=True)
 class PromptTokens:
-    """Documents to the tokens of the whole prompt, at most `limit`, with the text after the document whole.
+    """Tokenize documents with the whole prompt, at most `limit` tokens, keeping the text after the document.
 
-    What fits is the tokenisation of the one string before + document + after: tokens may span its joints. A
-    longer document loses characters at its end, those of the tokens too many, and the shorter string is
-    tokenised anew until it fits; so the tokens are always those of a text, never spliced. Tokens that the
-    tokenizer itself puts after every text are left out, because the prompt goes on with the label.
+    A prompt that fits is tokenised as one string, before + document + after: tokens may span its joints. A
+    longer document loses the characters of the surplus tokens at its end, and the shorter string is tokenised
+    anew until it fits; so the tokens are always those of a text, never spliced. Tokens that the tokenizer
+    itself appends to every text are left out, because the label continues the prompt.
     Raises ValueError where the prompt without a document leaves no room.
     """
 
@@ -102,7 +102,7 @@ class PromptTokens:
             )
 
     def of(self, documents: Sequence[str]) -> tuple[list[np.ndarray], int]:
-        """(n,) int32 ids of each document's prompt, and how many documents were cut."""
+        """Token ids (n,) int32 of each document's prompt, and the number of documents that were cut."""
         tokens: list[np.ndarray] = []
         num_cut = 0
         for ids, is_cut in self._fitted(documents):
@@ -111,7 +111,7 @@ class PromptTokens:
         return tokens, num_cut
 
     def _fitted(self, documents: Sequence[str]) -> Iterator[tuple[list[int], bool]]:
-        """Reads at most 32 characters a token of a long document; the few that need more are read in full."""
+        """Read at most 32 characters per token of a long document; the few that need more are read whole."""
         num_chars = self.limit * CHARS_PER_TOKEN
         for start in range(0, len(documents), TOKENISE_DOCS):
             chunk = documents[start : start + TOKENISE_DOCS]
@@ -150,7 +150,7 @@ class PromptTokens:
 
     @cached_property
     def _num_appended(self) -> int:
-        """Special tokens that the tokenizer puts after every text."""
+        """Number of special tokens that the tokenizer appends to every text."""
         plain = self.tokenizer(self.prompt.text, add_special_tokens=False)["input_ids"]
         marked = self.tokenizer(self.prompt.text)["input_ids"]
         num_before = next(at for at in range(len(marked)) if marked[at : at + len(plain)] == plain)

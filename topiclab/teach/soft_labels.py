@@ -1,4 +1,4 @@
-"""Soft labels of a corpus: what a teacher says of every document, through the cache."""
+"""Soft labels of a corpus, made by a teacher or read from the cache."""
 
 from __future__ import annotations
 
@@ -24,37 +24,37 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SHARD_DOCS = 1024
-LOWEST = -65504.0  # the least finite float16
+LOWEST = -65504.0  # the lowest finite float16
 DRIVER_OPTIONS = ("temperature", "top_k")
 
 
 class Teacher(Protocol):
-    """Says for each document how likely it finds every word of the vocabulary."""
+    """Gives the logits of every word of the vocabulary for each document."""
 
     def fingerprint(self, datamodule: TopicDataModule) -> dict[str, Any]:
-        """Plain JSON: all that the labels depend on besides the texts and the vocabulary."""
+        """Plain JSON of all that the labels depend on besides the texts and the vocabulary."""
         ...
 
     def prepare(self, datamodule: TopicDataModule) -> dict[str, Any]:
-        """Load or search what `label` needs; facts for the manifest. ValueError for what it cannot teach."""
+        """Load or compute what `label` needs; return manifest facts. ValueError for what it cannot teach."""
         ...
 
     def label(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Logits (n, V) float32, -inf for an impossible word, and input vectors (n, E) or None, of rows."""
+        """Logits (n, V) float32, -inf for impossible words, and input vectors (n, E) or None, of rows."""
         ...
 
 
 def make_teacher(teacher: Mapping[str, Any], trainer: Trainer | None) -> Teacher:
-    """The object of a `conf/teacher` group; `trainer` gives device and precision where they matter."""
+    """The teacher of a `conf/teacher` group; `trainer` gives device and precision where they matter."""
     return build({name: value for name, value in teacher.items() if name not in DRIVER_OPTIONS}, trainer)
 
 
 def soft_labels(
     teacher_cfg: Mapping[str, Any], datamodule: TopicDataModule, trainer: Trainer | None
 ) -> SoftLabels:
-    """What the teacher of the `teacher` group says of every document, from the cache where it has it.
+    """Soft labels of every document by the teacher of the `teacher` group, from the cache if they are there.
 
-    Filled in shards of documents, so an interrupted pass goes on where it stopped.
+    The pass fills shards of documents, so an interrupted one resumes where it stopped.
     """
     started = time.perf_counter()
     teacher = make_teacher(teacher_cfg, trainer)
@@ -78,7 +78,7 @@ def soft_labels(
                 np.savez(stream, **arrays)  # type: ignore[arg-type]
         silent = _join(folder, [_shard(folder, start) for start in shards])
         if silent:
-            _tell_silent(silent, datamodule.corpus.num_docs)
+            _report_silent(silent, datamodule.corpus.num_docs)
         return {**facts, "num_uninformative": silent}
 
     if datamodule.cache_root is None:
@@ -104,7 +104,7 @@ def soft_labels(
 
 
 def text_key(datamodule: TopicDataModule) -> dict[str, str]:
-    """What soft labels are of: texts and vocabulary, in order."""
+    """Hashes of what soft labels describe: texts and vocabulary, in order."""
     corpus = datamodule.corpus
     return {"texts": corpus.text_fingerprint, "vocabulary": key_hash({"words": list(corpus.vocab)})}
 
@@ -112,7 +112,7 @@ def text_key(datamodule: TopicDataModule) -> dict[str, str]:
 def pack(
     logits: np.ndarray, vectors: np.ndarray | None, top_k: int | None, rows: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """The arrays of one shard, see SoftLabels; ValueError names the documents whose logits are no numbers."""
+    """Arrays of one shard, see SoftLabels; ValueError names the documents whose logits are not numbers."""
     if (bad := np.isnan(logits).any(axis=1) | np.isposinf(logits).any(axis=1)).any():
         shown = ", ".join(map(str, rows[bad][:5]))
         raise ValueError(
@@ -148,7 +148,7 @@ def _shard(folder: Path, start: int) -> Path:
 
 
 def _join(folder: Path, shards: list[Path]) -> int:
-    """One file per array, one shard in memory at a time; how many documents have equal logits."""
+    """Write one file per array, one shard in memory at a time; return the number of all-equal documents."""
     silent = 0
     with np.load(shards[0], allow_pickle=False) as first:
         facts = {name: (first[name].shape[1:], first[name].dtype) for name in first.files}
@@ -176,7 +176,7 @@ def _join(folder: Path, shards: list[Path]) -> int:
     return silent
 
 
-def _tell_silent(silent: int, num_docs: int) -> None:
+def _report_silent(silent: int, num_docs: int) -> None:
     if silent == num_docs:
         raise ValueError(
             "the teacher finds all words equally likely for every document, so it teaches nothing; "

@@ -13,10 +13,10 @@ from topiclab.teach.word_tokens import WordTokens
 
 
 class WordHead:
-    """Logits of V words, each one token or, untaught, none.
+    """Logits of V words, each of one token, or of none if it is not taught.
 
-    Every distinct token is multiplied once and gathered for its words, so that words of one token have one
-    logit to the bit: a matrix product may sum equal columns in different orders.
+    Every distinct token is multiplied once and gathered for its words, so that words with the same token have
+    bit-equal logits: a matrix product may sum equal columns in different orders.
     """
 
     def __init__(self, words: WordTokens, model: LanguageModel) -> None:
@@ -28,7 +28,7 @@ class WordHead:
         self.weights, self.biases = model.head_rows(torch.tensor(list(row_of), device=model.device))
 
     def batch_size(self, lengths: np.ndarray, batch_tokens: int) -> int:
-        """How many of the first texts, lengths descending, go together; not across LongRoPE's switch."""
+        """Number of first texts, lengths descending, that form a batch; never across LongRoPE's switch."""
         num_fitting = max(1, batch_tokens // int(lengths[0]))
         switch = self.model.switch_length
         if switch is not None and lengths[0] > switch:
@@ -37,7 +37,7 @@ class WordHead:
 
     @torch.inference_mode()
     def score(self, tokens: Sequence[np.ndarray], batch_tokens: int) -> tuple[Tensor, Tensor]:
-        """Logits (B, V), -inf at untaught words, and states (B, E) at the end of B texts, float32."""
+        """Logits (B, V), -inf at words not taught, and states (B, E) at the end of B texts, float32."""
         states = self.model.last_states(tokens)
         logits = states.new_full((len(tokens), self.num_words), -torch.inf)
         products = torch.nn.functional.linear(states, self.weights, self.biases)

@@ -1,4 +1,4 @@
-"""The vocabulary's words as tokens of a language model, and what must happen to words of several."""
+"""The vocabulary's words as tokens of a language model, and the treatment of words of several tokens."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ MultiToken = Literal["drop", "first_subtoken", "exact"]
 
 @dataclass(frozen=True)
 class WordTokens:
-    """Tokens of V words as they follow a text, a blank before them; () for a word that cannot be written.
+    """Tokens of V words as they continue a text, after a space; () for a word that cannot be written.
 
-    Where the blank is a token of its own (SentencePiece puts one more before a text), it is left out.
+    Where the space is a token of its own (SentencePiece puts one more before a text), it is left out.
     """
 
     ids: tuple[tuple[int, ...], ...]
@@ -31,7 +31,7 @@ class WordTokens:
         return cls(tuple(() if unknown in ids else tuple(ids) for ids in plain))
 
     def taught(self, multi_token: MultiToken) -> WordTokens:
-        """What is asked of the model: of words of several tokens nothing, the first token, or all."""
+        """Tokens that the model is asked for: of words of several tokens none, the first, or all."""
         if multi_token == "drop":
             return WordTokens(tuple(ids if len(ids) == 1 else () for ids in self.ids))
         if multi_token == "first_subtoken":
@@ -39,7 +39,7 @@ class WordTokens:
         return self
 
     def facts(self) -> dict[str, Any]:
-        """How many words of each kind; num_sharing_first: words whose first token another word has too."""
+        """Number of words of each kind; num_sharing_first: words whose first token another word has too."""
         firsts = Counter(ids[0] for ids in self.ids if ids)
         return {
             "num_words": len(self.ids),
@@ -51,7 +51,7 @@ class WordTokens:
 
 
 def check_coverage(words: WordTokens, multi_token: MultiToken, name: str) -> dict[str, Any]:
-    """`facts` and the share of words that are taught; ValueError for none, a warning for less than all."""
+    """`facts` and the share of words that are taught; ValueError if none is, a warning if not all are."""
     taught = words.taught(multi_token)
     facts = words.facts()
     num_taught = sum(bool(ids) for ids in taught.ids)

@@ -15,12 +15,12 @@ from topiclab.teach.word_tokens import WordTokens
 
 
 class WordTrie:
-    """Nodes are the distinct beginnings of V words, parents before children; `depth`: tokens of the longest.
+    """Trie of the distinct beginnings of V words, parents before children; `depth`: tokens of the longest.
 
-    The probability of a word is that of its tokens in a row, over the model's whole vocabulary. What follows
-    is left open, so a word's probability holds that of longer words that begin with its tokens. The text is
-    read once; its cache is copied for the nodes of one level, which go on from it together. Under LongRoPE a
-    text just below the switch keeps its factors for the tokens of a word that cross it.
+    The probability of a word is that of its tokens in sequence, over the model's whole vocabulary. What
+    follows is left open, so a word's probability includes that of longer words that begin with its tokens.
+    The text is read once; its cache is copied for the nodes of one level, which continue from it together.
+    Under LongRoPE a text just below the switch keeps its factors for the tokens of a word that cross it.
     """
 
     def __init__(self, words: WordTokens, model: LanguageModel) -> None:
@@ -39,7 +39,7 @@ class WordTrie:
         self.weights, self.biases = model.head_rows(self.tokens)
 
     def batch_size(self, lengths: np.ndarray, batch_tokens: int) -> int:
-        """How many of the first texts, lengths descending, go together: as long as one another."""
+        """Number of first texts, lengths descending, that form a batch: all of the same length."""
         num_fitting = batch_tokens // ((int(lengths[0]) + self.depth) * (1 + len(self.branches)))
         return min(max(1, num_fitting), int((lengths == lengths[0]).sum()))
 
@@ -47,7 +47,7 @@ class WordTrie:
     def score(self, tokens: Sequence[np.ndarray], batch_tokens: int) -> tuple[Tensor, Tensor]:
         """Log-probabilities (B, V) and states (B, E) after B texts of equal length, float32.
 
-        batch_tokens: cached tokens of the copies of the texts that go on at the same time.
+        batch_tokens: cached tokens of the copies of the texts that are continued at the same time.
         """
         states, cache = self.model.begin(tokens)
         scores = states.new_full((len(tokens), self.num_nodes + 1), -torch.inf)
@@ -59,9 +59,9 @@ class WordTrie:
         return scores[:, self.words], states
 
     def _go_on(self, cache: Any, nodes: list[int], scores: Tensor) -> None:
-        """Fill the scores of all that lies below these nodes of one depth, level by level."""
+        """Fill the scores of all descendants of these nodes of one depth, level by level."""
         num_docs, width = len(scores), 1
-        copies = [0] * len(nodes)  # of its document's rows in the cache, the one that a node goes on from
+        copies = [0] * len(nodes)  # the cache row, among its document's, that a node continues
         while nodes:
             first = torch.arange(num_docs, device=self.device)[:, None] * width
             cache.reorder_cache((first + torch.tensor(copies, device=self.device)).flatten())
@@ -78,7 +78,7 @@ class WordTrie:
     def _log_probabilities(
         self, states: Tensor, owners: list[int], children: list[int], num_docs: int
     ) -> Tensor:
-        """(num_docs, n) of each child's token after its owner among the rows of a document."""
+        """Log-probability (num_docs, n) of each child's token after its owner, a row of the document."""
         partition = self.model.log_partition(states).view(num_docs, -1)[:, owners]
         ends = states.view(num_docs, -1, states.shape[1])[:, owners]
         products = torch.einsum("dne,ne->dn", ends, self.weights[children])
