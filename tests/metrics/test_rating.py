@@ -206,7 +206,7 @@ def test_a_topic_without_digit_costs_the_metric_and_not_the_other_topics(server,
     [
         (500, "failed 3 times, at last with HTTP 500", 3),
         (None, "failed 3 times, at last with Remote", 3),
-        (b"[]", "at last with a reply that is no completion", 3),
+        (b"[]", "at last with a reply without a completion", 3),
         (401, "refuses: HTTP 401", 1),
         (302, "refuses: HTTP 302", 1),
     ],

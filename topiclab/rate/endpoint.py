@@ -1,4 +1,4 @@
-"""Ratings by a model behind an OpenAI-compatible URL: asked only when the user names one."""
+"""Ratings by a model behind an OpenAI-compatible URL: called only when the user names one."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from topiclab.rate.rater import Question
 
 log = logging.getLogger(__name__)
 
-SECONDS = 60.0  # for one reply, and the longest wait before the next attempt
-PASSING = (408, 409, 425, 429, 500, 502, 503, 504)  # HTTP states that another attempt may mend
+SECONDS = 60.0  # time limit of one reply, and the longest wait before the next attempt
+PASSING = (408, 409, 425, 429, 500, 502, 503, 504)  # HTTP status codes after which to try again
 DIGIT = re.compile(r"\W*([123])\W*")
 
 Url = Annotated[
@@ -40,22 +40,22 @@ Variable = Annotated[
 
 
 class NoRedirect(urllib.request.HTTPRedirectHandler):
-    """What the named URL sends elsewhere is an error: words and key go nowhere else."""
+    """Makes every redirect an error: words and key go to the named URL only."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None
 
 
 class EndpointRater:
-    """One digit as one completion token of a chat model (Stammbach et al. 2023).
+    """Rates a topic by one digit, one completion token of a chat model (Stammbach et al. 2023).
 
-    url: of the API, such as https://api.openai.com/v1; /chat/completions is put behind it.
+    url: of the API, such as https://api.openai.com/v1; /chat/completions is appended.
     prompt: holds {words}; sent as the only message.
-    key_variable: the environment variable that holds the API key; null sends none. The key is in no
+    key_variable: the environment variable that holds the API key; null sends none. The key appears in no
         configuration, log, cache or error.
-    attempts: requests a topic at most. A reply that is no digit is asked for again 0.1 warmer; a failure
-        after retry_seconds, then twice as long each time, at most a minute.
-    num_threads: requests at a time.
+    attempts: maximum number of requests per topic. After a reply that is not a digit, the temperature rises
+        by 0.1; after a failure, the wait is retry_seconds, then twice as long each time, at most a minute.
+    num_threads: number of requests at a time.
     """
 
     max_tokens = 1
@@ -86,7 +86,7 @@ class EndpointRater:
         return {"rater": "endpoint", "url": self.url, "model": self.model, "prompt": self.prompt}
 
     def rate(self, topics: Sequence[Sequence[str]]) -> Iterator[tuple[int, Any]]:
-        """Place and rating, or the reason, as replies come; RatingError once attempts are used up."""
+        """Position and rating, or why there is none, as replies come; RatingError once attempts run out."""
         stopped = Event()
         failures: list[RatingError] = []
         threads = ThreadPoolExecutor(self.num_threads)
@@ -108,11 +108,11 @@ class EndpointRater:
             raise failures[0]
 
     def content(self, words: Sequence[str]) -> str:
-        """The message that asks for one topic."""
+        """The message that asks about one topic."""
         return self.prompt.replace("{words}", ", ".join(words))
 
     def value(self, reply: str) -> Any:
-        """What a reply says, None where it has to be asked for again."""
+        """Value of a reply; None if it has to be requested again."""
         found = DIGIT.fullmatch(reply)
         return float(found.group(1)) if found else None
 
@@ -123,7 +123,7 @@ class EndpointRater:
             try:
                 reply = self._reply(words, temperature=round(0.1 * num_invalid, 1))
             except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError) as error:
-                fault = _told(error)
+                fault = _described(error)
                 if isinstance(error, urllib.error.HTTPError) and error.code not in PASSING:
                     raise RatingError(f"{self.url} refuses: {fault}") from None
                 num_failures += 1
@@ -140,7 +140,7 @@ class EndpointRater:
         return f"{self.model} gave no {self.wanted} in {num_invalid} replies, at last {reply[:40]!r}"
 
     def _reply(self, words: Sequence[str], temperature: float) -> str:
-        """The text of a reply; OSError where none came, KeyError and the like where it is none."""
+        """Text of a reply; OSError if none came, KeyError and the like if it is not a completion."""
         body = {
             "model": self.model,
             "messages": [{"role": "user", "content": self.content(words)}],
@@ -156,13 +156,13 @@ class EndpointRater:
             return str(json.loads(response.read())["choices"][0]["message"]["content"])
 
 
-def _told(error: Exception) -> str:
-    """An error in a line, never with what was sent."""
+def _described(error: Exception) -> str:
+    """Describe an error in one line, never with what was sent."""
     if isinstance(error, urllib.error.HTTPError):
         with error:
             return f"HTTP {error.code} {error.reason}"
     if isinstance(error, urllib.error.URLError):
         return f"{error.reason}"
     return (
-        f"{type(error).__name__}: {error}" if isinstance(error, OSError) else "a reply that is no completion"
+        f"{type(error).__name__}: {error}" if isinstance(error, OSError) else "a reply without a completion"
     )

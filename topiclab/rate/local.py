@@ -21,14 +21,14 @@ DIGITS = "123"
 
 
 class LocalRater:
-    """The expected digit under the model's next-token probabilities of 1, 2 and 3 alone.
+    """Rates a topic by the expected digit under the model's next-token probabilities of 1, 2 and 3 alone.
 
-    Stammbach et al. 2023 sample one digit of a remote model; the expectation needs no sampling, tells 2.4
+    Stammbach et al. 2023 sample one digit of a remote model; the expectation needs no sampling, separates 2.4
     from 1.6, and no reply is invalid. Nothing is sent anywhere.
 
-    path: a folder, or a hub id, which is downloaded where the local cache lacks it.
-    prompt: holds {words}; the digit is what comes after it and a space, or in chat_template after the opening
-        of the model's turn.
+    path: a folder, or a hub id, which is downloaded if the local cache lacks it.
+    prompt: holds {words}; the digit follows it after a space, or with chat_template follows the opening of
+        the model's turn.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class LocalRater:
         }
 
     def rate(self, topics: Sequence[Sequence[str]]) -> Iterator[tuple[int, float]]:
-        """Place and rating of every topic; ValueError where a digit is not one token."""
+        """Position and rating of every topic; ValueError where a digit is not one token."""
         model = loaded_model(self.folder, self.device, self.precision)
         read = [self.tokens(words) for words in topics]
         model.check(read[0][0])
@@ -69,7 +69,7 @@ class LocalRater:
             yield from enumerate(ratings.tolist(), start)
 
     def tokens(self, words: Sequence[str]) -> tuple[np.ndarray, list[int]]:
-        """(L,) ids of the prompt up to the digit, and the ids of the digits there."""
+        """Token ids (L,) of the prompt up to the digit, and the ids of the digits there."""
         text = self.prompt.replace("{words}", ", ".join(words))
         text = self.turn(text) if self.chat_template else f"{text} "
         options = {"add_special_tokens": not self.chat_template, "verbose": False}
@@ -78,18 +78,18 @@ class LocalRater:
         digits = [row[places[0]] for row in rows] if len(places) == 1 else []
         if len({len(row) for row in rows}) > 1 or len(set(digits)) < len(DIGITS):
             raise ValueError(
-                f"the tokenizer of {self.folder} does not write 1, 2 and 3 as a token each; use another one"
+                f"the tokenizer of {self.folder} does not write 1, 2 and 3 as one token each; use another"
             )
         return np.array(rows[0][: places[0]]), digits
 
     def turn(self, text: str) -> str:
-        """The text as what a user says, up to the opening of the model's turn."""
+        """The text as a user turn, up to the opening of the model's turn."""
         turns = [{"role": "user", "content": text}]
         options = {"add_generation_prompt": True, "enable_thinking": False}
         return self.tokenizer.apply_chat_template(turns, tokenize=False, **options)
 
     def prompt_tokens(self, text: str) -> list[int]:
-        """Ids of a text to go on from; without the end that some tokenizers put behind it."""
+        """Token ids of a text to continue, without the end token that some tokenizers append."""
         text = self.turn(text) if self.chat_template else text
         options = {"add_special_tokens": not self.chat_template, "verbose": False}
         ids: list[int] = self.tokenizer(text, **options)["input_ids"]

@@ -15,7 +15,7 @@ Question = Annotated[str, Field(pattern=r"\{words\}", description="a text that h
 
 
 def make_rater(rating: Mapping[str, Any], trainer: Trainer) -> Rater | None:
-    """The object of a `conf/rating` group, None for rating=none; `trainer` gives device and precision.
+    """The rater of a `conf/rating` group, None for rating=none; `trainer` gives device and precision.
 
     Raises FileNotFoundError or ValueError for a model or a key that is not there, before anything is fitted.
     """

@@ -1,4 +1,4 @@
-"""Writers: the language model of the group `rating` asked for a few words on each topic."""
+"""Writers: the language model of the group `rating` names each topic in a few words."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ OPENINGS = ("topic:", "label:", "name:", "answer:")
 
 
 class Writer(Protocol):
-    """Prompts to short names. `fingerprint()` is plain JSON: all that a name depends on but the prompt."""
+    """Turns prompts into short names. `fingerprint()`: plain JSON of all that a name needs besides the prompt."""
 
     def fingerprint(self) -> dict[str, Any]: ...
 
     def write(self, prompts: Sequence[str]) -> Iterator[tuple[int, str]]:
-        """Place in prompts and the name, "" where none came, in any order, as they come."""
+        """Position in prompts and the name, "" where none came, in any order, as they come."""
         ...
 
 
@@ -61,13 +61,13 @@ class EndpointWriter(EndpointRater):
 
 
 class LocalWriter:
-    """Names by a causal language model on this machine, the likeliest token after the other.
+    """Names by a causal language model on this machine, always taking the likeliest token.
 
-    path, revision, chat_template, device, precision: as of `LocalRater`, whose model and tokenizer it shares.
+    path, revision, chat_template, device, precision: as in `LocalRater`, whose model and tokenizer it shares.
     """
 
     def __init__(self, **options: Any) -> None:
-        local = importlib.import_module("topiclab.rate.local")  # which loads torch
+        local = importlib.import_module("topiclab.rate.local")  # loads torch
         self.rater = local.LocalRater(**options)
         self.load = local.loaded_model
 
