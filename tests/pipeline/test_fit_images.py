@@ -137,7 +137,7 @@ def test_what_is_no_reference_is_named(run, content, told, tmp_path):
 
 
 def test_a_run_on_images_asks_for_a_reference(run, tmp_path):
-    with pytest.raises(CellFailed, match="is of images; add reference="):
+    with pytest.raises(CellFailed, match="is on images; add reference="):
         run_cell(compose(["task=predict", f"run={run[0]}"]), tmp_path)
     with pytest.raises(ConfigError, match=r"reference=nowhere\.png: nothing there"):
         compose(["task=predict", f"run={run[0]}", "reference=nowhere.png"])

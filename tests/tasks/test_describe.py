@@ -162,7 +162,7 @@ def test_what_cannot_be_described_is_refused(dated, tmp_path, capsys):
     [
         ({"status": "failed", "reason": "it broke"}, "holds no finished run: it broke"),
         ({"config": {"task": {"name": "embed"}}}, "holds a run of task=embed; give the folder of a task=fit"),
-        ({"config": {"data": {"modality": "images"}}}, "is of images, which are shown in its pictures"),
+        ({"config": {"data": {"modality": "images"}}}, "is on images, which are shown in its pictures"),
         ({"config": {"data": {"source": "texts"}}}, "was fitted on texts in memory, which no file holds"),
         ({"manifest": {"corpus": {"fingerprint": "other"}}}, "are not those that run=.* was fitted on"),
     ],

@@ -21,7 +21,7 @@ OPENINGS = ("topic:", "label:", "name:", "answer:")
 
 
 class Writer(Protocol):
-    """Turns prompts into short names. `fingerprint()`: plain JSON of all that a name needs besides the prompt."""
+    """Turns prompts into short names. `fingerprint()`: plain JSON of all that names depend on but prompts."""
 
     def fingerprint(self) -> dict[str, Any]: ...
 

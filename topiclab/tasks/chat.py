@@ -19,14 +19,14 @@ log = logging.getLogger(__name__)
 
 COMMANDS = """\
 /reset          forget the conversation
-/system <text>  begin anew under this instruction; without text, under none
+/system <text>  start over under this instruction; without text, under none
 /save [path]    write the conversation as JSON Lines
 /quit           end"""
 CONVERSATION = "conversation.jsonl"
 
 
 def chat(cfg: Configuration, folder: Path) -> Outcome:
-    """Reply to the prompt, or to line after line until the end; the words appear while they are written.
+    """Reply to the prompt, or to every line until the end; words appear as they are generated.
 
     Writes conversation.jsonl.
     """
@@ -45,7 +45,7 @@ def chat(cfg: Configuration, folder: Path) -> Outcome:
 
 
 class Talk:
-    """A conversation in a terminal: the messages so far, and what the lines of a person do to them."""
+    """A conversation in a terminal: the messages so far, and what the user's lines do to them."""
 
     def __init__(self, model: ChatModel, folder: Path, seed: int) -> None:
         self.model, self.folder, self.seed = model, folder, seed
@@ -58,7 +58,7 @@ class Talk:
         self.messages = [] if system is None else [{"role": "system", "content": system}]
 
     def listen(self, lines: Iterator[str]) -> None:
-        """Reply to every line; those that begin with / are commands, and one too long is told so."""
+        """Reply to every line; those that begin with / are commands; one that is too long prints an error."""
         for line in lines:
             if line.strip() in ("/quit", "/exit"):
                 return
@@ -84,7 +84,7 @@ class Talk:
             print(COMMANDS)
 
     def say(self, text: str) -> None:
-        """Print the reply; Ctrl-C ends it, and what is there of it stays said."""
+        """Print the reply; Ctrl-C ends it, and the part printed so far counts as said."""
         self.messages.append({"role": "user", "content": text})
         start, pieces = time.perf_counter(), []
         prompt = self.messages if self.model.has_template else text
@@ -103,17 +103,17 @@ class Talk:
         self.messages.append({"role": "assistant", "content": "".join(pieces)})
 
     def save(self, path: Path) -> None:
-        """The conversation as one line of JSON, as task=finetune reads it."""
+        """Write the conversation as one line of JSON, as task=finetune reads it."""
         with atomic_file(path) as stream:
             stream.write((json.dumps({"messages": self.messages}, ensure_ascii=False) + "\n").encode())
 
 
 def _lines() -> Iterator[str]:
-    """What a person types until Ctrl-D or Ctrl-C, or the lines of a pipe."""
+    """Lines that a user types until Ctrl-D or Ctrl-C, or the lines of a pipe."""
     if not sys.stdin.isatty():
         yield from (line.rstrip("\n") for line in sys.stdin)
         return
-    print("/help tells the commands; Ctrl-D ends")
+    print("/help lists the commands; Ctrl-D ends")
     while True:
         try:
             yield input("> ")

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def count(cfg: Configuration, folder: Path) -> Outcome:
-    """Write counts.npz for the words of reference.words, or of the corpus; what result.json says of it."""
+    """Write counts.npz for the words of reference.words or of the corpus; return what result.json records."""
     started = time.perf_counter()
     words = reference_words(cfg)
     counts = reference_counts(cfg.reference, words, cfg.vocabulary, cfg.paths.cache)
@@ -32,12 +32,12 @@ def count(cfg: Configuration, folder: Path) -> Outcome:
 
 
 def reference_words(cfg: Configuration) -> list[str]:
-    """The words to count: a line each of the file reference.words, else the vocabulary of the corpus."""
+    """Words to count: one per line of the file reference.words, else the vocabulary of the corpus."""
     if cfg.reference["words"] is None:
         return list(load_corpus(cfg.data, cfg.paths.data, cfg.paths.cache).vocab)
     path = Path(cfg.reference["words"]).expanduser()
     lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
     words = list(dict.fromkeys(line for line in lines if line))
     if not words:
-        raise ValueError(f"reference.words={path} holds no word; give a file with one word a line")
+        raise ValueError(f"reference.words={path} holds no word; give a file with one word per line")
     return words

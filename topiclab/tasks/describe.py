@@ -1,4 +1,4 @@
-"""task=describe: a finished run of texts as labels, documents, tree, time lines, map and page."""
+"""task=describe: a finished run on texts as labels, documents, tree, timelines, map and page."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ STAGES = (
 
 @dataclass(frozen=True, eq=False)
 class Described:
-    """What there is to describe.
+    """Inputs of a description.
 
-    vocabulary: of the run.  title: of the page.  writer: of names; None where
-        labels begin with keywords.
+    vocabulary: of the run.  title: of the page.  writer: of names; None if labels begin with
+        keywords.
     """
 
     corpus: Corpus
@@ -75,16 +75,16 @@ class Described:
 
 
 def describe(cfg: Configuration, folder: Path) -> Outcome:
-    """Write the description of cfg.run into folder; what result.json says of it.
+    """Write the description of cfg.run into folder; return what result.json records.
 
-    Raises ValueError for a run that is not finished, of images, or of documents that are not there any more.
+    Raises ValueError for a run that is not finished or is on images, or if its documents are gone.
     """
     run, clock = cfg.run_folder, Stages()
     outcome = finished_fit(run)
     of_run = config_of_run(outcome, cfg, run)
     has_writer = cfg.own["describe"]["labels"]["labeller"] == "model"
     writer = make_writer(cfg.rating, cfg.trainer) if has_writer else None
-    with told(clock, "load"):
+    with timed(clock, "load"):
         corpus = load_corpus(of_run.data, of_run.paths.data, of_run.paths.cache)
         if corpus.fingerprint != outcome["manifest"]["corpus"]["fingerprint"]:
             raise ValueError(
@@ -92,7 +92,7 @@ def describe(cfg: Configuration, folder: Path) -> Outcome:
                 "bring back the file it read, or fit again"
             )
         result = TopicResult.load(run / "topics.npz")
-    with told(clock, "vectors"):
+    with timed(clock, "vectors"):
         embeddings = document_vectors(of_run, corpus)
     title = f"{corpus.name}: {result.num_topics} topics by {of_run.model['name']}"
     if (merged := cfg.own["describe"]["num_topics"]) is not None:
@@ -109,15 +109,15 @@ def describe(cfg: Configuration, folder: Path) -> Outcome:
 
 
 def config_of_run(outcome: Mapping[str, Any], cfg: Configuration, run: Path) -> Configuration:
-    """The run's configuration with the folders and the device of this line, in the precision of its vectors.
+    """The run's configuration with this command's folders and device, in the precision of the run's vectors.
 
-    `auto` could be another one on this device, and the vectors others than those that were fitted.
+    `auto` could mean another precision on this device, and give other vectors than those that were fitted.
     """
     config, dtype = outcome["config"], (outcome["manifest"]["embedding"] or {}).get("dtype")
     data = config["data"]
     if data.get("modality") == "images":
         raise ValueError(
-            f"run={run} is of images, which are shown in its pictures; give the folder of a fit of texts"
+            f"run={run} is on images, which are shown in its pictures; give the folder of a fit on texts"
         )
     if data["source"] == "texts":
         raise ValueError(
@@ -134,28 +134,28 @@ def config_of_run(outcome: Mapping[str, Any], cfg: Configuration, run: Path) -> 
 def write_description(
     given: Described, options: Mapping[str, Any], cache: Path, folder: Path, clock: Stages
 ) -> dict[str, Any]:
-    """All files of a description; facts for its manifest. options: the group `describe`."""
+    """Write all files of a description; return facts for its manifest. options: the group `describe`."""
     corpus, result, vectors = given.corpus, given.result, given.embeddings.vectors
-    with told(clock, "tree"):
+    with timed(clock, "tree"):
         tree = tree_of(result, vectors)
         if options["num_topics"] is not None:
             result = merge_topics(result, tree, options["num_topics"])
             tree = tree_of(result, vectors)
-    with told(clock, "count"):
+    with timed(clock, "count"):
         counts = cached_counts(corpus, options["terms"], given.vocabulary, cache)
-    with told(clock, "terms"):
+    with timed(clock, "terms"):
         terms = class_terms(counts, result.theta, options["terms"])
-    with told(clock, "documents"):
+    with timed(clock, "documents"):
         titles = titles_of(corpus)
         chosen = representatives(result.theta, vectors, **options["representatives"], texts=corpus.texts)
-    with told(clock, "labels"):
+    with timed(clock, "labels"):
         names = names_of(terms, titles, chosen, options["labels"]["prompt"], given.writer, cache)
         labels = label_topics(terms, titles, chosen, names)
-    with told(clock, "time"):
+    with timed(clock, "time"):
         times = times_of(corpus, result, counts, options, terms.domain_words)
-    with told(clock, "layout"):
+    with timed(clock, "layout"):
         places = cached_layout(given.embeddings, options, cache)
-    with told(clock, "write"):
+    with timed(clock, "write"):
         trends = times.trends if times else []
         topics = files.topics_content(result, terms, labels, chosen, corpus, titles, trends)
         files.write_documents(folder / "documents.parquet", corpus, titles, result.theta, places)
@@ -164,7 +164,7 @@ def write_description(
             files.write_json(folder / "time.json", files.time_content(times))
         files.write_json(folder / "topics.json", topics)
         files.write_labels(folder / "labels.txt", topics)
-    with told(clock, "draw"):
+    with timed(clock, "draw"):
         described = read_description(folder)
         draw_tree(described, folder)
         draw_time(described, folder)
@@ -182,8 +182,8 @@ def write_description(
 
 
 @contextmanager
-def told(clock: Stages, name: str) -> Iterator[None]:
-    """`clock` with a line of the log for each stage: which of how many, and its seconds."""
+def timed(clock: Stages, name: str) -> Iterator[None]:
+    """Time a stage by `clock` and log its number, the number of stages, and its seconds."""
     place, start = f"{STAGES.index(name) + 1}/{len(STAGES)}", time.perf_counter()
     log.info("[%s] %s ...", place, name)
     with clock(name):
@@ -204,7 +204,7 @@ def names_of(
     writer: Writer | None,
     cache: Path,
 ) -> list[str] | None:
-    """K names that the writer gives, "" where none came; None without a writer."""
+    """K names by the writer, "" where none came; None without a writer."""
     if writer is None:
         return None
     return written_names(topic_prompts(prompt, terms, titles, chosen), writer, cache)
@@ -230,7 +230,7 @@ def times_of(
 def cached_counts(
     corpus: Corpus, options: Mapping[str, Any], vocabulary: Vocabulary, cache: Path
 ) -> NgramCounts:
-    """`ngram_counts`, once for a corpus."""
+    """`ngram_counts`, computed once per corpus."""
     read = {name: options[name] for name in ("min_df", "has_bigrams")}
     key = {"texts": corpus.text_fingerprint, "options": read, "vocabulary": vocabulary.options()}
 
@@ -258,7 +258,7 @@ def cached_counts(
 
 
 def cached_layout(embeddings: Embeddings, options: Mapping[str, Any], cache: Path) -> np.ndarray:
-    """`layout`, once for the vectors: (D, 2)."""
+    """`layout`, computed once per set of vectors: (D, 2)."""
     key = {"vectors": embeddings.key, "options": dict(options["layout"]), "seed": options["seed"]}
     arrays = cached_arrays(
         cache,

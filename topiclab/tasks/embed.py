@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 def embed(cfg: Configuration, folder: Path) -> Outcome:
-    """Embed the corpus or a part of it, or find that in the cache; what result.json says of it."""
+    """Embed the corpus or a part of it, or find it in the cache; return what result.json records."""
     if cfg.own["embed"]["part"] is not None:
         return _embed_part(cfg)
     cache, trainer = cfg.paths.cache, cfg.trainer
@@ -49,7 +49,7 @@ def embed(cfg: Configuration, folder: Path) -> Outcome:
 
 
 def _embed_part(cfg: Configuration) -> Outcome:
-    """Of embed.num_parts jobs this one; its shards wait in the cache to be joined."""
+    """Run this one of embed.num_parts jobs; its shards wait in the cache to be joined."""
     cache = cfg.paths.cache
     texts: Iterable[str]
     if _needs_only_texts(cfg):
@@ -68,7 +68,7 @@ def _embed_part(cfg: Configuration) -> Outcome:
 def _outcome(
     num_docs: int, num_encoded: int, seconds: float, embedding: dict[str, Any], **others: int
 ) -> Outcome:
-    """The metrics of a job, with others; no speed where all of its vectors were there."""
+    """Outcome of a job, with other metrics; no speed if all of its vectors were cached."""
     speed = num_encoded / max(seconds, 1e-9) if num_encoded else None
     return Outcome(
         metrics={
@@ -84,7 +84,7 @@ def _outcome(
 
 
 def _needs_only_texts(cfg: Configuration) -> bool:
-    """Whether no vocabulary and no split enter, which take longer than reading."""
+    """True if neither vocabulary nor split is needed; these take longer than reading."""
     is_plain = cfg.embed_text == "raw" and cfg.mode["adapt"] is None
     return is_plain and is_model(build(cfg.embedder, cfg.trainer))
 

@@ -1,4 +1,4 @@
-"""task=finetune: a pretrained mini-LLM learns to reply, from conversations or from what corpora answer."""
+"""task=finetune: a pretrained mini-LLM learns to reply, by conversations or by questions about corpora."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ NUM_SAMPLES, SAMPLE_TOKENS = 4, 60
 
 
 @dataclass(frozen=True, eq=False)
-class Lessons:
-    """D conversations. split: (D,) int8 index into SPLITS. asked: those of them whose replies are labels."""
+class FinetuneData:
+    """D conversations. split: (D,) int8 index into SPLITS. asked: the questions whose replies are labels."""
 
     conversations: list[Conversation]
     split: np.ndarray
@@ -64,10 +64,10 @@ class Lessons:
 
 
 def finetune(cfg: Configuration, folder: Path) -> Outcome:
-    """Train on the replies of training conversations, keep the weights that tell held-out replies best.
+    """Train on the replies of training conversations, keep the weights that predict held-out replies best.
 
     Writes what task=pretrain writes, and replies.jsonl with what was asked about test documents. A killed run
-    goes on from its last checkpoint, to the same bits on a CPU.
+    resumes from its last checkpoint, bit-equal on a CPU.
     """
     clock, options = Stages(), cfg.own["finetune"]
     export = export_of(str(cfg.run), "run")
@@ -76,13 +76,13 @@ def finetune(cfg: Configuration, folder: Path) -> Outcome:
         model = MiniLLM(stored.shape, dropout=options["dropout"])
         model.load_state_dict(stored.state_dict())
         length = row_length(options["length"], model.shape, "finetune")
-        lessons = read_lessons(cfg, tokenizer, length)
-        tokens = conversation_tokens(lessons.conversations, tokenizer)
-        replay = replay_tokens(cfg, tokenizer, int(np.diff(tokens.offsets)[lessons.split == 0].sum()))
+        data = read_data(cfg, tokenizer, length)
+        tokens = conversation_tokens(data.conversations, tokenizer)
+        replay = replay_tokens(cfg, tokenizer, int(np.diff(tokens.offsets)[data.split == 0].sum()))
     with clock("pack"):
-        rows = packer(tokens, lessons.split, replay, options["replay"], length, cfg.seed)
+        rows = packer(tokens, data.split, replay, options["replay"], length, cfg.seed)
         datamodule = make_rows(options, length, rows, "finetune")
-    replies = partial(write_replies, tokenizer=tokenizer, lessons=lessons, path=folder / "samples.txt")
+    replies = partial(write_replies, tokenizer=tokenizer, data=data, path=folder / "samples.txt")
     weights = hashlib.sha256((export / WEIGHTS).read_bytes()).hexdigest()
     read = {"data": cfg.data, "finetune": options, "seed": cfg.seed}
     with limited_threads(cfg.trainer.num_threads):
@@ -103,7 +103,7 @@ def finetune(cfg: Configuration, folder: Path) -> Outcome:
             write_curve(module.history, folder)
         with clock("ask"):
             num, path = options["num_questions"], folder / "replies.jsonl"
-            right = ask(model, tokenizer, lessons.asked, num, seed=cfg.seed, path=path)
+            right = ask(model, tokenizer, data.asked, num, seed=cfg.seed, path=path)
     metrics = training_metrics(module, datamodule)
     print("  ".join(f"{name} {value:.3f}" for name, value in metrics.items()))
     print(f"run folder: {folder}")
@@ -112,15 +112,15 @@ def finetune(cfg: Configuration, folder: Path) -> Outcome:
         seconds=clock.seconds,
         manifest={
             "run": str(cfg.run),
-            "conversations": len(lessons.conversations),
+            "conversations": len(data.conversations),
             "tokenizer": {"fingerprint": tokenizer.fingerprint, **tokenizer.info},
             "model": training_facts(module),
         },
     )
 
 
-def read_lessons(cfg: Configuration, tokenizer: Tokenizer, length: int) -> Lessons:
-    """The conversations of finetune.path, or questions about the documents of `data`.
+def read_data(cfg: Configuration, tokenizer: Tokenizer, length: int) -> FinetuneData:
+    """Conversations of finetune.path, or questions about the documents of `data`.
 
     Held-out documents stay held out: their split is that of their text, whichever question is asked.
     Raises ValueError where there are none to learn from or to measure on.
@@ -131,23 +131,23 @@ def read_lessons(cfg: Configuration, tokenizer: Tokenizer, length: int) -> Lesso
         conversations = read_conversations(Path(options["path"]).expanduser())
         written = ["\n".join(map("\t".join, turns)) for turns in conversations]
         split = assign_split(written, cfg.split.val or 0.0, 0.0)
-        told = f"finetune.path={options['path']}"
+        shown = f"finetune.path={options['path']}"
     else:
         asked = _questions(cfg, tokenizer, length)
         conversations = [turns for questions in asked for turns in questions.conversations()]
         split = np.concatenate([questions.split for questions in asked] or [np.zeros(0, dtype=np.int8)])
-        told = f"data={data['name']} with finetune.kinds={options['kinds']}"
+        shown = f"data={data['name']} with finetune.kinds={options['kinds']}"
     for name, purpose in (("train", "learn from"), ("val", "measure on")):
         if not (split == SPLITS.index(name)).any():
             raise ValueError(
-                f"{told} gives {len(conversations)} conversations and none to {purpose}; give more, other "
+                f"{shown} gives {len(conversations)} conversations and none to {purpose}; give more, other "
                 "finetune.kinds, or raise data.split.val"
             )
-    return Lessons(conversations, split, [questions for questions in asked if questions.kind == "label"])
+    return FinetuneData(conversations, split, [questions for questions in asked if questions.kind == "label"])
 
 
 def _questions(cfg: Configuration, tokenizer: Tokenizer, length: int) -> list[Instructions]:
-    """Questions of every kind about every corpus that can be asked them."""
+    """Questions of every kind about every corpus that can answer them."""
     asked: list[Instructions] = []
     for part in parts(cfg.data):
         corpus = load_corpus(part, cfg.paths.data, cfg.paths.cache)
@@ -168,9 +168,9 @@ def parts(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def replay_tokens(cfg: Configuration, tokenizer: Tokenizer, num_tokens: int) -> ConversationTokens:
-    """Training documents of the pretraining, which all passes draw from, so that it is not forgotten.
+    """Training documents of the pretraining, from which all passes draw, so that it is not forgotten.
 
-    num_tokens: of the conversations of one pass, beside which they have the share finetune.replay.
+    num_tokens: of the conversations in one pass; replayed tokens are the share finetune.replay of both.
     """
     share = cfg.own["finetune"]["replay"]
     if not share:
@@ -203,7 +203,7 @@ def packer(
     length: int,
     seed: int,
 ) -> Callable[[str, int], Packing]:
-    """The rows of a split in an epoch: whole conversations, in training beside replayed documents."""
+    """Function from a split and an epoch to rows: whole conversations, and replay in training."""
     ids, is_target = (
         np.concatenate([getattr(part, name) for part in (tokens, replay)]) for name in ("ids", "is_target")
     )
@@ -211,8 +211,8 @@ def packer(
     sizes, num = np.diff(offsets), len(split)
     if num_long := int((sizes[:num] > length + 1).sum()):
         log.warning(
-            "%d of %d conversations have more than %d tokens and are cut: what follows a cut is told without "
-            "what stood before; raise finetune.length",
+            "%d of %d conversations have more than %d tokens and are cut: what follows a cut is predicted "
+            "without what came before; raise finetune.length",
             num_long,
             num,
             length + 1,
@@ -234,10 +234,10 @@ def pack_split(
     length: int,
     seed: int,
 ) -> Packing:
-    """The rows of a split in an epoch.
+    """Rows of a split in an epoch.
 
-    tokens: ids and offsets of the conversations, then of documents replayed beside training ones, of which
-    an epoch draws num_replayed tokens.
+    tokens: ids and offsets of the conversations, then of the documents replayed in training, of which an
+    epoch draws num_replayed tokens.
     """
     documents, sizes, num = np.flatnonzero(split == SPLITS.index(name)), np.diff(tokens[1]), len(split)
     if name == "train":
@@ -260,18 +260,18 @@ def facts_of(*parts: ConversationTokens) -> dict[str, str]:
     return {str(number): hashlib.sha256(part.ids.tobytes()).hexdigest() for number, part in enumerate(parts)}
 
 
-def write_replies(module: Pretraining, tokenizer: Tokenizer, lessons: Lessons, path: Path) -> None:
-    """Add what the model now replies in a few held-out conversations, and tell how far the training is."""
+def write_replies(module: Pretraining, tokenizer: Tokenizer, data: FinetuneData, path: Path) -> None:
+    """Add the model's present replies in a few held-out conversations, and log the state of training."""
     entry = log_round(module)
-    rows = np.flatnonzero(lessons.split == SPLITS.index("val"))
+    rows = np.flatnonzero(data.split == SPLITS.index("val"))
     spread = rows[:: -(-len(rows) // NUM_SAMPLES)].tolist()
-    chosen = [turns for turns in map(lessons.conversations.__getitem__, spread) if turns[-2:-1]]
+    chosen = [turns for turns in map(data.conversations.__getitem__, spread) if turns[-2:-1]]
     chosen = [turns for turns in chosen if turns[-2].role == "user"]
     chat = ChatModel(module.model, tokenizer, GREEDY, max_new_tokens=SAMPLE_TOKENS)
     asked = [[{"role": turn.role, "content": turn.content} for turn in turns[:-1]] for turns in chosen]
     replies = chat.chat_all(asked) if asked else []
-    told = [
+    shown = [
         f"{turns[-2].content}\n  -> {reply}  (wanted: {turns[-1].content})"
         for turns, reply in zip(chosen, replies, strict=True)
     ]
-    add_sample(module, path, [f"step {entry['step']}, {entry['val/ce']:.3f} nats a token", *told])
+    add_sample(module, path, [f"step {entry['step']}, {entry['val/ce']:.3f} nats a token", *shown])

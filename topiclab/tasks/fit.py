@@ -11,7 +11,7 @@ from topiclab.runs.outcome import Outcome
 
 
 def fit(cfg: Configuration, folder: Path) -> Outcome:
-    """Corpus -> embeddings -> model -> metrics -> files of the run folder; what result.json says of them."""
+    """Corpus -> embeddings -> model -> metrics -> files in the run folder; return the outcome."""
     if cfg.data.get("modality") == "images":
         from topiclab.pipeline.fit_images import fit_images
 

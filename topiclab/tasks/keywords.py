@@ -32,16 +32,16 @@ from topiclab.teach.prompt import PromptTokens, as_chat, read_prompt
 
 log = logging.getLogger(__name__)
 
-NUM_NEAREST = 20  # documents, of the baseline by neighbours
+NUM_NEAREST = 20  # documents in the baseline by neighbours
 RECALL_AT = 10
 
 
 def keywords(cfg: Configuration, folder: Path) -> Outcome:
-    """Train on the training documents; what the model then says of words that held-out documents lost.
+    """Train on the training documents; evaluate on words that were removed from held-out documents.
 
-    Writes checkpoints/ and export/ as task=pretrain does. A killed run goes on from its last
-    checkpoint, to the same bits on a CPU.
-    Raises ValueError where run= is no language model, or none of the words is one token.
+    Writes checkpoints/ and export/ as task=pretrain does. A killed run resumes from its last checkpoint,
+    bit-equal on a CPU.
+    Raises ValueError where run= is not a language model, or none of the words is one token.
     """
     clock, options = Stages(), cfg.own["keywords"]
     corpus = load_corpus(cfg.data, cfg.paths.data, cfg.paths.cache)
@@ -49,7 +49,7 @@ def keywords(cfg: Configuration, folder: Path) -> Outcome:
     model, tokenizer = load_folder(export)
     model = model.to(resolve_device(cfg.trainer.device))
     with clock("targets"):
-        lesson = Lesson(cfg, corpus, tokenizer, model.shape.context_length)
+        data = KeywordData(cfg, corpus, tokenizer, model.shape.context_length)
     with clock("train"), limited_threads(cfg.trainer.num_threads):
         training = KeywordTraining(
             model,
@@ -65,9 +65,9 @@ def keywords(cfg: Configuration, folder: Path) -> Outcome:
                 }
             ),
         )
-        teach_keywords(training, lesson, options, cfg.seed)
+        teach_keywords(training, data, options, cfg.seed)
     with clock("evaluate"), limited_threads(cfg.trainer.num_threads):
-        metrics = evaluate(model, lesson, options["rows_per_step"], cfg.seed)
+        metrics = evaluate(model, data, options["rows_per_step"], cfg.seed)
     export_folder(model, tokenizer, folder / "export")
     for name in ("model", "shuffled", "diffusion", "neighbours", "prior"):
         recall, rank = metrics[f"{name}/recall@10"], metrics[f"{name}/mrr"]
@@ -76,14 +76,14 @@ def keywords(cfg: Configuration, folder: Path) -> Outcome:
     return Outcome(
         metrics={**metrics, "train/keyword_nats": training.losses[-1]},
         seconds=clock.seconds,
-        manifest={"run": str(cfg.run), "losses": training.losses, "words": len(lesson.columns)},
+        manifest={"run": str(cfg.run), "losses": training.losses, "words": len(data.columns)},
     )
 
 
-class Lesson:
+class KeywordData:
     """Documents, targets and prompts.
 
-    ids: (V,) tokens of the words, -1 for those of several.  columns: the others.
+    ids: (V,) token of each word, -1 for words of several tokens.  columns: words of one token.
     """
 
     def __init__(self, cfg: Configuration, corpus: Corpus, tokenizer: Tokenizer, context: int) -> None:
@@ -118,7 +118,7 @@ class Lesson:
     def examples(
         self, rows: np.ndarray, targets: sparse.csr_matrix, generator: np.random.Generator
     ) -> Examples:
-        """One for each of these rows: a drawn word mostly taken from the text, and it or all as the label."""
+        """One example per row: a drawn word, mostly cut from the text; it or all targets are the label."""
         options, drawn = self.options, draw_words(targets, generator)
         is_masked = generator.random(len(rows)) < options["masked_share"]
         texts = self.masked.without(rows, np.where(is_masked, drawn, -1))
@@ -139,31 +139,33 @@ class Lesson:
         return END_OF_TURN if self.options["chat_template"] else END_OF_TEXT
 
     def _over_tokens(self, targets: sparse.csr_matrix) -> sparse.csr_matrix:
-        """Columns of words to columns of tokens."""
+        """Targets with columns of words mapped to columns of tokens."""
         shape = (targets.get_shape()[0], self.tokenizer.vocab_size)
         return sparse.csr_matrix((targets.data, self.ids[targets.indices], targets.indptr), shape)
 
 
-def teach_keywords(training: KeywordTraining, lesson: Lesson, options: Mapping[str, Any], seed: int) -> None:
-    """What is left of the passes over the training documents."""
+def teach_keywords(
+    training: KeywordTraining, data: KeywordData, options: Mapping[str, Any], seed: int
+) -> None:
+    """Train the remaining passes over the training documents."""
     shares = {name: options[name] for name in ("own", "prior_power", "perplexity")}
-    rows = lesson.corpus.rows("train")
-    targets = lesson.statistics.targets(lesson.bow[rows], **shares)
+    rows = data.corpus.rows("train")
+    targets = data.statistics.targets(data.bow[rows], **shares)
     taught = np.diff(targets.indptr) > 0
     rows, targets = rows[taught], targets[np.flatnonzero(taught)]
     while (epoch := training.epoch) < options["passes"]:
-        examples = lesson.examples(rows, targets, np.random.default_rng([seed, epoch]))
-        training.train_pass(examples, _replay(lesson, options, seed, epoch), seed + epoch)
+        examples = data.examples(rows, targets, np.random.default_rng([seed, epoch]))
+        training.train_pass(examples, _replay(data, options, seed, epoch), seed + epoch)
         log.info("pass %d of %d: %.3f nats a keyword", epoch + 1, options["passes"], training.losses[-1])
 
 
 def _replay(
-    lesson: Lesson, options: Mapping[str, Any], seed: int, epoch: int
+    data: KeywordData, options: Mapping[str, Any], seed: int, epoch: int
 ) -> Callable[[int], torch.Tensor]:
-    """(rows, T + 1) ids of training documents for each step, so that plain text is not forgotten."""
+    """Token ids (rows, T + 1) of training documents for each step, so that plain text is not forgotten."""
     num = round(options["replay"] * options["rows_per_step"])
-    texts = [lesson.corpus.texts[row] for row in lesson.corpus.rows("train")]
-    ids, offsets = lesson.tokenizer.encode_batch(texts)
+    texts = [data.corpus.texts[row] for row in data.corpus.rows("train")]
+    ids, offsets = data.tokenizer.encode_batch(texts)
     packing = pack(
         ids,
         offsets,
@@ -178,24 +180,24 @@ def _replay(
     )
 
 
-def evaluate(model: MiniLLM, lesson: Lesson, rows_per_batch: int, seed: int) -> dict[str, float]:
-    """Recall and reciprocal rank of a salient word that each held-out document lost, among absent words."""
-    corpus, statistics = lesson.corpus, lesson.statistics
+def evaluate(model: MiniLLM, data: KeywordData, rows_per_batch: int, seed: int) -> dict[str, float]:
+    """Recall and reciprocal rank, among absent words, of a salient word removed from held-out documents."""
+    corpus, statistics = data.corpus, data.statistics
     generator = np.random.default_rng(seed)
     rows = np.concatenate([corpus.rows("val"), corpus.rows("test")])
-    rows = rows[np.diff(lesson.bow[rows].indptr) > 1]  # something must be left
+    rows = rows[np.diff(data.bow[rows].indptr) > 1]  # something must be left
     if not len(rows):
         raise ValueError("no held-out document has two known words; give data.split.val or data.split.test")
-    lost = draw_words(statistics.salience(lesson.bow[rows]), generator)
-    left = without_words(lesson.bow[rows], lost)
-    tokens, _ = lesson.prompts[0].of(lesson.masked.without(rows, lost))
+    lost = draw_words(statistics.salience(data.bow[rows]), generator)
+    left = without_words(data.bow[rows], lost)
+    tokens, _ = data.prompts[0].of(data.masked.without(rows, lost))
     scores = np.full((len(rows), corpus.num_words), -np.inf, np.float32)
-    scores[:, lesson.columns] = word_logits(model, tokens, lesson.ids[lesson.columns], rows_per_batch)
+    scores[:, data.columns] = word_logits(model, tokens, data.ids[data.columns], rows_per_batch)
     kinds = {
         "model": scores,
         "shuffled": np.roll(scores, 1, axis=0),
         "diffusion": statistics.diffusion(left).toarray(),
-        "neighbours": _said_by_neighbours(lesson.bow, left, corpus.rows("train")),
+        "neighbours": _said_by_neighbours(data.bow, left, corpus.rows("train")),
         "prior": np.broadcast_to(statistics.prior, scores.shape),
     }
     found = {name: _ranks(kind, left, lost, statistics.prior) for name, kind in kinds.items()}
@@ -207,7 +209,7 @@ def evaluate(model: MiniLLM, lesson: Lesson, rows_per_batch: int, seed: int) -> 
 
 
 def _said_by_neighbours(bow: sparse.csr_matrix, left: sparse.csr_matrix, train: np.ndarray) -> np.ndarray:
-    """Mean tf-idf bag of the training documents nearest to what is left, (N, V)."""
+    """Mean TF-IDF bag of the training documents nearest to the remaining words, (N, V)."""
     both = sparse.csr_matrix(sparse.vstack([bow[train], left]))
     bags = tfidf_bags(both, np.arange(len(train)))
     unit: Any = normalize(bags)
@@ -225,7 +227,7 @@ def _said_by_neighbours(bow: sparse.csr_matrix, left: sparse.csr_matrix, train: 
 
 
 def _ranks(scores: np.ndarray, left: sparse.csr_matrix, lost: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """(N,) from 1: the place of the lost word among words that the document has not; ties by the prior."""
+    """Rank from 1, (N,), of the removed word among words absent from the document; ties by the prior."""
     absent = np.where(left.toarray() > 0, -np.inf, scores)
     own = absent[np.arange(len(lost)), lost][:, None]
     is_before = (absent > own) | ((absent == own) & (prior > prior[lost][:, None]))

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 def predict(cfg: Configuration, folder: Path) -> Outcome:
     """Write theta.npy (D, K) and topics.csv (id, main topic, its share and words, predicted label).
 
-    Of a run on images see `predict_images`.
+    For a run on images see `predict_images`.
     Raises ValueError for a reference image beside a run on texts, and for a language model.
     """
     fitted = load(cfg.run_folder, cfg.trainer.device)
@@ -36,7 +36,7 @@ def predict(cfg: Configuration, folder: Path) -> Outcome:
         return predict_images(cfg, folder, fitted)
     if cfg.reference:
         raise ValueError(
-            f"reference={cfg.reference} is for a run on images, but run={cfg.run} is of texts; "
+            f"reference={cfg.reference} is for a run on images, but run={cfg.run} is on texts; "
             "name documents with data="
         )
     ids, texts = load_texts(cfg.data, cfg.paths.data, cfg.paths.cache)
@@ -94,8 +94,11 @@ def predict_images(cfg: Configuration, folder: Path, fitted: ImageTopics) -> Out
 def write_references(
     paths: Sequence[Path], theta: np.ndarray, kept: np.ndarray, chance: np.ndarray, folder: Path
 ) -> None:
-    """topics.csv, and the same in words on the screen: of each reference its main topic and that topic's
-    share; the share of its samples (r,), and of the run's images (r,), with that main topic."""
+    """Write topics.csv and print the same in words: main topic and its share for each reference.
+
+    theta: (r, K).  kept, chance: (r,) the share of a reference's samples, and of the run's images, that have
+    its main topic.
+    """
     with (folder / "topics.csv").open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["id", "topic", "share", "samples_with_it", "images_with_it"])
@@ -109,13 +112,13 @@ def write_references(
 
 
 def reference_paths(cfg: Configuration) -> list[Path]:
-    """The image of cfg.reference, or the images of that folder in the order of their names."""
+    """The image cfg.reference, or the images of that folder, sorted by name."""
     if not cfg.reference:
-        raise ValueError(f"run={cfg.run} is of images; add reference=<an image, or a folder of them>")
+        raise ValueError(f"run={cfg.run} is on images; add reference=<an image, or a folder of them>")
     path = Path(cfg.reference).expanduser()
     if not path.is_dir():
         return [path]
     paths = sorted(each for each in path.iterdir() if each.suffix.lower() in SUFFIXES)
     if not paths:
-        raise ValueError(f"reference={path}: no image in that folder; there are read {' '.join(SUFFIXES)}")
+        raise ValueError(f"reference={path}: no image in that folder; use {' '.join(SUFFIXES)}")
     return paths

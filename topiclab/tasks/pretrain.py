@@ -40,10 +40,10 @@ PURPOSES = {"train": "learn from", "val": "measure on"}
 
 
 def pretrain(cfg: Configuration, folder: Path) -> Outcome:
-    """Train on the training documents, keep the weights that tell the validation documents best.
+    """Train on the training documents, keep the weights that predict the validation documents best.
 
-    Writes checkpoints/, export/ (transformers' form), metrics.csv, curve.png and samples.txt. A killed run
-    goes on from its last checkpoint, to the same bits on a CPU.
+    Writes checkpoints/, export/ (transformers' format), metrics.csv, curve.png and samples.txt. A killed run
+    resumes from its last checkpoint, bit-equal on a CPU.
     """
     clock, options = Stages(), cfg.own["pretrain"]
     shape = Shape(**cfg.model["shape"])
@@ -97,7 +97,7 @@ def pretrain(cfg: Configuration, folder: Path) -> Outcome:
 
 
 def training_metrics(module: Pretraining, datamodule: TokenDataModule) -> dict[str, float]:
-    """Of held-out text at the best measurement, and of the training."""
+    """Validation metrics of the best checkpoint, plus training metrics."""
     return {
         **{name: value for name, value in best_entry(module).items() if name.startswith("val/")},
         "train/ce": module.history[-1]["train/ce"],
@@ -108,7 +108,7 @@ def training_metrics(module: Pretraining, datamodule: TokenDataModule) -> dict[s
 
 
 def training_facts(module: Pretraining) -> dict[str, Any]:
-    """What the manifest says of the model."""
+    """Facts about the model for the manifest."""
     return {
         "parameters": module.model.shape.num_parameters,
         "best_step": best_entry(module)["step"],
@@ -126,7 +126,7 @@ def best_entry(module: Pretraining) -> dict[str, float]:
 
 
 def split_texts(data: Mapping[str, Any], paths: Paths) -> tuple[list[str], np.ndarray]:
-    """The texts of `data`, D of them, and of each an index into SPLITS, by its hash: (D,) int8."""
+    """The D texts of `data`, and their split by hash: (D,) int8 index into SPLITS."""
     _, texts = load_texts(data, paths.data, paths.cache)
     shares = Split.of(data["split"])
     split = assign_split(texts, shares.val or 0.0, shares.test or 0.0)
@@ -140,7 +140,7 @@ def split_texts(data: Mapping[str, Any], paths: Paths) -> tuple[list[str], np.nd
 
 
 def make_tokenizer(cfg: Configuration, texts: list[str], split: np.ndarray) -> Tokenizer:
-    """The tokenizer of the training texts, learned once for texts and options."""
+    """Tokenizer of the training texts, learned once per texts and options."""
     options = cfg.own["tokenizer"]
     rows = np.flatnonzero(split == SPLITS.index("train")).tolist()
     learned = [texts[row] for row in rows]
@@ -165,17 +165,17 @@ def make_tokenizer(cfg: Configuration, texts: list[str], split: np.ndarray) -> T
 def pack_split(
     tokens: TokenSet, split: np.ndarray, name: str, epoch: int, *, length: int, mode: str, seed: int
 ) -> Packing:
-    """The rows of a split in an epoch."""
+    """Rows of a split in an epoch."""
     documents = np.flatnonzero(split == SPLITS.index(name))
     return pack(tokens.ids, tokens.offsets, documents, length=length, mode=mode, seed=seed, epoch=epoch)
 
 
 def row_length(length: int | None, shape: Shape, group: str) -> int:
-    """Tokens of a row, as many as the context holds where none are given; ValueError for more."""
+    """Number of tokens in a row, by default the model's whole context; ValueError for more."""
     if length is not None and length > shape.context_length:
         raise ValueError(
             f"{group}.length={length} is more than the model's context of {shape.context_length} tokens; "
-            "give at most those"
+            "give at most that"
         )
     return length or shape.context_length
 
@@ -183,10 +183,10 @@ def row_length(length: int | None, shape: Shape, group: str) -> int:
 def make_rows(
     options: Mapping[str, Any], length: int, rows: Callable[[str, int], Packing], group: str
 ) -> TokenDataModule:
-    """Training rows of so many tokens for so many passes, and held-out rows of the same length.
+    """Training rows of `length` tokens for options["passes"] passes, and held-out rows of the same length.
 
-    options: of the configuration group `group`.  rows: of a split in an epoch; no closure, because it goes to
-    the processes of several devices.
+    options: the configuration group `group`.  rows: function from a split and an epoch to its rows; not a
+    closure, because it goes to the processes of several devices.
     """
     first, rows_per_step = rows("train", 0), options["tokens_per_step"] // length
     if not rows_per_step:
@@ -227,9 +227,9 @@ def train(
     on_round: Callable[[Pretraining], None],
     tells_few: bool = False,
 ) -> Pretraining:
-    """Train the model in place and leave it at the weights that told held-out text best.
+    """Train the model in place and leave it at the weights that predicted held-out text best.
 
-    inputs: hash of all that the rows depend on.  on_round: no closure, as the rows of `make_rows`.
+    inputs: hash of all that the rows depend on.  on_round: not a closure, like `rows` of `make_rows`.
     """
     module = Pretraining(
         model,
@@ -252,7 +252,7 @@ def train(
 
 
 def log_round(module: Pretraining) -> dict[str, float]:
-    """Tell how far the training is; the last entry of its history."""
+    """Log the state of training; return the last entry of its history."""
     entry = module.history[-1]
     log.info(
         "step %d of %d: held-out %.3f nats a token, perplexity %.1f, %.3f bits a byte; %.0f tokens/s",
@@ -267,7 +267,7 @@ def log_round(module: Pretraining) -> dict[str, float]:
 
 
 def write_samples(module: Pretraining, tokenizer: Tokenizer, beginnings: list[str], path: Path) -> None:
-    """Add what the model now makes of each beginning, and tell how far the training is."""
+    """Add the model's present continuation of each beginning, and log the state of training."""
     entry = log_round(module)
     prompts = [[END_OF_TEXT, *tokenizer.encode(text)] for text in beginnings]
     drawn = generate(
@@ -284,7 +284,7 @@ def write_samples(module: Pretraining, tokenizer: Tokenizer, beginnings: list[st
 
 
 def add_sample(module: Pretraining, path: Path, lines: list[str]) -> None:
-    """Write the samples of all rounds, so that a round that a resumed run repeats stands there once."""
+    """Write the samples of all rounds, so that a round that a resumed run repeats is listed once."""
     module.samples.append("\n".join(lines))
     with atomic_file(path) as stream:
         stream.write("\n\n".join([*module.samples, ""]).encode())

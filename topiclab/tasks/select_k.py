@@ -1,4 +1,4 @@
-"""task=select_k: how many topics a corpus has, by clusterings of its document vectors."""
+"""task=select_k: the number of topics of a corpus, from clusterings of its document vectors."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def select_k(cfg: Configuration, folder: Path) -> Outcome:
 
 
 def write_candidates(choice: Choice, path: Path) -> None:
-    """One row a candidate: the criteria with their standard deviation over seeds, elbow and mean rank."""
+    """Write a row per candidate: criteria with their standard deviation over seeds, elbow and mean rank."""
     compared, found = choice.candidates, choice.recommendation
     columns = {"num_topics": compared.num_topics}
     for name, values in compared.values.items():

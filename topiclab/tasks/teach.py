@@ -23,7 +23,7 @@ SHOWN_WORDS = 8
 
 
 def teach(cfg: Configuration, folder: Path) -> Outcome:
-    """Label the corpus, or find its labels in the cache; what result.json says of them."""
+    """Label the corpus, or find its labels in the cache; return what result.json records."""
     corpus = load_corpus(cfg.data, cfg.paths.data, cfg.paths.cache)
     read = corpus_as_read(corpus, cfg.embed_text)
     embeddings = embed_corpus(cfg.embedder, read, cfg.paths.cache, cfg.trainer, adapt=cfg.mode)
@@ -49,7 +49,7 @@ def teach(cfg: Configuration, folder: Path) -> Outcome:
 
 
 def show(corpus: Corpus, labels: SoftLabels) -> None:
-    """Print what the teacher says of some documents, evenly spread over the corpus."""
+    """Print the likeliest words of some documents, evenly spread over the corpus."""
     rows = np.linspace(0, corpus.num_docs - 1, min(SHOWN_DOCUMENTS, corpus.num_docs)).astype(int)
     for row, words in zip(rows, labels.most_likely(rows, SHOWN_WORDS), strict=True):
         text = " ".join(corpus.texts[row].split())[:70]

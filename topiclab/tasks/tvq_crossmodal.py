@@ -1,4 +1,4 @@
-"""task=tvq_crossmodal: whether topics of images and topics of their captions agree."""
+"""task=tvq_crossmodal: agreement of topics of images with topics of their captions."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ PERMUTATIONS, CONTROL_PERMUTATIONS = 1000, 200
 
 
 def tvq_crossmodal(cfg: Configuration, folder: Path) -> Outcome:
-    """Topics of images by cfg.model, of captions by captions.model, and how they agree on held-out pairs.
+    """Agreement on held-out pairs of image topics (cfg.model) with caption topics (captions.model).
 
-    Measures are <side>/<name>, <side>/<name>_null over permuted pairs and <side>/<name>_z. Sides, each
+    Metrics are <side>/<name>, <side>/<name>_null over permuted pairs and <side>/<name>_z. Sides, each
     against the topics of the captions: topics, of the images; pixels, k-means of the images; labels, the true
-    classes. The two models are fitted apart: nothing of one is known to the other.
+    classes. The two models are fitted separately: neither knows anything of the other.
     """
     clock, rng = Stages(), np.random.default_rng(cfg.seed)
     images = load_images(cfg.data, cfg.paths.data, cfg.paths.cache)
     check_images(cfg, images)
     if images.labels is None:
-        raise ValueError(f"captions are written from labels, which {images.name} has not; use data=digits")
+        raise ValueError(f"captions are written from labels, but {images.name} has none; use data=digits")
     with threadpool_limits(cfg.trainer.num_threads):
         with clock("images"):
             of_images = image_topics(cfg, images, folder / "images")
@@ -54,7 +54,7 @@ def tvq_crossmodal(cfg: Configuration, folder: Path) -> Outcome:
             metrics: dict[str, float] = {}
             for side, (theta, number) in sides.items():
                 for name, found in alignment(theta, of_captions, is_train, number, rng).items():
-                    metrics |= told(f"{side}/{name}", found)
+                    metrics |= measures(f"{side}/{name}", found)
     for name, theta in (("topics", of_images), ("captions", of_captions)):
         main = theta[~is_train].argmax(axis=1)
         metrics[f"{name}/label_nmi"] = normalized_mutual_information(images.labels[~is_train], main)
@@ -71,7 +71,7 @@ def tvq_crossmodal(cfg: Configuration, folder: Path) -> Outcome:
 
 
 def image_topics(cfg: Configuration, images: ImageSet, folder: Path) -> np.ndarray:
-    """theta (D, K) of the images, without drawing any."""
+    """theta (D, K) of the images, without drawing samples."""
     folder.mkdir(exist_ok=True)
     codes = learned_codes(cfg, images)
     corpus = code_corpus(images, codes.grid, cfg.model["num_codes"], cfg.model["regions"])
@@ -81,7 +81,7 @@ def image_topics(cfg: Configuration, images: ImageSet, folder: Path) -> np.ndarr
 
 
 def caption_corpus(cfg: Configuration, images: ImageSet) -> Corpus:
-    """A caption for every image, in the images' order and with their split."""
+    """Corpus with a caption for every image, in the images' order and with their split."""
     assert images.labels is not None
     captions = cfg.own["captions"]
     texts = write_captions(cfg.data["source"], images.label_names, images.labels, captions["seed"])
@@ -106,7 +106,7 @@ def caption_topics(cfg: Configuration, corpus: Corpus, folder: Path) -> np.ndarr
 
 
 def pixel_clusters(images: ImageSet, num_clusters: int, seed: int) -> np.ndarray:
-    """(D, K) one-hot k-means clusters of the images, found on the training ones."""
+    """One-hot k-means clusters (D, K) of the images, fitted on the training images."""
     from sklearn.cluster import KMeans
 
     pixels = images.images.reshape(images.num_docs, -1).astype(np.float32) / 255
@@ -114,5 +114,5 @@ def pixel_clusters(images: ImageSet, num_clusters: int, seed: int) -> np.ndarray
     return np.eye(num_clusters)[found.predict(pixels)]
 
 
-def told(name: str, found: Alignment) -> dict[str, float]:
+def measures(name: str, found: Alignment) -> dict[str, float]:
     return {name: found.value, f"{name}_null": found.null, f"{name}_z": found.z}

@@ -1,4 +1,4 @@
-"""task=tvq_knn: whether the nearest codes of a word keep its neighbourhood, beside codes that should not."""
+"""task=tvq_knn: how well a word's nearest codes preserve its neighbourhood, against control codes."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ RANKS = 5
 
 
 def tvq_knn(cfg: Configuration, folder: Path) -> Outcome:
-    """Stage 1 of a tvqvae, and measures of its codes and of three controls; what result.json says of them.
+    """Measure the codes of stage 1 of a tvqvae and three controls; return what result.json records.
 
-    Measures are <space>/<name>. Spaces: x, the word vectors; z, the encoder's; zq, the mean of a word's
-    codes; codes, how many codes two words share; and in the place of codes: kmeans, the nearest centres of
-    k-means of x; random, the nearest of random vectors like z; shuffled, the codes of another word.
+    Metrics are <space>/<name>. Spaces: x, the word vectors; z, the encoder's vectors; zq, the mean of a
+    word's codes; codes, the number of codes that two words share; and in place of codes: kmeans, the nearest
+    centres of k-means of x; random, the nearest of random vectors like z; shuffled, another word's codes.
     """
     model = cfg.model
     if model["name"] != "tvqvae" or model["words"] != "type":
         raise ValueError(
-            f"task=tvq_knn reads one set of codes a word, which model={model['name']} has not, or not with "
-            f"model.words={model.get('words')}; use model=tvqvae model.words=type"
+            f"task=tvq_knn reads one set of codes per word, which model={model['name']} with "
+            f"model.words={model.get('words')} does not have; use model=tvqvae model.words=type"
         )
     clock, rng = Stages(), np.random.default_rng(cfg.seed)
     corpus = load_corpus(cfg.data, cfg.paths.data, cfg.paths.cache)
@@ -72,7 +72,7 @@ def tvq_knn(cfg: Configuration, folder: Path) -> Outcome:
 
 
 def learned_codes(cfg: Configuration) -> tuple[np.ndarray, WordCodes]:
-    """Word vectors (V, E) and their codes, the same as a fit of model=tvqvae has, from its cache."""
+    """Word vectors (V, E) and their codes, those of a fit of model=tvqvae, from its cache."""
     cache = cfg.paths.cache
     corpus = load_corpus(cfg.data, cfg.paths.data, cache)
     datamodule = make_datamodule(cfg, corpus, document_vectors(cfg, corpus))
@@ -94,7 +94,7 @@ def learned_codes(cfg: Configuration) -> tuple[np.ndarray, WordCodes]:
 
 
 def control_codes(vectors: np.ndarray, learned: WordCodes, seed: int) -> dict[str, np.ndarray]:
-    """Codes (V, K) of every word without what is to be tested; see `tvq_knn`."""
+    """Control codes (V, K) of every word, without the property under test; see `tvq_knn`."""
     (num_codes, _), (num_words, expansion) = learned.codebook.vectors.shape, learned.codes.shape
     rng, latents = np.random.default_rng(seed), learned.latents
     unit = torch.nn.functional.normalize(torch.from_numpy(vectors), dim=1)
@@ -117,7 +117,7 @@ def space_measures(
     reference: np.ndarray,
     rng: np.random.Generator,
 ) -> dict[str, float]:
-    """How every space keeps the neighbourhoods of x, whose ranks are `reference`."""
+    """Measures of how well every space preserves the neighbourhoods of x, whose ranks are `reference`."""
     table = learned.codebook.vectors
     similarities = {"z": cosines(learned.latents), "zq": cosines(table[learned.codes].mean(axis=1))}
     for name, codes in sources.items():
@@ -140,11 +140,11 @@ def space_measures(
 def topical_measures(
     codes: np.ndarray, num_codes: int, npmi: np.ndarray, exchanged: np.ndarray
 ) -> dict[str, float]:
-    """NPMI of words that share codes, of the words of a code, and by the rank of an only shared code."""
+    """NPMI of words that share codes, of the words of a code, and by the rank of a single shared code."""
     shared = exchange_test(code_sets.sharing_pairs(codes, num_codes), npmi, exchanged)
     of_code = exchange_test(code_sets.code_pairs(codes, num_codes), npmi, exchanged)
     by_rank = [exchange_test(pairs, npmi, exchanged) for pairs in code_sets.pairs_by_rank(codes, num_codes)]
-    found = _told("npmi", shared) | _told("code", of_code)
+    found = _measures("npmi", shared) | _measures("code", of_code)
     for rank, tested in enumerate(by_rank[:RANKS], 1):
         found |= {f"decay{rank}": tested.gain, f"decay{rank}_z": tested.z}
     return found | {
@@ -154,7 +154,7 @@ def topical_measures(
     }
 
 
-def _told(name: str, tested: Tested) -> dict[str, float]:
+def _measures(name: str, tested: Tested) -> dict[str, float]:
     return {
         f"{name}_shared" if name == "npmi" else name: tested.value,
         f"{name}_gain": tested.gain,

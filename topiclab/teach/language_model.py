@@ -141,6 +141,7 @@ class LanguageModel:
         if not difference <= MAX_DIFFERENCE[self.precision] * max(1.0, float(theirs.abs().max())):
             raise ValueError(
                 f"{type(self.model).__name__} of {self.folder} gives other logits in its own forward pass "
-                f"than its head does for the last state in a padded batch (by {difference:.2g}); use another model"
+                f"than its head does for the last state in a padded batch (by {difference:.2g}); "
+                "use another model"
             )
         return difference

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class PrecomputedTeacher:
-    """Reads the labels that `task=teach` wrote, for instance on another machine, if they belong to this corpus.
+    """Reads labels that `task=teach` wrote, for instance on another machine, if they belong to this corpus.
 
     path: the folder that task=teach reported; its manifest identifies the labels' texts and vocabulary.
     """
