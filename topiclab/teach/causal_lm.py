@@ -45,7 +45,7 @@ class CausalLMTeacher:
     chat_template: format the prompt as a chat, its last line as the beginning of the answer.
     multi_token: words of several tokens are impossible (drop), are read at their first token (first_subtoken,
         as published), or every word's logit is the log-probability of all its tokens (exact).
-    max_length: most tokens of the whole prompt; null: the model's context.
+    max_length: maximum number of tokens of the whole prompt; null: the model's context.
     batch_tokens: padded tokens in a batch, halved when the device is out of memory; null: by the device.
     """
 
@@ -143,7 +143,7 @@ class CausalLMTeacher:
         return self._score(tokens, WordHead(words.taught("first_subtoken"), self.model))[1]
 
     def _prompt_limit(self, taught: WordTokens) -> int:
-        """Most tokens of a prompt after which the longest word still fits."""
+        """Maximum number of prompt tokens after which the longest word still fits."""
         return self._token_limit() - max(map(len, taught.ids)) + 1
 
     def _token_limit(self) -> int:

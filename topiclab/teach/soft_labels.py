@@ -148,7 +148,7 @@ def _shard(folder: Path, start: int) -> Path:
 
 
 def _join(folder: Path, shards: list[Path]) -> int:
-    """Write one file per array, one shard in memory at a time; return the number of all-equal documents."""
+    """Join shards to one file per array, one in memory at a time; number of documents with equal logits."""
     silent = 0
     with np.load(shards[0], allow_pickle=False) as first:
         facts = {name: (first[name].shape[1:], first[name].dtype) for name in first.files}

@@ -28,7 +28,7 @@ class WordHead:
         self.weights, self.biases = model.head_rows(torch.tensor(list(row_of), device=model.device))
 
     def batch_size(self, lengths: np.ndarray, batch_tokens: int) -> int:
-        """Number of first texts, lengths descending, that form a batch; never across LongRoPE's switch."""
+        """Number of texts from the front, longest first, that form a batch; not across LongRoPE's switch."""
         num_fitting = max(1, batch_tokens // int(lengths[0]))
         switch = self.model.switch_length
         if switch is not None and lengths[0] > switch:

@@ -39,7 +39,7 @@ class WordTrie:
         self.weights, self.biases = model.head_rows(self.tokens)
 
     def batch_size(self, lengths: np.ndarray, batch_tokens: int) -> int:
-        """Number of first texts, lengths descending, that form a batch: all of the same length."""
+        """Number of texts from the front, longest first, that form a batch: all of the same length."""
         num_fitting = batch_tokens // ((int(lengths[0]) + self.depth) * (1 + len(self.branches)))
         return min(max(1, num_fitting), int((lengths == lengths[0]).sum()))
 
