@@ -344,11 +344,11 @@ def _check(path: Path, choice: Choice, facts: Mapping[str, Any]) -> None:
         "years": f"outside data.years={list(choice.years or ())}",
         "superseded": "superseded by a later version",
     }
-    told = "; ".join(f"{counts[name]:,} {said}" for name, said in reasons.items() if counts[name])
+    fates = "; ".join(f"{counts[name]:,} {said}" for name, said in reasons.items() if counts[name])
     keys = {"category": "data.categories", "years": "data.years"}
     filters = [key for name, key in keys.items() if counts[name]]
     way_out = f"widen {' or '.join(filters)}" if filters else "check data.path"
-    raise ValueError(f"data=arxiv: none of {counts['read']:,} records of {path} is left: {told}; {way_out}")
+    raise ValueError(f"data=arxiv: none of {counts['read']:,} records of {path} is left: {fates}; {way_out}")
 
 
 def _report(path: Path, facts: Mapping[str, Any]) -> None:
