@@ -169,7 +169,7 @@ def make_topics(cfg: dict[str, Any], images: ImageSet, device: torch.device) -> 
     )
     model = make_image_model(Configuration.of(cfg), datamodule, (8, 8)).to(device)
     model.initialize(datamodule)
-    model.attach(datamodule)
+    model.load_documents(datamodule)
     return model
 
 

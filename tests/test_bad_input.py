@@ -41,7 +41,7 @@ def test_a_handful_of_documents_is_fitted_without_validation_and_test(model, num
 
 def test_patience_without_validation_documents_is_told(tmp_path, caplog):
     cell(tmp_path / "run", *NO_SPLIT, "trainer.patience=1", model="theta")
-    assert "trainer.patience=1 watches validation documents, but synthetic has none" in caplog.text
+    assert "trainer.patience=1 needs validation documents, but synthetic has none" in caplog.text
     caplog.clear()
     cell(tmp_path / "other", "trainer.patience=1", model="theta")
     assert "patience" not in caplog.text

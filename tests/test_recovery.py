@@ -158,7 +158,7 @@ def test_checkpoint_of_other_documents_is_not_gone_on_from(tmp_path, monkeypatch
     epochs_seen.clear()
     run_cell(compose(file), tmp_path / "run")
     assert epochs_seen == [0, 1]
-    assert "because they are of other documents, embeddings or soft labels" in caplog.text
+    assert "because they belong to other documents, embeddings or soft labels" in caplog.text
 
 
 def test_truncated_cache_entry_is_computed_again(tmp_path, caplog):

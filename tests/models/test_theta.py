@@ -13,7 +13,7 @@ NO_DROPOUT = ["model.encoder.dropout=0", "model.encoder.inner_dropout=0"]
 def test_a_step_of_theta_is_the_gradient_of_its_elbo():
     datamodule = planted.datamodule()
     model = make_model(planted.configuration("model=theta", *PUBLISHED, *NO_DROPOUT), datamodule)
-    model.attach(datamodule)
+    model.load_documents(datamodule)
     model.train()
     with torch.no_grad():
         model.alpha.mul_(50)  # distinct topics, which a random start hardly has

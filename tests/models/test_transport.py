@@ -17,11 +17,11 @@ from topiclab.teach.soft_labels import soft_labels
 PUBLISHED = ["model.init=random", "objective.weight=1", "objective.length_power=1"]
 
 
-def attached(*overrides):
+def loaded(*overrides):
     """Make an unfitted model with the planted corpus loaded, and its first batch."""
     datamodule = planted.datamodule()
     model = make_model(planted.configuration(*overrides), datamodule)
-    model.attach(datamodule)
+    model.load_documents(datamodule)
     batch = next(iter(model.batches(model._train_rows, model.batch_size)))
     return model.train(), batch
 
@@ -45,7 +45,7 @@ def unrolled_plan(left, right, sharpness, column_weights):
 
 
 def test_a_step_of_fastopic_is_the_published_one():
-    model, batch = attached("model=fastopic", *PUBLISHED, "model.sinkhorn.tolerance=1e-7")
+    model, batch = loaded("model=fastopic", *PUBLISHED, "model.sinkhorn.tolerance=1e-7")
     means = {name: values.mean() for name, values in model.losses(batch).items()}
     parameters = dict(model.named_parameters())
     found = torch.autograd.grad(sum(means.values()), list(parameters.values()))
@@ -112,7 +112,7 @@ def test_fastopic_in_mini_batches_finds_the_topics(tmp_path):
 
 
 def test_validation_of_fastopic_reads_validation_documents_whatever_the_batch():
-    model, _ = attached("model=fastopic", f"model.batch_size={EVAL_BATCH}")
+    model, _ = loaded("model=fastopic", f"model.batch_size={EVAL_BATCH}")
     model.eval()
     (batch,) = model.batches(model._val_rows, EVAL_BATCH)
     assert torch.equal(batch.rows, model._val_rows)
@@ -132,7 +132,7 @@ def test_a_step_of_ecrtm_is_the_published_one():
         "model.sinkhorn.tolerance=1e-7",
         "objective.length_power=1",
     ]
-    model, batch = attached("model=ecrtm", *overrides, "model.ecr_weight=100")
+    model, batch = loaded("model=ecrtm", *overrides, "model.ecr_weight=100")
     torch.manual_seed(0)
     means = {name: values.mean() for name, values in model.losses(batch).items()}
     parameters = {"topics": model.decoder.topics, "words": model.decoder.words, "bias": model.decoder.bias}
@@ -175,7 +175,7 @@ def test_clustering_gives_the_topics_of_ecrtm_words_alike(tmp_path):
 
 
 def test_the_warm_start_of_ecrtm_speaks_like_the_clusters():
-    model, _ = attached("model=ecrtm")
+    model, _ = loaded("model=ecrtm")
     words = np.random.default_rng(0).dirichlet(np.full(model.num_words, 0.1), 5)
     model.start_decoder(words)
     shares = words + 1 / model.num_words
@@ -227,7 +227,7 @@ def test_transport_of_bags_equals_plans_document_by_document():
 
 @pytest.mark.parametrize("bag", ["frequencies", "softmax"])
 def test_bags_of_nstm_are_distributions(bag):
-    model, batch = attached("model=nstm", f"model.bag={bag}")
+    model, batch = loaded("model=nstm", f"model.bag={bag}")
     counts = torch.zeros(len(batch.rows), model.num_words)
     counts[batch.bow.docs, batch.bow.words] = batch.bow.counts
     expected = counts.softmax(1) if bag == "softmax" else counts / counts.sum(1, keepdim=True).clamp(min=1)
@@ -239,7 +239,7 @@ def test_bags_of_nstm_are_distributions(bag):
 
 
 def test_the_transport_of_nstm_stays_in_float32_under_autocast():
-    model, batch = attached("model=nstm")
+    model, batch = loaded("model=nstm")
     posterior = [part.detach() for part in model.encode(batch)]
     model.encode = lambda _: posterior
     plain = model.losses(batch)["transport"]

@@ -231,7 +231,7 @@ def test_what_is_drawn_from_a_topic_has_that_topic(kind, tmp_path):
 def test_more_than_one_code_a_cell_is_refused():
     cfg = configured(*SMALL)
     cfg = replace(cfg, model={**cfg.model, "expansion": 3})
-    with pytest.raises(ValueError, match=r"one code a cell; use model\.expansion=1"):
+    with pytest.raises(ValueError, match=r"one code per cell; use model\.expansion=1"):
         make_image_model(cfg, planted(), (SIDE, SIDE))
 
 

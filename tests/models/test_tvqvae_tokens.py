@@ -52,7 +52,7 @@ def occurrences(run, texts) -> Occurrences:
 def test_unseen_texts_are_read_as_the_corpus_was(run) -> None:
     np.testing.assert_allclose(run.transform(TEXTS), run.result.theta, atol=2e-3)
     assert run.transform(["nothing of it"]).shape == (1, 2)
-    with pytest.raises(ValueError, match="these documents come without"):
+    with pytest.raises(ValueError, match="these documents have none"):
         run.model.transform(occurrences(run, TEXTS).counts(), run.embedder.encode(TEXTS))
 
 

@@ -1,4 +1,4 @@
-"""Agglomerative clusters of document vectors: topics of the sizes that the corpus has, not of one size."""
+"""Agglomerative clusters of document vectors: topics as unequal in size as the corpus has them."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from topiclab.models.base.warmstart import smooth
 from topiclab.models.kmeans import cluster_words, silhouettes
 from topiclab.nn.lloyd import Clusters, lloyd
 
-CLUSTER_PASSES = 30  # over the rows at most: clusters that are merged need not converge
+CLUSTER_PASSES = 30  # at most, over the rows: clusters that will be merged need not converge
 
 
 class Agglomerative(ClassicalModel):
     """Small k-means clusters, merged by average linkage of their centroids (UPGMA; Sokal and Michener 1958).
 
-    k-means spreads its centroids over dense regions, and so makes topics of like sizes; linkage merges what
-    is near, and a topic may be many times another's size. Vectors are first averaged with their nearest
-    neighbours, again and again: diffusion on the graph of neighbours draws dense regions together.
-    theta is one-hot. An unseen document joins the topic that its nearest training documents vote for
-    (`vote.joined_topics`). Words by class-based TF-IDF (Grootendorst 2022).
+    k-means spreads its centroids over dense regions, so its topics are of similar size; linkage merges
+    clusters that are near, and one topic may be many times as large as another. Vectors are first averaged
+    with their nearest neighbours, repeatedly: diffusion on the neighbour graph draws dense regions together.
+    theta is one-hot. An unseen document joins a topic by the k-NN vote of its nearest training documents
+    (`nearest_vote.joined_topics`). Words are ranked by class-based TF-IDF (Grootendorst 2022).
 
-    neighbours, smoothings: of `warmstart.smooth`.  documents_per_cluster: training documents of a small
-    cluster, on average.  most_clusters: linkage needs 4 bytes for the square of their number.
-    min_topic_size: training documents of a topic at least, see `merged`.
-    info: sizes of the topics over training documents, num_clusters that were merged, and the silhouette of a
-    sample of the vectors, over all and by topic.
+    neighbours, smoothings: see `warmstart.smooth`.  documents_per_cluster: mean number of training documents
+    in a small cluster.  most_clusters: maximum number of these; linkage needs 4 bytes times its square.
+    min_topic_size: minimum number of training documents of a topic, see `merged`.
+    info: sizes of the topics over training documents; num_clusters, the number of clusters merged; silhouette
+    of a sample of the vectors, overall and by topic.
     """
 
     arrays = ("word_scores", "vectors", "members")
@@ -81,10 +81,10 @@ class Agglomerative(ClassicalModel):
 
 
 def merged(clusters: Clusters, num_topics: int, least: int) -> np.ndarray:
-    """The topic (N,) int64 of each row, after merging clusters by average linkage of centroids' cosines.
+    """Topic (N,) int64 of each row, after merging clusters by average linkage of centroids' cosines.
 
-    The tree is cut where num_topics of its branches hold at least so many rows; smaller branches join the
-    topic whose mean is nearest. ValueError where no cut leaves so many.
+    The tree is cut where num_topics of its branches hold at least `least` rows; smaller branches join the
+    topic whose mean is nearest. Raises ValueError if no cut leaves num_topics such branches.
     """
     num_clusters, sizes = len(clusters.centroids), clusters.sizes
     if num_clusters == 1:
@@ -94,8 +94,8 @@ def merged(clusters: Clusters, num_topics: int, least: int) -> np.ndarray:
     for place, pair in enumerate(merges):
         mass[num_clusters + place] = mass[pair].sum()
     is_large = mass >= least
-    gains = is_large[merges].sum(axis=1) - is_large[num_clusters:]  # large branches that undoing a merge adds
-    # by number of merges undone, from the last
+    gains = is_large[merges].sum(axis=1) - is_large[num_clusters:]  # large branches added by undoing a merge
+    # after each number of merges undone, starting with the last
     num_large = np.cumsum(np.concatenate([is_large[-1:], gains[::-1]]))
     cuts = np.flatnonzero(num_large == num_topics)
     if not len(cuts):
@@ -111,6 +111,6 @@ def merged(clusters: Clusters, num_topics: int, least: int) -> np.ndarray:
     np.add.at(means, part, sizes[:, None] * clusters.centroids)
     means = unit_rows(means)
     large = means[is_large[branches]]
-    topic = (means @ large.T).argmax(axis=1)  # which is its own, of a large one
+    topic = (means @ large.T).argmax(axis=1)  # a large branch finds itself
     topic[is_large[branches]] = np.arange(num_topics)
     return topic[part][clusters.labels]

@@ -19,17 +19,18 @@ from topiclab.result import to_distributions
 class BERTopic(ClassicalModel):
     """Clusters of reduced vectors, merged to num_topics; words by class-based TF-IDF over the vocabulary.
 
-    outliers, what HDBSCAN leaves without a cluster: soft, theta is the membership in every cluster, of all
-    documents; reassign, the topic of the nearest centroid; own_topic, a topic of their own among the
-    num_topics. Words are in each case those of the clusters' own documents.
+    outliers: treatment of documents that HDBSCAN leaves without a cluster. soft: theta of every document is
+    its membership in every cluster; reassign: outliers get the topic of the nearest centroid; own_topic: they
+    form one of the num_topics. The words are always those of the clusters' own documents.
     num_neighbours, num_components: of UMAP.  min_cluster_size: of HDBSCAN.
-    Fewer clusters than num_topics are fewer topics of the result. info: clusters_found and outlier_share.
+    With fewer clusters than num_topics the result has fewer topics. info: topics_found, clusters_found and
+    outlier_share.
 
     theta of every document, unseen or not, is the mean theta of its num_neighbours nearest training
-    documents, weighted by 1 / (1 - cosine): a training document finds itself and keeps its own. The package
-    runs UMAP's transform and HDBSCAN's prediction instead, which take minutes and pickled objects; where
-    neither gives an outlier, the two agree (tweet_topic, held out: all documents). The state holds the
-    training vectors, as UMAP does.
+    documents, weighted by 1 / (1 - cosine): a training document finds itself and keeps its own theta. The
+    package runs UMAP's transform and HDBSCAN's prediction instead, which take minutes and pickled objects;
+    where neither gives an outlier, the two agree (tweet_topic: on all held-out documents). The state holds
+    the training vectors, as UMAP does.
     """
 
     arrays = ("vectors", "memberships", "word_scores")
@@ -51,8 +52,8 @@ class BERTopic(ClassicalModel):
         self.num_components, self.min_cluster_size = num_components, min_cluster_size
         if outliers == "own_topic" and self.num_topics == 1:
             raise ValueError(
-                "model.outliers=own_topic leaves no topic for the rest with num_topics=1; ask for 2, or use "
-                "model.outliers=reassign"
+                "model.outliers=own_topic leaves no topic for the other documents with num_topics=1; ask for "
+                "2, or use model.outliers=reassign"
             )
 
     def _fit(self, datamodule: TopicDataModule) -> None:
@@ -69,7 +70,7 @@ class BERTopic(ClassicalModel):
             topic_of[clusters[~is_outlier]] = topics[~is_outlier]
             self.memberships = soft @ np.eye(num_topics)[topic_of]
         elif self.outliers == "own_topic" and is_outlier.any():
-            self.memberships = np.eye(num_topics + 1)[topics]  # -1 is the last
+            self.memberships = np.eye(num_topics + 1)[topics]  # topic -1 selects the last row
             self.word_scores = np.roll(scores, -1, axis=0)
         else:
             self.memberships = np.where(is_outlier[:, None], 0, np.eye(num_topics)[topics])
@@ -83,7 +84,7 @@ class BERTopic(ClassicalModel):
         }
 
     def _cluster(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Cluster of every document, -1 for none (N,), and its membership in each (N, C)."""
+        """Cluster (N,) of every document, -1 for outliers, and its membership (N, C) in each cluster."""
         least = max(self.num_components + 1, self.min_cluster_size)
         if len(vectors) <= least:
             raise ValueError(
@@ -106,7 +107,7 @@ class BERTopic(ClassicalModel):
         num_clusters = int(clusters.max()) + 1
         if not num_clusters:
             raise ValueError(
-                f"HDBSCAN found no cluster among {len(vectors)} training documents, each is an outlier; "
+                f"HDBSCAN found no cluster among {len(vectors)} training documents: all are outliers; "
                 f"lower model.min_cluster_size={self.min_cluster_size}, or use model=kmeans"
             )
         if self.outliers != "soft":
@@ -117,7 +118,7 @@ class BERTopic(ClassicalModel):
     def transform(self, bow: sparse.csr_matrix, embeddings: np.ndarray | None) -> np.ndarray:
         if embeddings is None:
             raise ValueError(
-                "model=bertopic clusters embeddings, but the documents come without; choose an embedder"
+                "model=bertopic clusters embeddings, but the documents have none; choose an embedder"
             )
         return neighbour_vote(embeddings, self.vectors, self.memberships, self.num_neighbours)
 
@@ -129,11 +130,11 @@ class BERTopic(ClassicalModel):
 def merge_clusters(
     clusters: np.ndarray, vectors: np.ndarray, bow: sparse.csr_matrix, num_topics: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Topic of every document (N,), -1 for an outlier, and c-TF-IDF (T, V), of outliers first if there are.
+    """Topic (N,) of every document, -1 for an outlier, and c-TF-IDF (T, V), the outliers' row first, if any.
 
-    The package merges the clusters nearest to one another until num_topics are left, that of the outliers
-    counted, and sorts topics by size. Words are passed as their numbers, so that its tokenizer finds what we
-    counted; those without an occurrence are left out, since it would divide by their frequency.
+    The package merges the clusters nearest to one another until num_topics are left, including that of the
+    outliers, and sorts topics by size. Words are passed as their indices, so that its tokenizer finds the
+    tokens counted in bow; words without occurrences are left out, since it would divide by their frequency.
     """
     from bertopic import BERTopic as Package
     from bertopic.cluster import BaseCluster
@@ -146,7 +147,7 @@ def merge_clusters(
     texts = [" ".join(part) for part in np.split(tokens, ends[1:-1])]
     seen = np.flatnonzero(np.bincount(bow.indices, minlength=len(names)))
     package = Package(
-        language="multilingual",  # english would strip what is no Latin letter
+        language="multilingual",  # english would strip all but Latin letters
         nr_topics=num_topics,
         umap_model=BaseDimensionalityReduction(),
         hdbscan_model=BaseCluster(),

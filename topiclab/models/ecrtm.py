@@ -1,4 +1,4 @@
-"""ECRTM: ProdLDA whose topics are clusters of word vectors, held apart by transport (Wu et al. 2023)."""
+"""ECRTM: ProdLDA whose topics are clusters of word vectors, kept apart by transport (Wu et al. 2023)."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ class ECRTM(ProdLDA):
     """p(w|d) = softmax(BN(theta @ beta)), beta_kv = softmax over topics of -|t_k - w_v|^2 / temperature.
 
     Embedding clustering regularisation: ecr_weight * <P, M> for the entropic plan P, of sharpness
-    ecr_sharpness, between topics alike and words alike under the squared distances M, so that every topic is
-    the centre of as many words as any other.
-    word_init: `random`, or `embedder` for the embedder's word vectors, length 1.  word_dim: of random ones.
+    ecr_sharpness, between uniform weights on the topics and uniform weights on the words under the squared
+    distances M, so that all topics are the centres of equally many words.
+    word_init: `random`, or `embedder` for the embedder's word vectors, scaled to length 1.
+    word_dim: length of random word vectors.
     Differs from the authors' code: the plan starts from the last step's potentials and is differentiated at
     its fixed point, and the encoder is ProdLDA's.
     """
@@ -63,7 +64,7 @@ class ECRTM(ProdLDA):
         return losses
 
     def transport_cost(self) -> Tensor:
-        """<P, M> of the plan between topics and words, both alike."""
+        """Cost <P, M> of the plan between topics and words, with uniform marginals."""
         with torch.autocast(self.device.type, enabled=False):
             distances = self.decoder.distances()
             topics, words = (distances.new_full((size,), -math.log(size)) for size in distances.shape)
@@ -74,7 +75,7 @@ class ECRTM(ProdLDA):
             return (plan * distances).sum()
 
     def beta(self) -> Tensor:
-        """The published topics: rows of the decoder's weights, scaled to sum 1."""
+        """Rows of the decoder's weights, scaled to sum 1: the published definition of the topics."""
         return F.normalize(self.decoder.weight, p=1, dim=1)
 
     def initialize(self, datamodule: TopicDataModule) -> None:
@@ -92,14 +93,14 @@ class ECRTM(ProdLDA):
 
     @torch.no_grad()
     def start_decoder(self, words: np.ndarray) -> None:
-        """Each word's topics in proportion to the clusters that say it, by the nearest such word vectors."""
+        """Move word vectors as little as needed for a word's topics to match its shares in the clusters."""
         shares = torch.from_numpy(words + 1 / self.num_words)
         products = shares.log() * self.decoder.temperature / 2
         self.decoder.words.copy_(fit_products(self.decoder.topics, products, self.decoder.words))
 
 
 class ClusteredExperts(ProductOfExperts):
-    """Product of experts whose weight (K, V) says how near each topic is to a word: columns sum to 1."""
+    """Product of experts whose weight (K, V) is the proximity of topics to words; columns sum to 1."""
 
     def __init__(
         self, num_topics: int, num_words: int, eps: float, momentum: float, temperature: float
@@ -108,10 +109,10 @@ class ClusteredExperts(ProductOfExperts):
         self.temperature = temperature
 
     def make_weight(self, num_topics: int, num_words: int) -> None:
-        """The vectors are set afterwards, when their size is known."""
+        """Do nothing: `set_vectors` sets the vectors later, when their size is known."""
 
     def set_vectors(self, topics: Tensor, words: Tensor) -> None:
-        """topics: (K, E).  words: (V, E)."""
+        """Make parameters of the topics (K, E) and words (V, E)."""
         self.topics, self.words = nn.Parameter(topics), nn.Parameter(words)
 
     def distances(self) -> Tensor:

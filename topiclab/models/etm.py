@@ -1,4 +1,4 @@
-"""ETM (Dieng et al. 2020): topics and words as vectors of one space."""
+"""ETM (Dieng et al. 2020): topics and words as vectors in one space."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from topiclab.nn.likelihood import mixture_nll
 
 
 class ETM(LogisticNormalVAE):
-    """p(w|d) = theta @ beta with beta = softmax(alpha rho^T), alpha of topics and rho of words.
+    """p(w|d) = theta @ beta with beta = softmax(alpha rho^T), topic vectors alpha, word vectors rho.
 
     word_init: `random`, or `embedder` for the embedder's own word vectors, centred and standardised per
     dimension: raw unit vectors are so alike that beta starts, and stays, nearly uniform.
-    word_dim: of random word vectors; the embedder's decide otherwise.
-    is_word_frozen: keep rho as it starts.
+    word_dim: length of random word vectors; the embedder's have their own.
+    is_word_frozen: do not train rho.
     is_double_softmax: p(w|d) = softmax(theta @ beta), as published for DSL; it confines every word to at most
     e / (e + V - 1).
     """
@@ -41,7 +41,7 @@ class ETM(LogisticNormalVAE):
         self.set_word_vectors(torch.randn(self.num_words, word_dim))
 
     def set_word_vectors(self, rho: Tensor) -> None:
-        """rho: (V, E'); makes topic vectors alpha (K, E') of matching size."""
+        """Set word vectors rho (V, E') and make topic vectors alpha (K, E') of the same length."""
         self.rho = nn.Parameter(rho / rho.shape[1] ** 0.5, requires_grad=not self.is_word_frozen)
         self.alpha = nn.Parameter(0.02 * torch.randn(self.num_topics, rho.shape[1]))
 
@@ -72,9 +72,9 @@ class ETM(LogisticNormalVAE):
 
     @torch.no_grad()
     def start_decoder(self, words: np.ndarray) -> None:
-        """Topic vectors by ridge regression on the clusters' log word probabilities.
+        """Set topic vectors by ridge regression on the clusters' log word probabilities.
 
-        Trainable word vectors then take the smallest change that makes the fit exact.
+        Trainable word vectors are then changed by the least amount that makes the fit exact.
         """
         target = torch.from_numpy(np.log(words + 1 / self.num_words))
         target -= target.mean(dim=1, keepdim=True)

@@ -1,4 +1,4 @@
-"""FASTopic: topics as places between documents and words, reached by two transport plans (Wu et al. 2024)."""
+"""FASTopic: topics linked to documents and to words by two transport plans (Wu et al. 2024)."""
 
 from __future__ import annotations
 
@@ -28,23 +28,24 @@ WHOLE_CORPUS = 2**62  # a batch size
 
 
 class FASTopic(TopicModel):
-    """p(w|d) = theta @ beta, theta and beta the rows of entropic transport plans: documents to topics under
-    sharpness * squared distance, topics to words likewise, learned marginals on the topics and on the words.
+    """p(w|d) = theta @ beta; theta and beta are the rows of entropic transport plans from documents to topics
+    and from topics to words, at cost sharpness * squared distance, with learned topic and word marginals.
 
-    batch_size: documents a step; None: all of them, as published. No array of documents x words is made but
-    for soft labels of all words (no objective.top_k or teacher.top_k), student_temperature != 1 and a floor.
+    batch_size: documents per step; None: all of them, as published. An array of documents x words is made
+    only for soft labels of all words (no objective.top_k or teacher.top_k), student_temperature != 1 or a
+    floor.
     standardize: scale the vectors per dimension before their rows are scaled to length 1.
-    transport_weight: of the two transport costs against the objective, published 1.
-    theta_from: `potential` gives a document softmax(g - cost) with the plan's potential g of the topics, its
+    transport_weight: of the two transport costs relative to the objective, published 1.
+    theta_from: `potential` gives a document softmax(g - cost) with the plan's topic potential g, which is its
     row of the training plan. `column_sums`, published, divides exp(-distance) by its sum over the training
-    documents: another sharpness and uniform shares. Neither needs another document. `batch_plan`, of DSL's
-    code, plans among each plan_batch documents that are asked about, in their order.
+    documents: another sharpness, and uniform topic shares. Neither depends on the other documents inferred.
+    `batch_plan`, from DSL's code, computes a plan among each plan_batch documents inferred, in their order.
     sinkhorn: tolerance and iterations of `sinkhorn_plan`.
-    classifier_lr: of the head of mode=supervised, whose steps are as few as the epochs.
+    classifier_lr: of the head of mode=supervised, which gets as few steps as there are epochs.
     init: see `start_clusters`; `random` as published.
     Differs from the authors' code: plans start from the last step's potentials and are differentiated at
-    their fixed point, and the likelihood reads nonzeros only. tests/models/test_transport.py pins a step to
-    theirs.
+    their fixed point, and the likelihood reads nonzeros only. tests/models/test_transport.py checks a step
+    against theirs.
     """
 
     topic_potential: Tensor
@@ -108,13 +109,13 @@ class FASTopic(TopicModel):
         """Unit vectors (B, E) of the documents."""
         if embeddings is None:
             raise ValueError(
-                "model=fastopic reads embeddings, but the documents come without; choose an embedder"
+                "model=fastopic reads embeddings, but the documents have none; choose an embedder"
             )
         return F.normalize(self.standardize(embeddings.float()), dim=1)
 
-    def attach(self, datamodule: TopicDataModule) -> None:
-        """Also reads the documents once for all steps, and holds the batch that is the whole corpus."""
-        super().attach(datamodule)
+    def load_documents(self, datamodule: TopicDataModule) -> None:
+        """Load the documents, scale them once for all steps, and keep the batch if it is the whole corpus."""
+        super().load_documents(datamodule)
         assert self._documents is not None
         self._documents = replace(self._documents, embeddings=self.read(self._documents.embeddings))
         self._whole = None
@@ -122,7 +123,7 @@ class FASTopic(TopicModel):
             (self._whole,) = super().batches(self._train_rows, self.batch_size)
 
     def batches(self, rows: Tensor, batch_size: int) -> Iterator[Batch]:
-        """Mini-batches; while training, one of all documents is made once: their order changes nothing."""
+        """Mini-batches; in training, a batch of all documents is reused, since order does not matter."""
         if self._whole is None or not self.training:
             return super().batches(rows, batch_size)
         return iter([self._whole])
@@ -132,13 +133,13 @@ class FASTopic(TopicModel):
         return super().infer(replace(documents, embeddings=self.read(vectors)))
 
     def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Squared distances of unit vectors to the topics (B, K), and the potential of the topics (K,)."""
+        """Squared distances of unit vectors to the topics (B, K), and the topic potential (K,)."""
         assert batch.embeddings is not None
         lengths = 1 + self.topics.square().sum(dim=1)
         return torch.addmm(lengths, batch.embeddings, self.topics.T, alpha=-2), self.topic_potential
 
     def theta(self, posterior: tuple[Tensor, Tensor]) -> Tensor:
-        """Rows of the plan: among the batch while training, else as theta_from says."""
+        """Rows (B, K) of the plan: of the batch during training, otherwise as set by theta_from."""
         distances, potential = posterior
         cost = self.document_sharpness * distances
         if self.training:
@@ -151,14 +152,14 @@ class FASTopic(TopicModel):
         return plan_rows(cost, potential)
 
     def document_plan(self, cost: Tensor) -> Tensor:
-        """theta (B, K) under which the topics' shares of these documents are the learned ones."""
+        """theta (B, K) whose topic shares over these documents are the learned ones."""
         theta, potential = scaled_plan(cost, self.topic_weights, self.topic_potential, **self.sinkhorn)
         if self.training:
             self.topic_potential.copy_(potential)
         return theta
 
     def word_plan(self) -> tuple[Tensor, Tensor]:
-        """beta and squared distances of topics and words, each (K, V)."""
+        """beta, and squared distances between topics and words, each (K, V)."""
         distances = squared_distances(self.topics, self.words)
         cost = self.word_sharpness * distances
         beta, potential = scaled_plan(cost, self.word_weights, self.word_potential, **self.sinkhorn)
@@ -205,7 +206,7 @@ class FASTopic(TopicModel):
 
     @torch.no_grad()
     def start_topics(self, datamodule: TopicDataModule, assignment: np.ndarray) -> None:
-        """Topic vectors from the mean of all towards the clusters' means; their shares are the clusters'."""
+        """Point topic vectors from the overall mean to the clusters' means, with the clusters' shares."""
         vectors = self.train_vectors(datamodule)
         members = F.one_hot(torch.from_numpy(assignment), self.num_topics).to(vectors)
         means = members.T @ (vectors - vectors.mean(dim=0))
@@ -214,7 +215,7 @@ class FASTopic(TopicModel):
 
     @torch.no_grad()
     def start_words(self, datamodule: TopicDataModule, words: np.ndarray) -> None:
-        """Word vectors whose plan is words (K, V), as near as can be to the documents that hold each."""
+        """Set word vectors whose plan is words (K, V), as near as possible to each word's documents."""
         holders = datamodule.train_bow.T @ self.train_vectors(datamodule).cpu().numpy()
         smooth = torch.from_numpy(words + 1 / self.num_words)
         products = smooth.log() / (2 * self.word_sharpness)
@@ -224,8 +225,8 @@ class FASTopic(TopicModel):
         self.word_weights.copy_(smooth.mean(dim=0).log())
 
     @torch.no_grad()
-    def settle(self, datamodule: TopicDataModule) -> None:
-        """Potentials of the final weights over all training documents."""
+    def finalize(self, datamodule: TopicDataModule) -> None:
+        """Compute the potentials of the final weights over all training documents."""
         self.train()
         distances = squared_distances(self.train_vectors(datamodule), self.topics)
         self.theta((distances, self.topic_potential))
@@ -244,7 +245,7 @@ class FASTopic(TopicModel):
 def scaled_plan(
     cost: Tensor, column_weights: Tensor, start: Tensor, tolerance: float, iterations: int
 ) -> tuple[Tensor, Tensor]:
-    """Rows (N, M) of sum 1 of the plan from N alike to softmax(column_weights), and its potential (M,)."""
+    """Plan (N, M) of N equal masses to softmax(column_weights), rows of sum 1, and its potential (M,)."""
     uniform = cost.new_full((len(cost),), -math.log(len(cost)))
     columns = column_weights.log_softmax(dim=0)
     plan, potential = sinkhorn_plan(cost, uniform, columns, start, tolerance, iterations)

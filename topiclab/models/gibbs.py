@@ -1,4 +1,4 @@
-"""LDA and HDP by collapsed Gibbs sampling (tomotopy, extra `gibbs`): the count models to measure against."""
+"""LDA and HDP by collapsed Gibbs sampling (tomotopy, extra `gibbs`): the count-based baselines."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from topiclab.limits import Count, Positive
 from topiclab.models.base.classical_model import ClassicalModel, words_nll
 from topiclab.models.sampling.chains import Chain, Chains
 
-GAP = 10  # sweeps between two updates of a learned prior, and between two samples if not told
+GAP = 10  # sweeps between updates of a learned prior and, unless given, between samples
 
 
 class _GibbsModel(ClassicalModel):
-    """Fold-in and likelihood under the topics that a sampler left; a subclass gives `_fit`.
+    """Fold-in and likelihood under the topics found by a sampler; a subclass defines `_fit`.
 
-    topic_counts: (K, V) tokens of a word in a topic, eta included.  alpha: (K,) prior of the proportions.
+    topic_counts: (K, V) tokens of a word in a topic, plus eta.  alpha: (K,) prior of the proportions.
     theta is not the sampler's last state but the fold-in of every document, so that a training document and
-    the same text unseen get the same proportions.
+    the same text as an unseen document get the same proportions.
     """
 
     arrays = ("topic_counts", "alpha")
@@ -52,11 +52,11 @@ class _GibbsModel(ClassicalModel):
 class LDAGibbs(_GibbsModel):
     """Latent Dirichlet allocation by collapsed Gibbs sampling (Griffiths & Steyvers 2004), tomotopy.
 
-    alpha: symmetric is 1/K; asymmetric falls as 1/(k + sqrt K), sum 1; auto is learned from 1/K on.
-    num_samples, thinning: topics are the mean over so many samples, the last ones, so many sweeps apart.
-    num_chains: from seeds of their own, the first from `seed`; the topics are those of the likeliest chain.
-    num_workers: only one worker repeats a seed bit for bit.
-    info: whether the chains agree, see Chains.facts.
+    alpha: symmetric is 1/K; asymmetric falls as 1/(k + sqrt K), with sum 1; auto is learned, from 1/K on.
+    num_samples, thinning: topics are the mean of the last num_samples samples, taken thinning sweeps apart.
+    num_chains: each has its own seed, the first has `seed`; the topics are those of the likeliest chain.
+    num_workers: only a single worker reproduces a seed bit for bit.
+    info: agreement of the chains, see Chains.facts.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class LDAGibbs(_GibbsModel):
         self.info = self.chains.facts()
 
     def _chain(self, bow: sparse.csr_matrix, seed: int, blocks: Sequence[int]) -> Chain:
-        """One chain over documents (D, V); blocks: sweeps between two looks at it, the last ones sampled."""
+        """Run a chain on documents (D, V); blocks: sweeps between records, the last of which are samples."""
         from tomotopy import LDAModel
 
         prior = np.full(self.num_topics, 1 / self.num_topics)
@@ -126,13 +126,13 @@ class LDAGibbs(_GibbsModel):
 
 
 class HDP(_GibbsModel):
-    """Hierarchical Dirichlet process (Teh et al. 2005), tomotopy: the corpus says how many topics there are.
+    """Hierarchical Dirichlet process (Teh et al. 2005), tomotopy: the number of topics is inferred.
 
-    num_topics is where the sampler starts and the most that are kept: the largest, each with its learned
-    prior. Fewer found are fewer topics of the result. info: topics_found, and tokens_kept, the share of the
-    tokens that lie in topics that were kept.
-    document_concentration, topic_concentration: of tables in a document and of topics over tables, both
-    learned from there on.
+    num_topics: initial number of topics, and the maximum kept: the largest, each with its learned prior. If
+    fewer are found, the result has fewer topics. info: topics_found, and tokens_kept, the share of the tokens
+    in the topics kept.
+    document_concentration, topic_concentration: initial values of the learned concentrations of tables in a
+    document and of topics over tables.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ class HDP(_GibbsModel):
 
 
 def _token_lists(bow: sparse.csr_matrix) -> Iterator[list[str]]:
-    """The tokens of every document that has some, a word known by its number."""
+    """Tokens of every non-empty document, each word written as its index."""
     names = np.array([str(word) for word in range(bow.get_shape()[1])], dtype=object)
     counts = np.asarray(bow.data, dtype=np.int64)
     tokens = np.repeat(names[bow.indices], counts)
@@ -171,7 +171,7 @@ def _token_lists(bow: sparse.csr_matrix) -> Iterator[list[str]]:
 
 
 def _topic_counts(sampler: Any, num_words: int) -> np.ndarray:
-    """Tokens of a word in a topic plus eta, (K, V) float64; a word never seen has eta alone."""
+    """Tokens of each word in each topic, plus eta; (K, V) float64. A word never seen has eta only."""
     seen = np.array([int(word) for word in sampler.used_vocabs])
     counts = np.full((sampler.k, num_words), sampler.eta, dtype=np.float64)
     for topic in range(sampler.k):

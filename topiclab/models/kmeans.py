@@ -1,4 +1,4 @@
-"""k-means on document vectors or soft labels, words by class-based TF-IDF: the bar to pass."""
+"""k-means on document vectors or soft labels, words by class-based TF-IDF: the baseline to beat."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from topiclab.nn.lloyd import Clusters, assign, lloyd
 from topiclab.nn.silhouette import silhouette
 
 SILHOUETTE_SAMPLE = 5000
-MIN_QUARTILES = 8  # documents of a cluster that has an outlier rule of its own
+MIN_QUARTILES = 8  # fewest documents of a cluster with an outlier rule of its own
 DISTANCES = "distances.parquet"
 
 
@@ -31,21 +31,21 @@ class KMeans(ClassicalModel):
     """k-means on the document embeddings; words by class-based TF-IDF (Grootendorst 2022).
 
     theta is one-hot: a cluster is a topic.
-    spherical: vectors and centroids of length 1: cosine decides (`nn.lloyd`).  batch_size: documents of
-    a mini-batch, None for full passes.
-    neighbours: above 0, every training document is averaged with so many nearest ones before clustering, on
-    centred unit vectors (`warmstart.smooth`): the control of models that start from such clusters. An unseen
-    document is averaged with its nearest training documents like one of them; by its own vector alone it
-    would lose .05 purity (stackoverflow, held out).
-    reads: `soft_labels` clusters what the teacher says of the training documents, the control of models that
-    start there. An unseen document joins the cluster that its nearest training documents vote for
-    (`vote.joined_topics`).
+    spherical: scale vectors and centroids to length 1, so that cosine decides (`nn.lloyd`).
+    batch_size: documents per mini-batch, None for full passes.
+    neighbours: above 0, every training document is averaged with this number of nearest ones before
+    clustering, on centred unit vectors (`warmstart.smooth`): the control for models that start from such
+    clusters. An unseen document is averaged with its nearest training documents in the same way; assigned by
+    its own vector alone it would lose .05 purity (stackoverflow, held out).
+    reads: `soft_labels` clusters the teacher's soft labels of the training documents, the control for models
+    that start there. An unseen document joins a cluster by the k-NN vote of its nearest training documents
+    (`nearest_vote.joined_topics`).
 
     info: sizes of the clusters over training documents and, unless it reads soft labels, inertia, iterations,
-    silhouette of a sample, over all and by topic, and outlier_share. An outlier is farther from its centroid
-    than the third quartile of its cluster's training documents by more than 1.5 interquartile ranges (Tukey);
-    a cluster of fewer than MIN_QUARTILES goes by the quartiles of all. DISTANCES, a file of the run, tells
-    it of each document.
+    silhouette of a sample, overall and by topic, and outlier_share. The distance of an outlier to its
+    centroid exceeds the third quartile of its cluster's training documents by more than 1.5 interquartile
+    ranges (Tukey); a cluster of fewer than MIN_QUARTILES documents uses the quartiles of all. DISTANCES, a
+    file of the run, marks the outliers.
     """
 
     def __init__(
@@ -96,14 +96,14 @@ class KMeans(ClassicalModel):
             return joined_topics(embeddings, self.vectors, self.members)
         if embeddings is None:
             raise ValueError(
-                "model=kmeans clusters embeddings, but the documents come without; choose an embedder"
+                "model=kmeans clusters embeddings, but the documents have none; choose an embedder"
             )
         return one_hot(self.nearest(embeddings)[0], self.num_topics)
 
     def nearest(self, embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The topic (D,) int32 of each document and its distance (D,) float32 to that centroid.
+        """Topic (D,) int32 of each document and its distance (D,) float32 to that centroid.
 
-        Distances are Euclidean; where spherical, of the vector scaled to length 1.
+        Distances are Euclidean; if spherical, those of the vector scaled to length 1.
         """
         vectors = np.asarray(embeddings, dtype=np.float32)
         if self.neighbours and len(vectors):
@@ -130,7 +130,7 @@ class KMeans(ClassicalModel):
             parquet.write_table(table, stream)
 
     def _smooth(self, vectors: np.ndarray) -> np.ndarray:
-        """`warmstart.smooth` with the training documents as neighbours, copies of a vector aside."""
+        """`warmstart.smooth` with training documents as neighbours, except copies of the vector itself."""
         mean = self.vectors.mean(axis=0)
         rows = nearest_neighbours(self.vectors, self.neighbours + 1, vectors)
         is_kept = cosines(vectors, self.vectors, rows) < 1 - 1e-6
@@ -147,7 +147,7 @@ class KMeans(ClassicalModel):
 
 
 def outlier_fences(found: Clusters) -> np.ndarray:
-    """(K,) float32: the distance to its centroid beyond which a document of each cluster is an outlier."""
+    """Distance (K,) float32 to each centroid beyond which a document of its cluster is an outlier."""
 
     def fence(distances: np.ndarray) -> float:
         low, high = np.quantile(distances, (0.25, 0.75))
@@ -162,7 +162,7 @@ def outlier_fences(found: Clusters) -> np.ndarray:
 def silhouettes(
     vectors: np.ndarray, topics: np.ndarray, num_topics: int, *, seed: int, is_cosine: bool
 ) -> dict[str, Any]:
-    """silhouette of a seeded sample and topic_silhouettes, null for a topic that is not in it; or the reason.
+    """silhouette of a seeded sample and topic_silhouettes, None for topics not in it; else the reason.
 
     vectors: (N, E).  topics: (N,).
     """
@@ -175,7 +175,7 @@ def silhouettes(
 
 
 def cluster_words(members: np.ndarray, bow: sparse.csr_matrix) -> np.ndarray:
-    """(K, V): class-based TF-IDF of the words in each cluster; one without words has those of the corpus.
+    """Class-based TF-IDF (K, V) of the words in each cluster; a cluster without words gets the corpus counts.
 
     members: (N, K) 0/1.
     """

@@ -20,8 +20,8 @@ logging.getLogger("gensim").setLevel(logging.WARNING)  # it reports every chunk 
 class LDA(ClassicalModel):
     """Latent Dirichlet allocation, gensim's online variational Bayes (Blei et al. 2003; Hoffman et al. 2010).
 
-    passes, chunksize: gensim's defaults (1, 2000) leave topics unconverged; 20 over whole batches are a fair
-    baseline.
+    passes, chunksize: gensim's defaults (1, 2000) leave topics unconverged; 20 passes over the whole corpus
+    as one chunk are a fair baseline.
     """
 
     arrays = ("topic_counts", "alpha")

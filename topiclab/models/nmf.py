@@ -17,7 +17,7 @@ from topiclab.result import to_distributions
 
 
 class NMF(ClassicalModel):
-    """Non-negative factorisation of TF-IDF (Lee & Seung 1999; scikit-learn), rows of unit length."""
+    """Non-negative factorisation of TF-IDF rows of unit length (Lee & Seung 1999; scikit-learn)."""
 
     arrays = ("components", "idf")
 

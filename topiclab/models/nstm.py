@@ -19,14 +19,14 @@ from topiclab.nn.sinkhorn import SinkhornOptions, squared_distances
 
 
 class NSTM(LogisticNormalVAE):
-    """theta = softmax(mean of the encoder); loss = transport of theta to the document's words, at cost 1 -
-    cosine of topic and word vectors, + recon_weight * the objective under softmax(theta @ cosines).
+    """theta = softmax(mean of the encoder); loss = transport of theta to the document's words, at cost
+    1 - cosine of topic and word vectors, + recon_weight * the objective under softmax(theta @ cosines).
 
-    bag: the words that theta is carried to: `frequencies` of the document, or `softmax` of its counts over
-    the vocabulary, the authors', nearly uniform for a short text.
+    bag: word distribution that theta is transported to: `frequencies` of the document, or `softmax` of its
+    counts over the vocabulary, as the authors do, which is nearly uniform for a short text.
     sharpness: 1 / entropic regularisation.  sinkhorn: tolerance and iterations.
-    Differs from the authors' code: gradients of the transport are the envelope's. There is no prior and no
-    sample: the other options of the VAE concern its encoder and its start.
+    Differs from the authors' code: gradients of the transport follow from the envelope theorem. There is no
+    prior and no sampling: the other options of the VAE concern its encoder and its start.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class NSTM(LogisticNormalVAE):
         return posterior[0].softmax(dim=1)
 
     def cosines(self) -> Tensor:
-        """Of topic and word vectors (K, V)."""
+        """Cosines (K, V) of topic and word vectors."""
         return 1 - squared_distances(F.normalize(self.topics, dim=1), F.normalize(self.words, dim=1)) / 2
 
     def decode(self, theta: Tensor) -> Tensor:
@@ -72,24 +72,24 @@ class NSTM(LogisticNormalVAE):
         return losses
 
     def transport_cost(self, theta: Tensor, bags: Tensor) -> Tensor:
-        """Cost (B,) of carrying theta (B, K) to bags (B, V), in float32."""
+        """Cost (B,) of transporting theta (B, K) to bags (B, V), in float32."""
         with torch.autocast(theta.device.type, enabled=False):
             cost = (1 - self.cosines()).clamp(min=0)
             return bag_transport(theta.float(), bags, cost, self.sharpness, **self.sinkhorn)
 
     def bags(self, bow: Nonzeros) -> Tensor:
-        """Word distributions (B, V) that the topics are carried to."""
+        """Word distributions (B, V) that theta is transported to."""
         counts = torch.zeros(len(bow.lengths), self.num_words, device=bow.counts.device)
         counts[bow.docs, bow.words] = bow.counts
         return F.normalize(counts, p=1, dim=1) if self.bag == "frequencies" else counts.softmax(dim=1)
 
     def beta(self) -> Tensor:
-        """Words in the proportions that the transport kernel exp(-sharpness * cost) gives a topic."""
+        """Rows (K, V) of the transport kernel exp(-sharpness * cost), scaled to sum 1."""
         return (self.sharpness * self.cosines()).softmax(dim=1)
 
     @torch.no_grad()
     def start_decoder(self, words: np.ndarray) -> None:
-        """Word vectors towards the topics that use them, in their proportions."""
+        """Set word vectors to the mean of the topics that use each word, in proportion to that use."""
         shares = words + 1 / self.num_words
         shares = torch.from_numpy(shares / shares.sum(axis=0)).float()
         self.words.copy_(F.normalize(shares.T @ F.normalize(self.topics, dim=1), dim=1))

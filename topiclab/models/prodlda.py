@@ -15,10 +15,10 @@ from topiclab.nn.product_of_experts import ProductOfExperts
 
 
 class ProdLDA(LogisticNormalVAE):
-    """p(w|d) = softmax(BN(theta B)): topics as experts whose product, not mixture, draws the words.
+    """p(w|d) = softmax(BN(theta B)): topics as experts whose product, not mixture, generates the words.
 
-    Differs from the authors' code: the KL and likelihood are theirs, the decoder's batch norm is folded into
-    its weights (same numbers), and by default the encoder reads embeddings from a k-means start.
+    Differs from the authors' code: the decoder's batch norm is folded into its weights (same numbers), and by
+    default the encoder reads embeddings and starts from k-means. KL and likelihood are theirs.
     """
 
     def __init__(self, *, batch_norm_eps: Positive, batch_norm_momentum: Unit, **vae: Any) -> None:
@@ -40,7 +40,7 @@ class ProdLDA(LogisticNormalVAE):
             return self.decoder.soft_nll(theta.float(), targets, temperature)
 
     def beta(self) -> Tensor:
-        """What the decoder draws for a document of one topic alone, running statistics included."""
+        """Word distributions of documents of a single topic, with the batch norm's running statistics."""
         training = self.decoder.training
         self.decoder.eval()
         beta = self.decode(torch.eye(self.num_topics, device=self.device)).softmax(dim=1)
@@ -48,7 +48,7 @@ class ProdLDA(LogisticNormalVAE):
         return beta
 
     def start_decoder(self, words: np.ndarray) -> None:
-        """The clusters' log-ratios to the corpus as weights."""
+        """Set the weights to the clusters' log-ratios to the corpus."""
         self.decoder.weight.data.copy_(torch.from_numpy(log_ratio(words)))
 
 

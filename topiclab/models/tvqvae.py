@@ -25,31 +25,33 @@ from topiclab.models.codes.word_codes import WordCodebook
 from topiclab.models.prodlda import ProdLDA, log_ratio
 from topiclab.nn.codebook_experts import CodebookExperts
 
-CODER = "coder."  # of the arrays that give codes to unseen occurrences
+CODER = "coder."  # prefix of the arrays that assign codes to unseen occurrences
 
 
 class AlphaOptions(TypedDict):
-    """The network from a topic's place among the codes to its words."""
+    """The network alpha, from a topic's position in code space to its words."""
 
     hidden_dims: Sizes
     topic_norm: bool
 
 
 class TVQVAE(ProdLDA):
-    """p(w|d) = softmax(BN(theta @ alpha(beta, codebook))), the document read as a bag of codes.
+    """p(w|d) = softmax(BN(theta @ alpha(beta, codebook))); the encoder reads the document as a bag of codes.
 
     Stage 1 (see text_codes.py) gives every word its `expansion` nearest of num_codes codes. This is stage 2:
     ProdLDA whose weights come from beta (K, N) through the codebook (see CodebookExperts).
-    words: what stage 1 reads of a word: `type`, one vector from the embedder; `contextual_type`, the mean of
-    a language model's states at its occurrences; `token`, those states one by one (published), so that a
-    word has the codes of what it means in each place.
-    subtokens: see `encode_places`.  max_occurrences: how many of them stage 1 learns from; of words=token.
+    words: vectors of words that stage 1 reads: `type`, one vector from the embedder; `contextual_type`, the
+    mean of a language model's hidden states at its occurrences; `token`, those states one by one (published),
+    so that the codes of a word follow its meaning at each occurrence.
+    subtokens: see `encode_places`.  max_occurrences: number of occurrences that stage 1 learns from, with
+    words=token.
     codebook: options of stage 1.  alpha: hidden_dims and topic_norm.
     has_shift: batch norms learn a shift of every logit: of words, of codes and, in the encoder, of topics.
-    code_weight: of -log p(codes | theta), divided by the codes of a word; the published code leaves it out.
-    kl_weight: of the KL once it is warm.
+    code_weight: of -log p(codes | theta), divided by the number of codes of a word; the published code leaves
+    this term out.
+    kl_weight: of the KL after its warm-up.
     Differs from the authors' code: the decoder's batch norm is folded into its weights (same numbers), and by
-    default the model starts from clusters. experiments/model/published/tvqvae.yaml has the published form.
+    default the model starts from clusters. Published form: experiments/model/published/tvqvae.yaml.
     """
 
     encoder: CodeEncoder
@@ -126,7 +128,7 @@ class TVQVAE(ProdLDA):
         return losses
 
     def beta(self) -> Tensor:
-        """The published topics: softmax of alpha's rows."""
+        """Softmax of alpha's rows: the published definition of the topics."""
         return self.decoder.weight.softmax(dim=1)
 
     def initialize(self, datamodule: TopicDataModule) -> None:
@@ -150,7 +152,7 @@ class TVQVAE(ProdLDA):
         documents = super().documents_of(datamodule)
         if not self.reads_occurrences:
             return documents
-        if self._bags is None:  # of a fit that was resumed
+        if self._bags is None:  # when a fit was resumed
             self._bags = self._bags_of(datamodule.word_occurrences(self.subtokens))
         return replace(documents, codes=self._bags)
 
@@ -177,11 +179,11 @@ class TVQVAE(ProdLDA):
     def _start_key(self, datamodule: TopicDataModule) -> dict[str, Any]:
         assert self.text_codes is not None
         codebook = self.text_codes.codebook.key
-        codes = {"codebook": codebook, "codes": self.codebook_options}  # how words are given them
+        codes = {"codebook": codebook, "codes": self.codebook_options}  # how words are assigned to codes
         return {**super()._start_key(datamodule), **codes}
 
     def start_decoder(self, words: np.ndarray) -> None:
-        """The clusters' codes as beta, and alpha by least squares on their words."""
+        """Set beta to the clusters' codes, and alpha by least squares on their words."""
         codes = self.encoder.bag.spread(torch.from_numpy(words)).numpy()
         code_logits, word_logits = (torch.from_numpy(log_ratio(shares)) for shares in (codes, words))
         self.decoder.start(code_logits.float(), word_logits)
@@ -214,7 +216,7 @@ class TVQVAE(ProdLDA):
             self.coder = {name: array.numpy() for name, array in checkpoint["coder"].items()}
 
     def explain(self, datamodule: TopicDataModule, folder: Path) -> None:
-        """codes.txt: the codes of every topic and the words of every code."""
+        """Write codes.txt: the codes of every topic and the words of every code."""
         counts = np.asarray(datamodule.train_bow.sum(axis=0)).ravel()
         text = codes_file(
             self.decoder.codes.weight.detach().cpu().numpy(),

@@ -1,4 +1,4 @@
-"""TVQ-VAE for images (Yoo & Choi, AAAI 2024): topics over visual words, from which code grids are drawn."""
+"""TVQ-VAE for images (Yoo & Choi, AAAI 2024): topics over visual words, which condition code grids."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from topiclab.nn.code_prior import CodePrior, draw_codes
 from topiclab.nn.code_transformer import CodeTransformer
 from topiclab.nn.pixelcnn import GatedPixelCNN
 
-PRIOR_BATCH = 256  # grids at a time outside training: logits are (B, N, h, w)
-START_SIZE = 1024  # components of a grid's code vectors that clusters are found in
+PRIOR_BATCH = 256  # grids per batch outside training: logits are (B, N, h, w)
+START_SIZE = 1024  # total components of a grid's code vectors for clustering
 
 
 class PriorOptions(TypedDict):
-    """The prior of the grid; num_heads and prefix_length are read by the transformer."""
+    """Prior of the grid; num_heads and prefix_length apply to the transformer only."""
 
     kind: Literal["pixelcnn", "transformer", "none"]
     width: Count
@@ -39,7 +39,7 @@ class PriorOptions(TypedDict):
 
 
 class SampleOptions(TypedDict):
-    """How images are drawn after the fit, and how many."""
+    """Settings and numbers of the images drawn after the fit."""
 
     temperature: Positive
     top_k: Count | None
@@ -49,26 +49,26 @@ class SampleOptions(TypedDict):
 
 
 class TVQVAEImage(ProdLDA):
-    """An image is P = h * w codes; theta draws its bag as in ProdLDA, and its grid cell by cell:
+    """An image is P = h * w codes; theta generates its bag as in ProdLDA, and its grid cell by cell:
 
     p(grid | theta) = prod_i p(c_i | c_<i, t),  t_r = sum_k theta_k sum_n beta_krn rho_n for region r,
     with the decoder's weight beta (K, R * N), the codebook rho (N, d) of a finished autoencoder, and an
-    autoregressive prior that sees in each cell the topic vector of its region.
+    autoregressive prior that is conditioned in each cell on the topic vector of its region.
 
     Batches carry the grids as embeddings (B, P) float32 (see GridEncoder), and the words of the corpus are
-    region * N + code. All losses are nats per image: the prior's is a sum over cells. As published its mean
-    over cells is added to the bag's, which is prior_weight=1/P.
+    region * N + code. All losses are in nats per image; the prior's is a sum over cells. The published code
+    adds its mean over cells to the bag's loss, which is prior_weight=1/P.
 
-    grid_shape: (h, w).  regions: what a word is, see `code_corpus`.
-    codebook: options of the autoencoder; read here is code_dim (d).
-    inference: the encoder reads the `grid` or the `bag`, whatever encoder.reads says: codes are no numbers.
+    grid_shape: (h, w).  regions: definition of a word, see `code_corpus`.
+    codebook: options of the autoencoder, of which code_dim (d) is used here.
+    inference: the encoder reads the `grid` or the `bag`; encoder.reads is ignored, as codes are not numeric.
     prior: kind `pixelcnn`, `transformer`, or `none`: each cell alone from the topics' words of its region.
-    is_theta_taught: the prior's gradient reaches the encoder; published False for the PixelCNN.
-    condition_dropout: share of the images whose topic vector the prior does not see while training, so that
-    it also draws without topics.
-    topic_norm: topic vectors are standardised over their d components, so that a single topic is no longer
-    than the mixtures that the prior has seen.
-    sample: temperature and top_k of drawing.
+    is_theta_taught: let the prior's gradient reach the encoder; published: False for the PixelCNN.
+    condition_dropout: share of the images whose topic vector is hidden from the prior in training, so that it
+    can also draw without topics.
+    topic_norm: standardise topic vectors over their d components, so that the vector of a single topic is not
+    longer than those of the mixtures seen by the prior in training.
+    sample: temperature and top_k for drawing samples.
     """
 
     rho: Tensor
@@ -95,7 +95,7 @@ class TVQVAEImage(ProdLDA):
     ) -> None:
         if expansion != 1:
             raise ValueError(
-                f"model.expansion={expansion}, but an autoregressive prior draws one code a cell; use "
+                f"model.expansion={expansion}, but an autoregressive prior draws one code per cell; use "
                 "model.expansion=1"
             )
         self.grid_shape, self.num_codes = grid_shape, num_codes
@@ -121,26 +121,26 @@ class TVQVAEImage(ProdLDA):
     # Topics as vectors, and the prior that they condition.
 
     def topic_vectors(self, theta: Tensor) -> Tensor:
-        """theta (B, K) -> the topic vector of each region (B, R, d)."""
+        """Topic vectors (B, R, d) of each region for theta (B, K)."""
         with torch.autocast(theta.device.type, enabled=False):
             topics = self.decoder.weight.unflatten(1, (self.num_regions, self.num_codes)) @ self.rho
             vectors = (theta.float() @ topics.flatten(1)).unflatten(1, topics.shape[1:])
             return F.layer_norm(vectors, vectors.shape[2:]) if self.topic_norm else vectors
 
     def condition(self, theta: Tensor) -> Tensor:
-        """What the prior sees of theta (B, K): one vector (B, d), or one a cell (B, d, h, w)."""
+        """Condition of the prior for theta (B, K): one vector (B, d), or one per cell (B, d, h, w)."""
         vectors = self.topic_vectors(theta)
         if self.num_regions == 1:
             return vectors[:, 0]
         return vectors[:, self.regions].transpose(1, 2).unflatten(2, self.grid_shape)
 
     def cell_logits(self, theta: Tensor) -> Tensor:
-        """Code logits of each cell on its own (B, N, h, w), from the topics' words of its region."""
+        """Code logits (B, N, h, w) of each cell independently, from the topics' words of its region."""
         words = self.decode(theta).unflatten(1, (self.num_regions, self.num_codes))
         return words[:, self.regions].transpose(1, 2).unflatten(2, self.grid_shape)
 
     def grid_nll(self, grid: Tensor, condition: Tensor | None) -> Tensor:
-        """Nats (B,) of the code grids (B, P) under the prior."""
+        """NLL (B,), in nats, of the code grids (B, P) under the prior."""
         assert self.prior is not None
         return self.prior.nll(grid.long().unflatten(1, self.grid_shape), condition)
 
@@ -151,7 +151,7 @@ class TVQVAEImage(ProdLDA):
         return losses
 
     def prior_loss(self, theta: Tensor, batch: Batch) -> Tensor:
-        """Nats (B,) of the batch's grids, of some without their topics while training."""
+        """NLL (B,), in nats, of the batch's grids; in training some of them without their topics."""
         assert batch.embeddings is not None
         if not self.training:
             parts = zip(batch.embeddings.split(PRIOR_BATCH), theta.split(PRIOR_BATCH), strict=True)
@@ -162,14 +162,14 @@ class TVQVAEImage(ProdLDA):
             condition = condition * is_seen.view(-1, *[1] * (condition.ndim - 1))
         return self.grid_nll(batch.embeddings, condition)
 
-    # Start.
+    # Initialisation.
 
     def initialize(self, datamodule: TopicDataModule) -> None:
         self.rho.copy_(torch.from_numpy(datamodule.embedded_words()[: self.num_codes]))
         super().initialize(datamodule)
 
     def start_clusters(self, datamodule: TopicDataModule) -> np.ndarray:
-        """Clusters of the grids as code vectors, for the numbers of the codes mean nothing."""
+        """Clusters (N,) of the grids as code vectors, because code indices are arbitrary."""
         if self.init != "kmeans":
             return super().start_clusters(datamodule)
         assert datamodule.embeddings is not None
@@ -180,7 +180,7 @@ class TVQVAEImage(ProdLDA):
         drawn = TopicDataModule(datamodule.corpus, pictures)
         return start_clusters(drawn, self.init, self.init_neighbours, self.num_topics, self.seed)
 
-    # What a fitted model draws.
+    # Samples from a fitted model.
 
     @property
     def draws_without_topics(self) -> bool:
@@ -190,7 +190,7 @@ class TVQVAEImage(ProdLDA):
     def draw(
         self, theta: np.ndarray | None, num: int, seed: int = 0, temperature: float | None = None
     ) -> np.ndarray:
-        """Code grids (num, h, w) int64: one for each row of theta (num, K), or without topics."""
+        """Draw code grids (num, h, w) int64: one per row of theta (num, K), or without topics if None."""
         self.eval()
         generator = torch.Generator(self.device).manual_seed(seed)
         options = self.drawing if temperature is None else {**self.drawing, "temperature": temperature}
@@ -207,7 +207,7 @@ class TVQVAEImage(ProdLDA):
 
     @torch.no_grad()
     def image_nll(self, grids: np.ndarray, theta: np.ndarray | None) -> np.ndarray:
-        """Nats (B,) of code grids (B, h, w) given theta (B, K), or without topics."""
+        """NLL (B,), in nats, of code grids (B, h, w) given theta (B, K), or without topics if None."""
         self.eval()
         nats = [np.empty(0)]
         for start in range(0, len(grids), PRIOR_BATCH):
@@ -229,7 +229,7 @@ class TVQVAEImage(ProdLDA):
 
 
 def make_prior(options: Mapping[str, Any], num_codes: int, code_dim: int, num_cells: int) -> CodePrior | None:
-    """The prior of `options` for topic vectors of code_dim; None for kind `none`."""
+    """Prior for topic vectors of length code_dim, as set by options; None for kind `none`."""
     kind = options["kind"]
     shared = {name: options[name] for name in ("width", "num_layers", "dropout")}
     shared |= {"condition_dim": code_dim}
@@ -244,7 +244,7 @@ def make_prior(options: Mapping[str, Any], num_codes: int, code_dim: int, num_ce
 
 
 def leading_components(vectors: np.ndarray, most: int) -> np.ndarray:
-    """Centred vectors (N, d) in their `most` leading principal components, or as they are when d is fewer."""
+    """Centred vectors (N, d) in their `most` leading principal components; unrotated if d <= `most`."""
     centred = vectors - vectors.mean(axis=0)
     if most >= vectors.shape[1]:
         return centred

@@ -29,12 +29,12 @@ NO_DROPOUT = ["model.encoder.dropout=0", "model.encoder.inner_dropout=0", "model
 NOISE_SEED = 3
 
 
-def attached(*overrides):
+def loaded(*overrides):
     """Make a model with the planted corpus loaded and its weights moved off the start, and a batch."""
     datamodule = planted.datamodule()
     model = make_model(planted.configuration(*overrides, "model.init=random"), datamodule)
     model.initialize(datamodule)
-    model.attach(datamodule)
+    model.load_documents(datamodule)
     torch.manual_seed(1)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -97,7 +97,7 @@ def check_step(model, batch, learned, expected, copies):
 
 
 def test_a_step_of_prodlda_is_the_published_one():
-    model, batch = attached(*PRODLDA, *NO_DROPOUT)
+    model, batch = loaded(*PRODLDA, *NO_DROPOUT)
     learned, w = leaves(model)
     counts = dense_counts(batch, model.num_words)
     hidden = F.softplus(counts @ w["encoder.first.weight"] + w["encoder.first.bias"])
@@ -118,7 +118,7 @@ def test_a_step_of_prodlda_is_the_published_one():
 
 
 def test_a_step_of_theta_is_the_published_one():
-    model, batch = attached(*THETA, *NO_DROPOUT)
+    model, batch = loaded(*THETA, *NO_DROPOUT)
     learned, w = leaves(model)
     vectors = torch.from_numpy(planted.datamodule().train_embeddings)
     hidden = (batch.embeddings - vectors.mean(dim=0)) / vectors.std(dim=0, correction=0)
@@ -139,7 +139,7 @@ def test_a_step_of_theta_is_the_published_one():
 
 def test_proportions_of_many_draws_are_the_mean_over_the_posterior():
     """The posterior's standard deviation is exp(logvar / 2), in training and where theta averages samples."""
-    model, _ = attached(*THETA, "model.theta_samples=20000")
+    model, _ = loaded(*THETA, "model.theta_samples=20000")
     mu, logvar = torch.tensor([[1.0, 0, 0, 0, -1]]), torch.tensor([[2.0, -1, 0, 1, 2]])
     draws = torch.distributions.Normal(mu, (logvar / 2).exp()).sample((20000,))
     expected = draws.softmax(dim=2).mean(dim=0)
@@ -151,7 +151,7 @@ def test_proportions_of_many_draws_are_the_mean_over_the_posterior():
 
 
 def test_free_bits_are_the_least_that_a_document_pays():
-    model, batch = attached(*THETA, *NO_DROPOUT)
+    model, batch = loaded(*THETA, *NO_DROPOUT)
     paid = model.losses(batch)["kl"].detach()
     model.free_bits = paid.median().item()
     clamped = model.losses(batch)["kl"]

@@ -1,1 +1,1 @@
-"""What models share: the training loop, the variational autoencoder, starts and read-outs."""
+"""Shared parts of the models: the training loop, the variational autoencoder, starts and read-outs."""

@@ -1,4 +1,4 @@
-"""ClassicalModel: what estimators that are not trained by gradient share."""
+"""ClassicalModel: shared base of the estimators that are not trained by gradient."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from topiclab.settings import Trainer
 
 
 class ClassicalModel:
-    """Fit, state and the result's assembly; a subclass gives `_fit`, `transform` and `_beta`.
+    """Fitting, state and assembly of the result; a subclass defines `_fit`, `transform` and `_beta`.
 
-    Sizes are passed to every model; these read what they need from the data.
+    Every model is passed sizes; these models ignore them and take what they need from the data.
     """
 
     arrays: tuple[str, ...]  # names of the attributes that are the fitted state
@@ -54,7 +54,7 @@ class ClassicalModel:
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         if missing := sorted(set(self.arrays) - set(state)):
             raise ValueError(
-                f"the saved model lacks {', '.join(missing)}; it was fitted by another model, fit it again"
+                f"the saved model lacks {', '.join(missing)}; it was fitted by another model, so fit it again"
             )
         for name in self.arrays:
             setattr(self, name, np.asarray(state[name]))
@@ -74,12 +74,12 @@ class ClassicalModel:
         return self._beta()
 
     def _word_nll(self, theta: np.ndarray, bow: sparse.csr_matrix) -> np.ndarray | None:
-        """Nats of every bag; None where the model defines no likelihood of words."""
+        """NLL of every bag (D,), in nats; None if the model does not define a word likelihood."""
         return None
 
 
 def words_nll(theta: np.ndarray, beta: np.ndarray, bow: sparse.csr_matrix) -> np.ndarray:
-    """Nats of every bag under the mixture theta beta; (D,) float64."""
+    """NLL of every bag under the mixture theta @ beta, in nats; (D,) float64."""
     num_docs = bow.get_shape()[0]
     docs = np.repeat(np.arange(num_docs), np.diff(bow.indptr))
     probs = np.einsum("nk,nk->n", theta[docs], beta.T[bow.indices])

@@ -23,7 +23,7 @@ ACTIVATIONS = {
 
 
 class BowLinear(nn.Module):
-    """A linear layer on sparse counts (B, V): sums the rows of the words that occur, never a dense bag."""
+    """Linear layer on sparse counts (B, V): sums the rows of the words that occur, without a dense bag."""
 
     def __init__(self, num_words: int, width: int) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class BowLinear(nn.Module):
 
 
 class _SparseProduct(torch.autograd.Function):
-    """counts (B, V) @ weight (V, H) from nonzeros; both directions cost nonzeros x H."""
+    """counts (B, V) @ weight (V, H) from nonzeros; forward and backward both cost nonzeros x H."""
 
     @staticmethod
     def forward(ctx, weight, counts, words, docs, offsets):  # type: ignore[override]
@@ -69,7 +69,7 @@ class Standardize(nn.Module):
         self.register_buffer("std", torch.ones(dim))
 
     def fit(self, vectors: Tensor) -> None:
-        """vectors: (N, E). A dimension without spread is only centred."""
+        """Estimate mean and std from vectors (N, E); a dimension of zero variance is only centred."""
         std = vectors.std(dim=0, correction=0)
         self.mean.copy_(vectors.mean(dim=0))
         self.std.copy_(torch.where(std > 1e-8, std, torch.ones_like(std)))
@@ -79,7 +79,7 @@ class Standardize(nn.Module):
 
 
 def unit_batch_norm(size: int, eps: float, momentum: float) -> nn.BatchNorm1d:
-    """Batch normalisation with a learned shift but its scale held at 1 (Srivastava & Sutton 2017)."""
+    """Batch normalisation with a learned shift and a scale fixed at 1 (Srivastava & Sutton 2017)."""
     norm = nn.BatchNorm1d(size, eps=eps, momentum=momentum)
     norm.weight.requires_grad_(False)
     return norm
@@ -88,8 +88,8 @@ def unit_batch_norm(size: int, eps: float, momentum: float) -> nn.BatchNorm1d:
 class Encoder(nn.Module):
     """Hidden layers (linear, batch norm, activation, dropout), then linear heads for mean and log-variance.
 
-    reads: `embeddings` (B, E), standardised; `bow`, raw counts; or `both`, whose first layers are summed.
-    dropout follows the last hidden layer, inner_dropout the ones before it.
+    reads: `embeddings` (B, E), standardised; `bow`, raw counts; or `both`, summing their first layers.
+    dropout applies after the last hidden layer, inner_dropout after the earlier ones.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Encoder(nn.Module):
 
     @torch.no_grad()
     def set_logvar(self, value: float) -> None:
-        """Make the log-variance this value for every document."""
+        """Set the log-variance to this value for every document."""
         num_topics = len(self.heads.bias) // 2
         self.heads.weight[num_topics:] = 0
         self.heads.bias[num_topics:] = value
@@ -141,7 +141,7 @@ class Encoder(nn.Module):
             return self.trunk(self.first(batch.bow))
         if batch.embeddings is None:
             raise ValueError(
-                f"model.encoder.reads={self.reads}, but the documents come without embeddings; choose an "
+                f"model.encoder.reads={self.reads}, but the documents have no embeddings; choose an "
                 "embedder, e.g. embedder=lsa"
             )
         first = self.first(self.standardize(batch.embeddings))

@@ -1,4 +1,4 @@
-"""Estimator: what a run needs of a model, trained by gradient or not."""
+"""Estimator: the interface that a run needs from a model, trained by gradient or not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from topiclab.settings import Trainer
 
 
 class Estimator(Protocol):
-    """Fits on the training documents, then answers for every document of the corpus and for unseen ones."""
+    """Fits on the training documents, then infers topics of the whole corpus and of unseen documents."""
 
     def fit(
         self,
@@ -25,8 +25,10 @@ class Estimator(Protocol):
         trainer: Trainer,
         loggers: Sequence[Logger] = (),
     ) -> TopicResult:
-        """Topics over all documents of the corpus; folder takes checkpoints and history of models that have
-        them."""
+        """Fit, and infer topics of all documents of the corpus.
+
+        folder: receives the checkpoints and history of models that have them.
+        """
         ...
 
     def transform(self, bow: sparse.csr_matrix, embeddings: np.ndarray | None) -> np.ndarray:
@@ -34,18 +36,18 @@ class Estimator(Protocol):
         ...
 
     def state(self) -> dict[str, np.ndarray]:
-        """Arrays that make an estimator of the same configuration whole again."""
+        """Arrays from which an estimator of the same configuration can be restored."""
         ...
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Take what `state` gave; ValueError names an array that does not fit."""
+        """Restore the arrays returned by `state`; ValueError names an array that does not fit."""
         ...
 
 
 @runtime_checkable
 class Explained(Protocol):
-    """An estimator with more to show than topics."""
+    """Estimator that can write an explanation of its topics."""
 
     def explain(self, datamodule: TopicDataModule, folder: Path) -> None:
-        """Write into the run folder what the topics are made of, for a reader."""
+        """Write a readable account of what the topics are made of into the run folder."""
         ...

@@ -1,4 +1,4 @@
-"""Read-out: how the words that describe a topic are ranked once a model is fitted."""
+"""Read-out: ranking of the words that describe a topic, once a model is fitted."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from topiclab.result import to_distributions
 
 
 def rank_by_usage(theta: np.ndarray, bow: sparse.csr_matrix, smoothing: float) -> np.ndarray:
-    """Scores (K, V): how much likelier a word is in documents of the topic than in the corpus, in nats.
+    """Scores (K, V): log-ratio, in nats, of a word's probability in the topic's documents and in the corpus.
 
-    theta: (N, K) proportions: a document counts for its topics in their proportions.
+    theta: (N, K) proportions, by which a document counts towards its topics.
     bow: (N, V) counts of the same documents.
     smoothing: c in log((P_kv + c / V) / (p_v + c / V)); small values rank rare, exclusive words first (higher
         diversity), large ones frequent words (higher coherence).

@@ -1,4 +1,4 @@
-"""TopicModel: what every gradient-trained topic model defines and answers."""
+"""TopicModel: the interface of every gradient-trained topic model, before and after fitting."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from topiclab.settings import Trainer
 
 
 class TopicModel(TrainedModule):
-    """Encoder, decoder and losses of one topic model, and what it answers once it is fitted.
+    """Encoder, decoder and losses of a topic model, and inference with the fitted model.
 
-    A subclass gives `encode`, `theta`, `decode`, `beta` and `losses`.
-    num_topics K, num_words V, embedding_dim E (0 without embeddings), num_classes C (0 unless labels are
-    shown).  training: see TrainedModule.
+    A subclass defines `encode`, `theta`, `decode`, `beta` and `losses`.
+    num_topics K, num_words V, embedding_dim E (0 without embeddings), num_classes C (0 unless the model is
+    trained on labels).  training: see TrainedModule.
     """
 
     reads_occurrences = False
@@ -46,14 +46,14 @@ class TopicModel(TrainedModule):
         self.embedding_dim, self.num_classes = embedding_dim, num_classes
         self.classifier = nn.Linear(num_topics, num_classes) if num_classes else None
 
-    # What a model defines.
+    # To be defined by a model.
 
     def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Posterior mean and log-variance of the topic logits, each (B, K)."""
         raise NotImplementedError
 
     def theta(self, posterior: tuple[Tensor, Tensor]) -> Tensor:
-        """Topic proportions (B, K): sampled while training, at the posterior mean otherwise."""
+        """Topic proportions (B, K): sampled during training, at the posterior mean otherwise."""
         raise NotImplementedError
 
     def decode(self, theta: Tensor) -> Tensor:
@@ -61,11 +61,11 @@ class TopicModel(TrainedModule):
         raise NotImplementedError
 
     def bag_nll(self, theta: Tensor, bow: Nonzeros, counts: Tensor) -> Tensor:
-        """Nats (B,) of counts (n,) at the nonzeros of bow; overridden where there is a cheaper way."""
+        """NLL (B,), in nats, of counts (n,) at the nonzeros of bow; overridden if there is a cheaper way."""
         return softmax_nll(self.decode(theta), bow, counts)
 
     def soft_nll(self, theta: Tensor, targets: Nonzeros | Tensor, temperature: float) -> Tensor:
-        """Cross-entropy (B,) of targets with softmax(word logits / temperature); like `bag_nll`."""
+        """Cross-entropy (B,) of targets with softmax(word logits / temperature); overridden as `bag_nll`."""
         if temperature == 1 and isinstance(targets, Nonzeros):
             return self.bag_nll(theta, targets, targets.counts)
         return tempered_nll(self.decode(theta), targets, temperature)
@@ -77,14 +77,17 @@ class TopicModel(TrainedModule):
     def unseen_documents(
         self, bow: sparse.csr_matrix, embeddings: np.ndarray | None, occurrences: Occurrences | None
     ) -> DocumentTensors:
-        """The same of other documents; occurrences for a model whose `reads_occurrences` is true."""
+        """Tensors of unseen documents; occurrences only for a model whose `reads_occurrences` is true."""
         return tensors_of(bow, embeddings)
 
-    # What a fitted model answers.
+    # Inference with a fitted model.
 
     @torch.inference_mode()
     def infer(self, documents: DocumentTensors) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """theta (N, K), nats of each bag (N,), and class log-probabilities (N, C) or None; deterministic."""
+        """Infer documents, deterministically.
+
+        Returns theta (N, K), NLL of the bags (N,), in nats, and class log-probabilities (N, C) or None.
+        """
         self.eval()
         thetas, nats, classes = [], [], []
         documents = documents.to(self.device)
@@ -100,8 +103,7 @@ class TopicModel(TrainedModule):
         return (theta / theta.sum(1, keepdims=True)).astype(np.float32), torch.cat(nats).numpy(), stacked
 
     def classify(self, theta: Tensor) -> Tensor:
-        """Class logits (B, C) from the log proportions, which a linear layer can separate better than a
-        simplex."""
+        """Class logits (B, C) from log theta, easier for a linear layer to separate than a simplex."""
         assert self.classifier is not None
         return self.classifier((theta + 1e-8).log())
 
@@ -111,7 +113,7 @@ class TopicModel(TrainedModule):
         embeddings: np.ndarray | None,
         occurrences: Occurrences | None = None,
     ) -> np.ndarray:
-        """Class log-probabilities (N, C) of unseen documents; only with a classifier."""
+        """Class log-probabilities (N, C) of unseen documents; needs a classifier."""
         classes = self.infer(self.unseen_documents(bow, embeddings, occurrences))[2]
         assert classes is not None
         return classes
@@ -125,7 +127,7 @@ class TopicModel(TrainedModule):
         """Topic proportions (N, K) of unseen documents."""
         return self.infer(self.unseen_documents(bow, embeddings, occurrences))[0]
 
-    # What a run asks of an estimator.
+    # The Estimator interface.
 
     def fit(
         self,
@@ -136,7 +138,7 @@ class TopicModel(TrainedModule):
     ) -> TopicResult:
         """Train (see training.py), then infer all documents of the corpus."""
         train(self, datamodule, folder, trainer, loggers)
-        self.settle(datamodule)
+        self.finalize(datamodule)
         theta, nll, _ = self.infer(self.documents_of(datamodule))
         with torch.inference_mode():
             beta = self.beta().double().cpu().numpy()
@@ -146,7 +148,7 @@ class TopicModel(TrainedModule):
         return TopicResult(theta, beta, datamodule.corpus.vocab, rank_words(scores), nll, self.facts())
 
     def facts(self) -> dict[str, Any]:
-        """What the manifest of the run says of the fit."""
+        """Facts of the fit for the manifest of the run."""
         return {"epochs": self.epochs_trained}
 
     def rank_words(self, theta: np.ndarray, beta: np.ndarray, bow: sparse.csr_matrix) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""TrainedModule: the one training loop of all gradient-trained topic models."""
+"""TrainedModule: the training loop of all gradient-trained topic models."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ EVAL_BATCH = 2000  # documents
 
 
 class TrainedModule(L.LightningModule):
-    """Sums, means, logging, steps and checkpoints of a module that names its losses per document.
+    """Averages and logs the losses, takes the steps and writes the checkpoints of a module.
 
-    A subclass gives `losses` and never calls self.log. One Lightning batch is one epoch over whole in-memory
-    tensors, cut into mini-batches here: for nets this small, a loader and Lightning's hooks per mini-batch
-    cost more than the arithmetic.
+    A subclass defines `losses`, per document, and never calls self.log. One Lightning batch is one epoch over
+    whole in-memory tensors, cut into mini-batches here: for networks this small, a loader and Lightning's
+    hooks per mini-batch cost more than the arithmetic.
 
-    objective: decoder, theta (B, K) and batch -> nats per document.
-    max_epochs: passes over the training documents; more on a small corpus, until min_steps steps are taken.
+    objective: maps decoder, theta (B, K) and batch to nats per document.
+    max_epochs: passes over the training documents; a small corpus gets more, to reach min_steps steps.
     kl_warmup: the weight of the loss named `kl` rises linearly to 1 over this share of the epochs.
     Every epoch draws its own random state from (seed, epoch), so a resumed fit equals an uninterrupted one.
     """
@@ -50,7 +50,7 @@ class TrainedModule(L.LightningModule):
         class_weight: Weight = 0.0,
     ) -> None:
         super().__init__()
-        torch.manual_seed(seed)  # the layers a subclass makes after this are the seed's
+        torch.manual_seed(seed)  # the layers that a subclass makes after this depend on the seed
         self.automatic_optimization = False
         self.objective = objective
         self.seed = seed
@@ -66,26 +66,26 @@ class TrainedModule(L.LightningModule):
         self._train_rows = self._val_rows = torch.empty(0, dtype=torch.long)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Named losses, each (B,) nats per document."""
+        """Named losses, each (B,), in nats per document."""
         raise NotImplementedError
 
     def documents_of(self, datamodule: TopicDataModule) -> DocumentTensors:
-        """What this model reads of every document of a corpus."""
+        """Tensors that this model reads of all documents of a corpus."""
         return datamodule.documents
 
     def initialize(self, datamodule: TopicDataModule) -> None:
-        """Set statistics of the input and the starting point from the training documents."""
+        """Set input statistics and initial weights from the training documents."""
 
-    def settle(self, datamodule: TopicDataModule) -> None:
-        """Set what the fitted weights imply over the training documents; called after the last epoch."""
+    def finalize(self, datamodule: TopicDataModule) -> None:
+        """Set buffers that depend on the fitted weights and all training documents, after the last epoch."""
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(
             self.parameters(), lr=self.lr, betas=self.betas, weight_decay=self.weight_decay, fused=True
         )
 
-    def attach(self, datamodule: TopicDataModule) -> None:
-        """Take the documents, and the objective's targets, as tensors onto this module's device."""
+    def load_documents(self, datamodule: TopicDataModule) -> None:
+        """Put the documents and the objective's targets on this module's device, as tensors."""
         documents = self.documents_of(datamodule)
         if (targets := self.objective.targets(datamodule)) is not None:
             values = targets.values
@@ -99,10 +99,10 @@ class TrainedModule(L.LightningModule):
         self._val_rows = torch.from_numpy(datamodule.val_rows).to(self.device)
 
     def on_fit_start(self) -> None:
-        self.attach(self.trainer.datamodule)  # type: ignore[attr-defined]
+        self.load_documents(self.trainer.datamodule)  # type: ignore[attr-defined]
 
     def epochs_for(self, num_docs: int, epochs: int | None = None) -> int:
-        """Epochs that a corpus of num_docs training documents takes."""
+        """Number of epochs for a corpus of num_docs training documents."""
         steps = -(-num_docs // self.batch_size)
         return max(self.max_epochs if epochs is None else epochs, -(-self.min_steps // steps))
 
@@ -125,7 +125,7 @@ class TrainedModule(L.LightningModule):
         epoch = self.current_epoch
         torch.manual_seed(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0].item())
         kl_weight = self.kl_weight(epoch)
-        # its step also runs Lightning's hooks, a tenth of a mini-batch's time
+        # its step also runs Lightning's hooks, which take a tenth of a mini-batch's time
         counted: Any = self.optimizers()
         optimizer: torch.optim.Optimizer = counted.optimizer
         parameters = list(self.parameters())
@@ -141,7 +141,7 @@ class TrainedModule(L.LightningModule):
             if self.gradient_clip:
                 nn.utils.clip_grad_norm_(self.parameters(), self.gradient_clip)
             is_last = index == self.num_batches(len(rows), self.batch_size)
-            (counted if is_last else optimizer).step()  # Lightning counts one step an epoch
+            (counted if is_last else optimizer).step()  # Lightning counts one step per epoch
             sizes.append(len(batch.rows))
             for name, value in means.items():
                 history[name].append(value.detach())

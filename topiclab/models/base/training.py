@@ -1,4 +1,4 @@
-"""Training a TrainedModule with Lightning: checkpoints, early stopping, loggers and exact resume."""
+"""Training of a TrainedModule with Lightning: checkpoints, early stopping, loggers and exact resume."""
 
 from __future__ import annotations
 
@@ -22,20 +22,19 @@ from topiclab.models.base.trained_module import TrainedModule
 from topiclab.settings import Trainer
 
 log = logging.getLogger(__name__)
-# Which accelerators were found, advertisements, why fit stopped: result.json says what matters.
+# Silences accelerators found, advertisements and the reason fit stopped: result.json holds what matters.
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
 
 class EarlyStoppingAfterWarmup(EarlyStopping):
-    """Looks at the validation loss only once the KL weight has reached 1; that loss itself is never
-    annealed."""
+    """Early stopping that starts once the KL weight is 1; the validation loss itself is never annealed."""
 
     def __init__(self, first_epoch: int, **options: Any) -> None:
         super().__init__(**options)
         self.first_epoch = first_epoch
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """A fit that is resumed after it stopped early stays stopped."""
+        """Keep a fit stopped that is resumed after it stopped early."""
         trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -44,7 +43,7 @@ class EarlyStoppingAfterWarmup(EarlyStopping):
 
 
 class BestAfterWarmup(ModelCheckpoint):
-    """Keeps the best checkpoint among the epochs whose KL weight was 1."""
+    """Keeps the best checkpoint of the epochs whose KL weight was 1."""
 
     def __init__(self, first_epoch: int, **options: Any) -> None:
         super().__init__(**options)
@@ -62,16 +61,15 @@ def train(
     trainer: Trainer,
     loggers: Sequence[Logger] = (),
 ) -> None:
-    """Fit model in place and leave it at its best epoch; resumes from folder/checkpoints/last.ckpt if there
-    is one.
+    """Fit model in place and leave it at its best epoch; resumes from folder/checkpoints/last.ckpt, if any.
 
-    trainer: device, devices, precision, patience (epochs without a better validation loss, None for all
-    epochs), deterministic.  Raises FloatingPointError when a loss stops being finite, ValueError for batches
-    of one document where the model takes batch statistics.
+    trainer: device, devices, precision, patience (epochs without a better validation loss; None runs all
+    epochs), deterministic.  Raises FloatingPointError when a loss stops being finite, and ValueError for
+    batches of one document if the model uses batch statistics.
     """
     if trainer.devices != 1:
         raise ValueError(
-            f"trainer.devices={trainer.devices}: these models fit on one device; run cells side by side "
+            f"trainer.devices={trainer.devices}: these models train on one device; run cells side by side "
             "with grid.jobs instead"
         )
     _check_batches(model, len(datamodule.train_rows))
@@ -115,7 +113,7 @@ def train(
 def _warn_of_patience(patience: int | None, datamodule: TopicDataModule) -> None:
     if patience is not None and not len(datamodule.val_rows):
         log.warning(
-            "trainer.patience=%s watches validation documents, but %s has none: every epoch is run; "
+            "trainer.patience=%s needs validation documents, but %s has none: all epochs will run; "
             "raise data.split.val to stop early",
             patience,
             datamodule.corpus.name,
@@ -123,22 +121,22 @@ def _warn_of_patience(patience: int | None, datamodule: TopicDataModule) -> None
 
 
 def _check_batches(model: TrainedModule, num_docs: int) -> None:
-    """ValueError where a batch would hold one document and a layer takes its statistics."""
+    """Raise ValueError if a batch would hold one document and a layer uses batch statistics."""
     if num_docs // -(-num_docs // model.batch_size) > 1:
         return
     if any(isinstance(getattr(layer, "running_var", None), torch.Tensor) for layer in model.modules()):
         raise ValueError(
             f"batch_size={model.batch_size} cuts {num_docs} training documents into batches of one, whose "
-            "variance batch normalisation cannot take; raise trainer.batch_size or give more documents"
+            "variance batch normalisation cannot compute; raise trainer.batch_size or give more documents"
         )
 
 
 def _resumable(checkpoints: Path, datamodule: TopicDataModule) -> Path | None:
-    """last.ckpt when it can be gone on from, else None; what is damaged or of other documents is dropped."""
+    """last.ckpt if training can resume from it, else None; damaged or mismatched checkpoints are deleted."""
     last = checkpoints / "last.ckpt"
     if not last.exists():
         return None
-    fault, path, checkpoint = "they are of other documents, embeddings or soft labels", last, {}
+    fault, path, checkpoint = "they belong to other documents, embeddings or soft labels", last, {}
     try:
         for path in sorted(checkpoints.glob("*.ckpt")):  # best.ckpt before last.ckpt
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
@@ -152,7 +150,7 @@ def _resumable(checkpoints: Path, datamodule: TopicDataModule) -> Path | None:
 
 
 def _has_labels(checkpoint: Mapping[str, Any], datamodule: TopicDataModule) -> bool:
-    """Whether the soft labels that the checkpoint was trained on, if any, are those of the data module."""
+    """True if the checkpoint was trained without soft labels or with those of the data module."""
     key = checkpoint.get("soft_labels")
     return key is None or (datamodule.teach is not None and datamodule.soft_labels.key == key)
 

@@ -1,4 +1,4 @@
-"""LogisticNormalVAE: encoder, prior, losses and warm start that the variational models share."""
+"""LogisticNormalVAE: encoder, prior, losses and warm start shared by the variational models."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from topiclab.nn.dropout import dropout
 class LogisticNormalVAE(TopicModel):
     """q(z|x) = N(mu(x), diag exp(logvar(x))), theta = softmax(z) (Srivastava & Sutton 2017).
 
-    encoder: arguments of `Encoder`.  theta_dropout: on the proportions, while training.
+    encoder: arguments of `Encoder`.  theta_dropout: applied to theta during training.
     prior_variance: of every topic logit; None is 1 - 1/K, the Laplace approximation of a flat Dirichlet.
-    is_prior_learned: the prior's mean and log-variance are parameters that start from 0 and prior_variance.
-    theta_samples: outside training theta is the mean of so many draws instead of softmax(mu); published 10
-    for ProdLDA, whose proportions then change from call to call.
-    free_bits: nats of KL per document that cost nothing.
+    is_prior_learned: learn the prior's mean and variance, starting from 0 and prior_variance.
+    theta_samples: outside training theta is the mean of this number of draws; 0 is softmax(mu). Published:
+    10 for ProdLDA, whose proportions then change from call to call.
+    free_bits: nats of KL per document that are not penalised.
     init: `kmeans` starts from clusters of neighbour-smoothed embeddings, because short texts hold too few
-    words to find topics before the KL closes the posterior; `soft_labels` from clusters of what the teacher
-    says of the documents; `random` from noise, as published.
-    readout: `usage` ranks words by what documents of the topic use (see readout.py), `beta` by the decoder.
+    words to find topics before the KL closes the posterior; `soft_labels` starts from clusters of the
+    teacher's soft labels; `random` from noise, as published.
+    readout: `usage` ranks words by use in the topic's documents (see readout.py), `beta` by the decoder.
     """
 
     def __init__(
@@ -98,11 +98,11 @@ class LogisticNormalVAE(TopicModel):
         return losses
 
     def reconstruction(self, theta: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Named losses (B,) of what the topics theta (B, K) say of the documents."""
+        """Named reconstruction losses (B,) of the documents under the topic proportions theta (B, K)."""
         return {"recon": self.objective(self, theta, batch)}
 
     def fit_input(self, encoder: Encoder, datamodule: TopicDataModule) -> None:
-        """Set what the encoder knows of its input before it learns."""
+        """Set the encoder's input statistics before training."""
         if encoder.standardize is not None:
             encoder.standardize.fit(torch.from_numpy(np.array(datamodule.train_embeddings)))
 
@@ -119,7 +119,7 @@ class LogisticNormalVAE(TopicModel):
         self.start_decoder(cluster_words(datamodule.train_bow, assignment, self.num_topics))
 
     def _start_key(self, datamodule: TopicDataModule) -> dict[str, Any]:
-        """What a start depends on: models that differ in decoder or objective alone share it."""
+        """Cache key of a warm start; models that differ only in decoder or objective share it."""
         return {
             "encoder": self.encoder_options,
             "batch_size": self.batch_size,
@@ -132,18 +132,18 @@ class LogisticNormalVAE(TopicModel):
 
     @staticmethod
     def _label_key(datamodule: TopicDataModule) -> list[Any]:
-        """Clusters are of the labels at their temperature, which their own key leaves out."""
+        """Key and temperature of the soft labels: clusters depend on the temperature, the key does not."""
         return [datamodule.soft_labels.key, datamodule.soft_labels.temperature]
 
     def _start_epochs(self, datamodule: TopicDataModule) -> int:
         return self.epochs_for(len(datamodule.train_rows), self.init_epochs)
 
     def start_clusters(self, datamodule: TopicDataModule) -> np.ndarray:
-        """The cluster (N,) of every training document."""
+        """Cluster (N,) of every training document."""
         return start_clusters(datamodule, self.init, self.init_neighbours, self.num_topics, self.seed)
 
     def _start(self, datamodule: TopicDataModule) -> dict[str, np.ndarray]:
-        """Clusters of the training documents, and the state of an encoder that was taught them."""
+        """Clusters of the training documents, and the state of an encoder trained to predict them."""
         assignment = self.start_clusters(datamodule)
         torch.manual_seed(self.seed)
         encoder = self.make_encoder().to(self.device)
@@ -162,7 +162,7 @@ class LogisticNormalVAE(TopicModel):
         return {"assignment": assignment, **state}
 
     def start_decoder(self, words: np.ndarray) -> None:
-        """Set the decoder so that topic k speaks like words[k]; words: (K, V) distributions."""
+        """Set the decoder so that topic k generates words[k]; words: (K, V) distributions."""
         raise NotImplementedError
 
     def rank_words(self, theta: np.ndarray, beta: np.ndarray, bow: Any) -> np.ndarray:
@@ -179,7 +179,7 @@ def gaussian_kl(mu: Tensor, logvar: Tensor, prior_mean: Tensor, prior_logvar: Te
 
 
 class _GaussianKL(torch.autograd.Function):
-    """A dozen operations on (B, K) whose gradient written out costs half of what autograd takes."""
+    """Gaussian KL, a dozen (B, K) operations; its explicit gradient costs half of autograd's."""
 
     @staticmethod
     def forward(ctx: Any, mu, logvar, prior_mean, prior_logvar):  # type: ignore[override]

@@ -1,7 +1,7 @@
-"""Warm start: clusters of documents, from which a topic model sets out instead of from noise.
+"""Warm start: clusters of documents from which a topic model starts, instead of from noise.
 
 Short texts give a variational topic model too few words to find its topics before the KL term closes the
-posterior (the collapse that is published for ProdLDA on short text); k-means on neighbour-smoothed
+posterior (the collapse published for ProdLDA on short text); k-means on neighbour-smoothed
 embeddings, or on soft labels, costs seconds and does not collapse.
 """
 
@@ -26,10 +26,10 @@ from topiclab.result import to_distributions
 def start_clusters(
     datamodule: TopicDataModule, init: str, num_neighbours: int, num_topics: int, seed: int
 ) -> np.ndarray:
-    """The cluster (N,) of every training document that a model sets out from.
+    """Initial cluster (N,) of every training document.
 
-    init: `kmeans` clusters embeddings, each the mean with its num_neighbours nearest (0: as they are);
-    `soft_labels` clusters what the teacher says of the documents, by Hellinger distance.
+    init: `kmeans` clusters embeddings, each averaged with its num_neighbours nearest (0: as they are);
+    `soft_labels` clusters the teacher's soft labels of the documents, by Hellinger distance.
     """
     if init == "soft_labels":
         labels = datamodule.soft_labels
@@ -45,7 +45,7 @@ def start_clusters(
 def smooth(vectors: np.ndarray, neighbours: np.ndarray, times: int = 1) -> np.ndarray:
     """Unit vectors of the mean over each row and its neighbours, after centring; (N, E) float32.
 
-    times: above 1, those are averaged in turn.
+    times: number of rounds, each averaging the rows of the last.
     """
     rows = unit_rows(vectors - vectors.mean(axis=0))
     num_docs, num_neighbours = neighbours.shape
@@ -58,15 +58,15 @@ def smooth(vectors: np.ndarray, neighbours: np.ndarray, times: int = 1) -> np.nd
 
 
 def cluster(vectors: np.ndarray | sparse.csr_matrix, num_topics: int, seed: int) -> np.ndarray:
-    """k-means assignment (N,) int64 of unit vectors, one k-means++ start."""
+    """k-means assignment (N,) int64 of unit vectors, from one k-means++ start."""
     options: dict[str, Any] = {"n_init": 1, "max_iter": 30, "random_state": seed}
     return KMeans(num_topics, **options).fit_predict(vectors).astype(np.int64)
 
 
 def cluster_words(bow: sparse.csr_matrix, assignment: np.ndarray, num_topics: int) -> np.ndarray:
-    """Mean word distribution of each cluster's documents, every document counting alike; (K, V) float64.
+    """Mean word distribution of each cluster's documents, all documents weighing the same; (K, V) float64.
 
-    An empty cluster, or one whose documents hold no known word, gets the corpus distribution.
+    An empty cluster, or one whose documents hold no vocabulary word, gets the corpus distribution.
     """
     lengths = np.maximum(np.asarray(bow.sum(axis=1)).ravel(), 1)
     members = sparse.csr_matrix(
@@ -86,9 +86,9 @@ def teach_clusters(
     batch_size: int,
     lr: float,
 ) -> None:
-    """Train the encoder, in place, until its mean predicts each training document's cluster (cross-entropy).
+    """Train the encoder in place so that its mean predicts each training document's cluster (cross-entropy).
 
-    documents: of the corpus.  train_rows: (N,).  assignment: (N,) clusters of the training documents.
+    documents: the whole corpus.  train_rows: (N,).  assignment: (N,) clusters of the training documents.
     """
     device = next(encoder.parameters()).device
     documents = documents.to(device)

@@ -1,1 +1,1 @@
-"""Stage 1 of TVQ-VAE: codebooks of words and of images."""
+"""Stage 1 of TVQ-VAE: codebooks for words and images."""

@@ -14,12 +14,12 @@ from topiclab.nn.code_bag import CodeBag, dense_bag
 
 
 class CodeEncoder(Encoder):
-    """`Encoder` on conceptual bags (B, N), whose codes of the words it holds.
+    """`Encoder` on conceptual bags (B, N): counts of the codes of a document's words.
 
-    reads: `codes`, `embeddings` (standardised), or `both` side by side.
-    input_norm: of the bag: `none`, raw counts as published; `k`, divided by the codes of a word; `l1`, shares
-    of the document; `log1p`, of what `k` gives.
-    words: `token` takes the codes of the documents' own occurrences; otherwise every word has its.
+    reads: `codes`, `embeddings` (standardised), or `both`, concatenated.
+    input_norm: of the bag: `none`, raw counts as published; `k`, divided by the number of codes per word;
+    `l1`, scaled to sum 1; `log1p`, log(1 + x) of the `k` norm.
+    words: `token` takes the codes of the documents' own occurrences; otherwise every word has fixed codes.
     """
 
     def __init__(
@@ -47,14 +47,14 @@ class CodeEncoder(Encoder):
         if self.source == "both":
             if batch.embeddings is None:
                 raise ValueError(
-                    "model.encoder.reads=both, but the documents come without embeddings; choose an "
+                    "model.encoder.reads=both, but the documents have no embeddings; choose an "
                     "embedder, e.g. embedder=lsa"
                 )
             vectors = torch.cat([vectors, batch.embeddings], dim=1)
         return super().hidden(replace(batch, embeddings=vectors))
 
     def fit_embeddings(self, vectors: Tensor) -> None:
-        """Standardise the embeddings (N, E) among what is read."""
+        """Fit the standardisation of the embedding part of the input to vectors (N, E)."""
         assert self.standardize is not None
         statistics = Standardize(vectors.shape[1])
         statistics.fit(vectors)
@@ -62,19 +62,19 @@ class CodeEncoder(Encoder):
         self.standardize.std[-vectors.shape[1] :] = statistics.std
 
     def bag_of(self, batch: Batch) -> Tensor:
-        """The documents' bags of codes (B, N)."""
+        """Bags of codes (B, N) of the documents."""
         if self.words != "token":
             return self.bag(batch.bow)
         if batch.codes is None:
             raise ValueError(
-                "model.words=token reads the codes of occurrences, and these documents come without; give "
+                "model.words=token reads the codes of occurrences, but these documents have none; give "
                 "the occurrences of their words, or fit with model.words=contextual_type"
             )
         codes, masses = batch.codes.words.unsqueeze(1), batch.codes.counts.unsqueeze(1)
         return dense_bag(batch.codes, codes, masses, self.bag.num_codes)
 
     def read_codes(self, batch: Batch) -> Tensor:
-        """The normed bag of codes (B, N)."""
+        """Bag of codes (B, N), normalised as set by input_norm."""
         bag = self.bag_of(batch)
         if self.input_norm == "none":
             return bag

@@ -1,4 +1,4 @@
-"""Stage 1 of TVQ-VAE for words and images: an autoencoder and its codebook, trained once for a grid."""
+"""Stage 1 of TVQ-VAE for words and images: autoencoder and codebook, trained once for a whole sweep."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from topiclab.nn.quantizer import VectorQuantizer
 log = logging.getLogger(__name__)
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # see training.py
 
-KIND = "codebooks"  # of the cache entries
+KIND = "codebooks"  # folder of the cache entries
 EVAL_BATCH = 2048
-MAX_START_ROWS = 16 * EVAL_BATCH  # whose vectors may start the codes
-MAX_DEVICE_BYTES = 8 << 30  # inputs up to this size lie on the device, larger ones are brought in batches
+MAX_START_ROWS = 16 * EVAL_BATCH  # inputs used to initialise the codes
+MAX_DEVICE_BYTES = 8 << 30  # larger inputs are copied to the device batch by batch
 
 
 @dataclass(frozen=True)
 class Codebook:
-    """A finished stage 1.  key: hash of all it depends on.  vectors: (N, d) float32.
+    """A finished stage 1.  key: hash of everything it depends on.  vectors: (N, d) float32.
 
     facts: usage (share of the codes in use), perplexity (1..N) and mse over the evaluated inputs; epochs;
-    seconds of the fit, whenever that was; history, a list of such facts per epoch.
+    seconds of the original fit; history, a list of such facts per epoch.
     """
 
     key: str
@@ -45,12 +45,12 @@ class Codebook:
 
 
 class Autoencoder(Protocol):
-    """What a codebook is trained within; its parameters are trained with it."""
+    """Autoencoder around a codebook; both are trained together."""
 
     quantizer: VectorQuantizer
 
     def prepare(self, raw: Tensor) -> Tensor:
-        """Float inputs (B, ...) of inputs as they are stored."""
+        """Float inputs (B, ...) from stored inputs."""
         ...
 
     def vectors(self, inputs: Tensor) -> Tensor:
@@ -58,18 +58,18 @@ class Autoencoder(Protocol):
         ...
 
     def restored(self, vectors: Tensor) -> Tensor:
-        """(M, d) back to (B, ...)."""
+        """Reconstructed inputs (B, ...) from vectors (M, d)."""
         ...
 
 
 class CodebookTraining(L.LightningModule):
     """Mean squared error plus the quantizer's loss, by AdamW with manual steps over in-memory inputs.
 
-    One Lightning batch is one epoch, as in TopicModel, and nothing waits for the device within it.
-    inputs: (D, ...) as stored.  weights: (D,) how much each counts, 1 on average; None for all alike.
-    train_rows, val_rows: rows of inputs; without val_rows the facts are of the training rows.
-    warmup_epochs: so many pass before the vectors are quantised.
-    is_best_kept: leave the autoencoder as it was after the epoch with the lowest error on val_rows.
+    One Lightning batch is one epoch, as in TrainedModule, without device synchronisation inside it.
+    inputs: (D, ...) as stored.  weights: (D,) weight of each input, 1 on average; None for equal weights.
+    train_rows, val_rows: rows of inputs; without val_rows the facts describe the training rows.
+    warmup_epochs: number of epochs before the vectors are quantised.
+    is_best_kept: restore the autoencoder of the epoch with the lowest error on val_rows.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class CodebookTraining(L.LightningModule):
             self.inputs = self.inputs.to(self.device)
 
     def on_train_epoch_start(self) -> None:
-        """Once the warm-up is over, put the codes at clusters of what the encoder gives."""
+        """Initialise the codes at clusters of the encoder's vectors once the warm-up is over."""
         self._seed(self.current_epoch)
         quantizer = self.autoencoder.quantizer
         if self.is_quantizing and not quantizer.is_started.item():
@@ -140,13 +140,13 @@ class CodebookTraining(L.LightningModule):
             with torch.autocast(self.device.type, enabled=False):
                 (error + loss).backward()
             seen += len(inputs)
-            (counted if seen == len(rows) else optimizer).step()  # Lightning counts one step an epoch
+            (counted if seen == len(rows) else optimizer).step()  # Lightning counts one step per epoch
             sums["mse"] += error.detach() * (len(inputs) / len(rows))
             sums["codes"] += loss.detach() * (len(inputs) / len(rows))
         self._record({name: value.item() for name, value in sums.items()})
 
     def reconstruct(self, inputs: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The quantizer's loss and the mean squared error of prepared inputs."""
+        """Quantizer loss and mean squared error of prepared inputs."""
         vectors = self.autoencoder.vectors(inputs)
         repeats = len(vectors) // len(inputs)
         each = weights if weights is None or repeats == 1 else weights.repeat_interleave(repeats)
@@ -158,7 +158,7 @@ class CodebookTraining(L.LightningModule):
         return loss, (squares if weights is None else squares * weights).mean()
 
     def batches(self, rows: Tensor, batch_size: int = EVAL_BATCH) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Prepared inputs and weights of rows, in mini-batches of nearly equal size."""
+        """Prepared inputs and weights of the rows, in mini-batches of nearly equal size."""
         for part in rows.tensor_split(max(1, -(-len(rows) // batch_size))):
             raw = self.inputs[part.to(self.inputs.device)].to(self.device)
             weights = None if self.weights is None else self.weights[part].to(self.device)
@@ -166,7 +166,7 @@ class CodebookTraining(L.LightningModule):
 
     @torch.no_grad()
     def evaluate(self, rows: Tensor) -> dict[str, float]:
-        """mse, usage and perplexity of rows as the autoencoder stands; inputs count alike."""
+        """mse, usage and perplexity of the rows under the current autoencoder, with equal weights."""
         is_training = self.autoencoder.training
         self.autoencoder.eval()
         self.autoencoder.quantizer.reset_statistics()
@@ -179,7 +179,7 @@ class CodebookTraining(L.LightningModule):
     def _record(self, sums: dict[str, float]) -> None:
         values = {"epoch": self.current_epoch, **sums, **self.autoencoder.quantizer.statistics()}
         if not np.isfinite(sums["mse"] + sums["codes"]):
-            raise FloatingPointError(f"stage 1 ends epoch {values}; lower model.codebook.lr={self.lr}")
+            raise FloatingPointError(f"stage 1 diverged: {values}; lower model.codebook.lr={self.lr}")
         if self.val_rows is not None:
             values |= {f"val_{name}": value for name, value in self.evaluate(self.val_rows).items()}
             if (
@@ -201,7 +201,7 @@ class CodebookTraining(L.LightningModule):
 def train_codebook(
     training: CodebookTraining, *, max_epochs: int, device: str, is_bf16: bool = False
 ) -> dict[str, Any]:
-    """Fit in place, on one device, and leave the module there in eval mode; its facts (see Codebook)."""
+    """Fit in place on one device, leave the module there in eval mode and return its facts (see Codebook)."""
     place = torch.device(resolve_device(device))
     trainer = L.Trainer(
         max_epochs=max_epochs,
@@ -225,7 +225,7 @@ def train_codebook(
 
 @contextmanager
 def own_random_state() -> Iterator[None]:
-    """What is drawn within leaves the global random state as it was."""
+    """Restore the global random state on exit."""
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         yield
 
@@ -236,10 +236,10 @@ def stored_codebook(
     compute: Callable[[], tuple[dict[str, np.ndarray], dict[str, Any]]],
     what: str,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any], bool]:
-    """The arrays and facts of `compute`, run once per key, and whether they were there before.
+    """Arrays and facts of `compute`, run once per key, and True if they were in the cache.
 
-    what: begins the line that says so, like `codebook of 300 codes, seed 0`. Without a cache_root `compute`
-    runs every time. The global random state is left as it was.
+    what: start of the log line, like `codebook of 300 codes, seed 0`. Without a cache_root `compute` runs
+    every time. The global random state does not change.
     """
     if cache_root is None:
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""codes.txt: the codebook as words, so that a reader can judge what a topic is made of."""
+"""codes.txt: the codebook as words, so that a reader can see what a topic is made of."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ NUM_TOP_CODES, NUM_CODE_WORDS, NUM_BRIEF_WORDS = 5, 12, 3
 
 
 def codes_file(beta: np.ndarray, codes: np.ndarray, counts: np.ndarray, vocab: Sequence[str]) -> str:
-    """The strongest codes of every topic, then the words of every code.
+    """Text of the file: the strongest codes of every topic, then the words of every code.
 
-    beta: (K, N) logits.  codes: (V, E) nearest first.  counts: (V,) occurrences of the words.
+    beta: (K, N) logits.  codes: (V, E), nearest first.  counts: (V,) occurrences of the words.
     """
     names = np.asarray(vocab, dtype=object)
     words = [names[each].tolist() for each in words_of_codes(codes, counts, beta.shape[1])]
@@ -29,7 +29,7 @@ def codes_file(beta: np.ndarray, codes: np.ndarray, counts: np.ndarray, vocab: S
 
 
 def words_of_codes(codes: np.ndarray, counts: np.ndarray, num_codes: int) -> list[np.ndarray]:
-    """Of each code the words that have it, those first of whom it is the nearest, then by frequency."""
+    """Words that have each code, sorted by the rank of the code among theirs, then by frequency."""
     num_words, expansion = codes.shape
     words = np.repeat(np.arange(num_words), expansion)
     ranks = np.tile(np.arange(expansion), num_words)
@@ -39,7 +39,7 @@ def words_of_codes(codes: np.ndarray, counts: np.ndarray, num_codes: int) -> lis
 
 
 def code_shares(codes: np.ndarray, counts: np.ndarray, num_codes: int) -> np.ndarray:
-    """Share (N,) of the corpus's code occurrences."""
+    """Share (N,) of each code in the code occurrences of the corpus."""
     masses = np.repeat(counts.astype(np.float64), codes.shape[1])
     said = np.bincount(codes.ravel(), masses, minlength=num_codes)
     return said / said.sum()

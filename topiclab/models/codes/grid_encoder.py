@@ -1,4 +1,4 @@
-"""GridEncoder: reads which code lies in which cell, not only how often each code occurs."""
+"""GridEncoder: reads the code of each cell, not only the number of occurrences of each code."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from topiclab.models.base.encoder import Encoder
 
 
 class GridEncoder(Encoder):
-    """Encoder whose first layer has a row of weights for each (cell, code) and sums those of the grid.
+    """Encoder whose first layer has a row of weights for each (cell, code) and sums the rows of a grid.
 
-    The same as one convolution with a kernel as large as the one-hot grid, as published, but the (B, P * N)
-    one-hot rows are never formed.
+    Equivalent to one convolution with a kernel as large as the one-hot grid, as published, but the
+    (B, P * N) one-hot rows are never formed.
     batch.embeddings: (B, P) code of each of P cells in raster order, 0..num_codes - 1, as float32, which
-    holds whole numbers up to 2^24 exactly.
+    represents whole numbers up to 2^24 exactly.
     """
 
     def __init__(self, *, num_cells: int, num_codes: int, **options: Any) -> None:
@@ -31,7 +31,7 @@ class GridEncoder(Encoder):
 
 
 def cells_of(grid: Tensor, num_codes: int) -> Nonzeros:
-    """Each grid (B, P) int64 as the bag of its P words cell * num_codes + code."""
+    """Bag of the P words cell * num_codes + code of each grid (B, P) int64."""
     num_docs, num_cells = grid.shape
     cells = torch.arange(num_cells, device=grid.device)
     docs = torch.arange(num_docs, device=grid.device).repeat_interleave(num_cells)

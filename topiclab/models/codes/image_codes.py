@@ -8,14 +8,14 @@ The options are the block `codebook` of the model's yaml; published values are t
     num_blocks: 2 # residual blocks on either side
     block_dim: 32 # channels inside a residual block
     update: ema # ema | gradient (published)
-    decay: 0.9 # of the running means of update=ema; their memory is how far codes lag behind
+    decay: 0.9 # of the running means of update=ema; a longer memory makes codes lag further behind
     init: kmeans # kmeans | uniform in +-1/N (published)
     restart_below: 0.5 # hits per batch below which a code moves to a cell of the batch; published: 0, never
     commitment: 0.25 # weight of the loss that draws cells to their codes; published: 1
     lr: 4.0e-3 # published: 2e-4
     max_epochs: 30
     batch_size: 64
-    is_best_kept: true # of all epochs the best on validation images
+    is_best_kept: true # keep the epoch that is best on validation images
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ from topiclab.models.codes.codebook import (
 )
 from topiclab.nn.conv_autoencoder import ImageAutoencoder
 
-VERSION = 1  # of what is computed; another number ignores older cache entries
+VERSION = 1  # of the computation; a new number invalidates older cache entries
 SIZES = ("code_dim", "num_downsamples", "width", "num_blocks", "block_dim")
 QUANTIZER = ("update", "decay", "init", "restart_below", "commitment")
 GRID = "grid"
 
 
 class ImageCodebook(TypedDict):
-    """The block `codebook` of conf/model/tvqvae_image.yaml."""
+    """Block `codebook` of conf/model/tvqvae_image.yaml."""
 
     code_dim: Count
     num_downsamples: Count
@@ -69,7 +69,7 @@ class ImageCodebook(TypedDict):
 
 @dataclass(frozen=True, eq=False)
 class ImageCodes:
-    """grid: (D, h, w) int16, the codes of every image of the set.  autoencoder: in eval mode."""
+    """Stage 1 of an image set.  grid: (D, h, w) int16 codes of all images.  autoencoder: in eval mode."""
 
     codebook: Codebook
     grid: np.ndarray
@@ -86,9 +86,9 @@ def image_codes(
     device: str = "auto",
     precision: str = "auto",
 ) -> ImageCodes:
-    """Train stage 1 on the training images, or take it from the cache; the codes are of all images.
+    """Train stage 1 on the training images, or load it from the cache, and encode all images.
 
-    Raises ValueError for sides that cannot be halved, and for more codes than the training images have cells.
+    Raises ValueError for sides that cannot be halved, and for more codes than cells in the training images.
     """
     place = torch.device(resolve_device(device))
     is_bf16 = trains_in_bf16(precision, place)

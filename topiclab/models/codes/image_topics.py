@@ -1,4 +1,4 @@
-"""ImageTopicModel: autoencoder and topic model as one, from pixels to topics and from topics to pixels."""
+"""ImageTopicModel: autoencoder and topic model combined, from pixels to topics and back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BATCH = 512
 
 @dataclass(frozen=True, eq=False)
 class ImageTopicModel:
-    """A fitted topic model of code grids, with the autoencoder that the grids are of.
+    """A fitted topic model of code grids, with the autoencoder that makes the grids.
 
     image_shape: (C, H, W).
     """
@@ -30,7 +30,7 @@ class ImageTopicModel:
         return np.concatenate([self.autoencoder.encode(part) for part in _parts(images)])
 
     def restore(self, images: np.ndarray) -> np.ndarray:
-        """Images (B, C, H, W) uint8 as their codes give them back."""
+        """Reconstructions (B, C, H, W) uint8 of images from their codes."""
         return self.decode(self.grids(images))
 
     def decode(self, grids: np.ndarray) -> np.ndarray:
@@ -45,11 +45,11 @@ class ImageTopicModel:
     def draw(
         self, theta: np.ndarray | None, num: int, seed: int = 0, temperature: float | None = None
     ) -> np.ndarray:
-        """num code grids (num, h, w), one for each row of theta (num, K), or without topics."""
+        """Draw code grids (num, h, w): one per row of theta (num, K), or without topics if None."""
         return self.model.draw(theta, num, seed, temperature)
 
     def draw_topics(self, num: int, seed: int = 0, temperature: float | None = None) -> np.ndarray:
-        """num code grids of every topic (K * num, h, w), topic by topic."""
+        """Draw num code grids for every topic (K * num, h, w), topic by topic."""
         theta = np.repeat(np.eye(self.model.num_topics, dtype=np.float32), num, axis=0)
         return self.draw(theta, len(theta), seed, temperature)
 
@@ -61,5 +61,5 @@ class ImageTopicModel:
 
 
 def _parts(rows: np.ndarray) -> list[np.ndarray]:
-    """In parts that fit the memory; at least one, so that no rows come back as no rows."""
+    """Parts that fit into memory; at least one, possibly empty, so that zero rows give zero results."""
     return [rows[start : start + BATCH] for start in range(0, max(1, len(rows)), BATCH)]

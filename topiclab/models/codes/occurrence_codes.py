@@ -1,4 +1,4 @@
-"""Codes of single occurrences of words: what a word means where it stands, not what it means on average."""
+"""Codes of single occurrences of words, by their meaning in context instead of the word's average meaning."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CODEBOOK = "codebook"
 class OccurrenceCodes:
     """Codes (M, K) int32, nearest first, and their weights (M, K) float32, of M occurrences.
 
-    coder: the arrays that give codes to later occurrences, see `codes_of`.
+    coder: arrays that assign codes to later occurrences, see `codes_of`.
     """
 
     codebook: Codebook
@@ -43,9 +43,9 @@ def occurrence_codes(
     cache_root: Path | None = None,
     device: str = "cpu",
 ) -> OccurrenceCodes:
-    """Stage 1 on occurrences of the training documents, then the codes of all; both from the cache if there.
+    """Train stage 1 on occurrences of the training documents and encode all occurrences; both are cached.
 
-    max_occurrences: so many are learnt from, drawn by the seed; all of them in a smaller corpus.
+    max_occurrences: number of occurrences to learn from, drawn by the seed; a smaller corpus uses all.
     """
     learnt = _learnt(occurrences, train_rows, max_occurrences, seed)
     sample = {"occurrences": occurrences.key, "rows": key_hash({"rows": train_rows.tolist()})}
@@ -90,7 +90,7 @@ def codes_of(
 def code_bags(
     codes: np.ndarray, weights: np.ndarray, owners: np.ndarray, num_owners: int, num_codes: int
 ) -> sparse.csr_matrix:
-    """Codes that the occurrences of each document, or of each word, have together: CSR (D, N) float32.
+    """Total code weights of the occurrences of each document, or of each word: CSR (D, N) float32.
 
     owners: (M,) the document, or the word, of each occurrence.
     """
@@ -102,7 +102,7 @@ def code_bags(
 
 
 def usual_codes(bags: sparse.csr_matrix, expansion: int) -> tuple[np.ndarray, np.ndarray]:
-    """The K codes that each word has most often (V, K), and their shares of its codes; 0 without any.
+    """Most frequent K codes of each word (V, K), and their shares of its codes; 0 for a word without codes.
 
     bags: (V, N) of the words.
     """

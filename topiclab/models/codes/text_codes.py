@@ -1,4 +1,4 @@
-"""Stage 1 of TVQ-VAE on a corpus: the codes of its words, or of every single occurrence of them."""
+"""Stage 1 of TVQ-VAE on a corpus: the codes of its words, or of every occurrence of them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from topiclab.models.codes.word_codes import word_codes
 
 @dataclass(frozen=True)
 class TextCodes:
-    """What stage 2 reads of stage 1.
+    """Result of stage 1, as read by stage 2.
 
-    codes, weights: (V, K) of the words, those that each has most often where occurrences have their own; of
-    weight 0 for a word that the language model reaches nowhere.
-    bags: CSR (D, N) float32, codes of the documents' own occurrences; coder: the arrays that give codes to
-    later ones, see `codes_of`. None and empty where every word has its codes.
-    facts: of the codebook, and how many occurrences the language model reaches.
+    codes, weights: (V, K) of the words; if occurrences have their own codes, the most frequent ones of each
+    word. The weight is 0 for a word that has no occurrence within reach of the language model.
+    bags: CSR (D, N) float32, codes of the documents' own occurrences; coder: arrays that assign codes to
+    later ones, see `codes_of`. None and empty if every word has fixed codes.
+    facts: of the codebook, and the number of occurrences within reach of the language model.
     """
 
     codebook: Codebook
@@ -47,10 +47,10 @@ def text_codes(
     seed: int,
     device: str,
 ) -> TextCodes:
-    """Train stage 1 on the training documents, or take it from the cache.
+    """Train stage 1 on the training documents, or load it from the cache.
 
-    options: of `word_codes`.  words, subtokens, max_occurrences: see TVQVAE.  Raises ValueError where the
-    input has no vectors of words, or none of occurrences.
+    options: of `word_codes`.  words, subtokens, max_occurrences: see TVQVAE.  Raises ValueError if the input
+    has no vectors of words, or none of occurrences.
     """
     arguments: dict[str, Any] = {
         "expansion": expansion,
@@ -80,7 +80,7 @@ def _of_words(
         is_reached = found > 0
     elif datamodule.word_vectors is None:
         raise ValueError(
-            "model=tvqvae quantises vectors of words, and this input gives none; use input=embedder with "
+            "model=tvqvae quantises word vectors, but this input has none; use input=embedder with "
             "an embedder that reads words, e.g. embedder=lsa"
         )
     else:

@@ -1,7 +1,7 @@
 """Codes of words: word vectors -> an autoencoder's latent vectors -> their nearest codes (stage 1 for text).
 
-One vector may stand for a word of the vocabulary or for one occurrence of it. The options are the block
-`codebook` of conf/model/tvqvae.yaml, which says what each does.
+A vector may represent a word of the vocabulary or one occurrence of it. The options are the block
+`codebook` of conf/model/tvqvae.yaml, which describes them.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from topiclab.models.codes.codebook import (
 )
 from topiclab.nn.quantizer import VectorQuantizer, check_expansion
 
-VERSION = 1  # of what is computed; another number ignores older cache entries
-TRAINED_WITH_SEVERAL = ("reduce", "code_weights")  # options that say nothing for one code per word
+VERSION = 1  # of the computation; a new number invalidates older cache entries
+TRAINED_WITH_SEVERAL = ("reduce", "code_weights")  # options without effect for one code per word
 ASSIGNED_LATER = ("expand_at", "assignment")
 
 
 class WordCodebook(TypedDict):
-    """The block `codebook` of conf/model/tvqvae.yaml, which says what each key does."""
+    """Block `codebook` of conf/model/tvqvae.yaml, which describes each key."""
 
     code_dim: Count
     hidden_dims: Sizes
@@ -61,10 +61,10 @@ class WordCodebook(TypedDict):
 
 @dataclass(frozen=True)
 class WordCodes:
-    """Codes (M, K) int32, nearest first, and their weights (M, K) float32, K in all, of M vectors.
+    """Codes (M, K) int32 of M vectors, nearest first, and their weights (M, K) float32, with sum K.
 
-    latents: (M, d) float32, the encoder's vectors, which the codes are nearest to.
-    encoder: arrays of the encoder, for vectors that come later: see `encode_words`.
+    latents: (M, d) float32 encoder outputs, from which the nearest codes are found.
+    encoder: arrays of the encoder, for later vectors: see `encode_words`.
     """
 
     codebook: Codebook
@@ -75,10 +75,10 @@ class WordCodes:
 
 
 class WordAutoencoder(nn.Module):
-    """Linear layers with ReLU between them down to a latent vector, and their mirror (Yoo & Choi 2024).
+    """Linear layers with ReLU between them, down to a latent vector, and their mirror (Yoo & Choi 2024).
 
-    The vectors (B, E) are centred and divided by one number, their root mean square, so that the error is a
-    share of their variance and weighs the same beside the quantizer's loss whatever the embedder.
+    The vectors (B, E) are centred and divided by their root mean square, a single number, so that the error
+    is a share of their variance and weighs the same against the quantizer's loss for every embedder.
     """
 
     mean: Tensor
@@ -97,7 +97,7 @@ class WordAutoencoder(nn.Module):
 
     @torch.no_grad()
     def fit_scale(self, vectors: Tensor, weights: Tensor | None) -> None:
-        """Take the statistics of vectors (M, E), in blocks: they may be float16 and many."""
+        """Compute the statistics of vectors (M, E) in blocks: they may be float16 and many."""
         blocks = range(0, len(vectors), EVAL_BATCH)
         each = torch.ones(len(vectors)) if weights is None else weights
         total = torch.zeros(vectors.shape[1], dtype=torch.double)
@@ -127,7 +127,7 @@ def _layers(sizes: Sequence[int]) -> nn.Sequential:
     layers: list[nn.Module] = []
     for index, (width, following) in enumerate(pairwise(sizes)):
         linear = nn.Linear(width, following)
-        nn.init.kaiming_normal_(linear.weight)  # torch's own start gives all words one latent vector
+        nn.init.kaiming_normal_(linear.weight)  # torch's default gives all words the same latent vector
         nn.init.zeros_(linear.bias)
         layers += [nn.ReLU()] * bool(index) + [linear]
     return nn.Sequential(*layers)
@@ -145,10 +145,10 @@ def word_codes(
     key: str | None = None,
     device: str = "cpu",
 ) -> WordCodes:
-    """Train stage 1, or take it from the cache, and give every vector its codes.
+    """Train stage 1, or load it from the cache, and assign codes to every vector.
 
-    vectors: (M, E) float; counts: (M,), how often each occurs.  key: hash of what the vectors are; without
-    one their bytes are hashed.  Raises ValueError for a codebook larger than the number of distinct vectors
+    vectors: (M, E) float; counts: (M,) number of occurrences.  key: hash that identifies the vectors; without
+    it their bytes are hashed.  Raises ValueError for a codebook larger than the number of distinct vectors
     and an expansion larger than the codebook.
     """
     check_expansion(expansion, num_codes)
@@ -282,7 +282,7 @@ def _digest(array: np.ndarray) -> str:
 
 
 def _check_distinct(vectors: np.ndarray, num_codes: int) -> None:
-    """ValueError unless there are as many distinct vectors as codes; looks no further than it needs to."""
+    """Raise ValueError if there are fewer distinct vectors than codes; reads only as many rows as needed."""
     distinct: set[bytes] = set()
     for row in vectors:
         distinct.add(row.tobytes())

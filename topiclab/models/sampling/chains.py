@@ -1,4 +1,4 @@
-"""Chains: what several runs of a Gibbs sampler passed through and left, and whether they agree."""
+"""Chains: traces and samples of several runs of a Gibbs sampler, and their agreement."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from topiclab.atomic import atomic_file
 from topiclab.models.sampling.convergence import ranked_r_hat, split_r_hat
 
 INTERVAL = (0.05, 0.95)
-SHOWN_WORDS = 15  # of a topic, with intervals
+SHOWN_WORDS = 15  # per topic, with intervals
 
 
 @dataclass(frozen=True, eq=False)
 class Chain:
     """One chain of B blocks of sweeps, S of them sampled after burn-in.
 
-    log_likelihood: (B,) of words and topics, nats a token, at the end of every block.
-    alpha: (B, K) prior of the proportions there.
+    log_likelihood: (B,) of words and topics, nats per token, at the end of every block.
+    alpha: (B, K) prior of the proportions at the end of every block.
     topic_counts: S sparse matrices (K, V), tokens of a word in a topic.
-    theta: (D, K) float32, mean of the samples over the documents that have tokens.
-    shares: (S, K) mean proportions of a sample.
+    theta: (D, K) float32, mean over the samples, for the documents that have tokens.
+    shares: (S, K) mean proportions in each sample.
     """
 
     log_likelihood: np.ndarray
@@ -37,13 +37,13 @@ class Chain:
     shares: np.ndarray
 
     def mean_counts(self, eta: float) -> np.ndarray:
-        """Topic counts (K, V) float64 averaged over the samples, eta included."""
+        """Topic counts (K, V) float64 averaged over the samples, plus eta."""
         total = sum(self.topic_counts[1:], start=self.topic_counts[0])
         return total.toarray() / len(self.topic_counts) + eta
 
     @property
     def sampled_likelihood(self) -> np.ndarray:
-        """(S,) of the blocks that were sampled."""
+        """Log-likelihood (S,) of the sampled blocks."""
         return self.log_likelihood[-len(self.topic_counts) :]
 
 
@@ -51,8 +51,8 @@ class Chain:
 class Chains:
     """Chains of one corpus from different seeds; `chosen` has the highest mean likelihood after burn-in.
 
-    Topics of different chains are not averaged: they may be different modes, under other numbers.
-    rows: (D,) of the corpus, the documents of theta.
+    Topics of different chains are not averaged: they may be different modes, in another order.
+    rows: (D,) rows of the corpus, the documents of theta.
     """
 
     chains: Sequence[Chain]
@@ -66,7 +66,7 @@ class Chains:
         return int(np.argmax([chain.sampled_likelihood.mean() for chain in self.chains]))
 
     def facts(self) -> dict[str, Any]:
-        """Plain facts for result.json; R-hat of the likelihood is None for too few samples."""
+        """Facts for result.json, as plain types; R-hat of the likelihood is None for too few samples."""
         sampled = np.stack([chain.sampled_likelihood for chain in self.chains])
         r_hats = {"r_hat": split_r_hat(sampled), "ranked_r_hat": ranked_r_hat(sampled)}
         return {
@@ -81,9 +81,8 @@ class Chains:
     def save(self, folder: Path) -> None:
         """Write chains.npz and chains.json.
 
-        chains.npz: sweeps (B,), log_likelihood (M, B), alpha (M, B, K), beta (M, K, V), shares
-        (M, S, K); of the chosen chain rows (D,) and theta (D, K), words (K, T) with the mean, low and high of
-        their beta.
+        chains.npz: sweeps (B,), log_likelihood (M, B), alpha (M, B, K), beta (M, K, V), shares (M, S, K);
+        for the chosen chain rows (D,), theta (D, K), words (K, T), and mean, low and high of their beta.
         """
         chosen = self.chains[self.chosen]
         beta = np.stack([_rows_to_one(chain.mean_counts(self.eta)) for chain in self.chains])
@@ -105,7 +104,7 @@ class Chains:
             stream.write(json.dumps(self.facts(), indent=1).encode())
 
     def _intervals(self, chain: Chain, words: np.ndarray) -> dict[str, Any]:
-        """Mean and ends of the 90 % interval of beta over the samples, each (K, T)."""
+        """Mean and bounds of the 90 % interval of beta over the samples, each (K, T)."""
         topics = np.arange(len(words))[:, None]
         samples = np.empty((len(chain.topic_counts), *words.shape))
         for number, counts in enumerate(chain.topic_counts):

@@ -1,4 +1,4 @@
-"""Document completion: how well half of a document's tokens foretell the other half, for any topics."""
+"""Document completion: how well half of a document's tokens predict the other half, for any topics."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from scipy import sparse
 from topiclab.models.base.classical_model import words_nll
 from topiclab.models.sampling.fold_in import fold_in
 
-FLOOR = 1e-8  # of a word's probability, which other read-outs may leave at 0
+FLOOR = 1e-8  # of word probabilities, which can be 0 in other models
 
 
 def completion_perplexity(
@@ -16,8 +16,8 @@ def completion_perplexity(
 ) -> float:
     """Perplexity of a random half of the tokens of bow (D, V) under theta folded in from the other half.
 
-    One rule for all models: word distributions beta (K, V), prior alpha (K,), maximum a posteriori theta;
-    theta never sees a token that is scored. Documents of fewer than two tokens count for nothing.
+    The same rule for all models: word distributions beta (K, V), prior alpha (K,), maximum a posteriori
+    theta; theta never depends on a scored token. Documents with an empty half are left out.
     """
     seen, scored = halves(bow, seed)
     kept = np.maximum(beta.astype(np.float64), FLOOR)
@@ -28,7 +28,7 @@ def completion_perplexity(
 
 
 def halves(bow: sparse.csr_matrix, seed: int) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
-    """Two parts of the tokens of bow, every token in one of them by a fair coin."""
+    """Random split of the tokens of bow into two parts, by a fair coin for each token."""
     tokens = np.asarray(bow.data, dtype=np.int32)
     heads = np.random.default_rng(seed).binomial(tokens, 0.5).astype(np.int32)
     first, second = bow.copy(), bow.copy()

@@ -1,4 +1,4 @@
-"""Convergence of Markov chains: split R-hat of a scalar, as it is and rank-normalised."""
+"""Convergence of Markov chains: split R-hat of a scalar, raw and rank-normalised."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 def split_r_hat(draws: np.ndarray) -> float:
     """Potential scale reduction of draws (M, N), every chain cut into halves (Gelman et al. 2013, 11.4).
 
-    About 1 where the chains agree and stand still; nan for fewer than four draws a chain.
+    About 1 if the chains agree and are stationary; nan for fewer than four draws per chain.
     """
     num = draws.shape[1] // 2
     if num < 2:
@@ -24,9 +24,9 @@ def split_r_hat(draws: np.ndarray) -> float:
 
 
 def ranked_r_hat(draws: np.ndarray) -> float:
-    """The larger split R-hat of normal scores of the draws and of their distances to the median.
+    """Larger split R-hat of the normal scores of the draws and of their distances to the median.
 
-    Vehtari et al. 2021: heavy tails do not hide a difference, nor do chains that differ in spread alone.
+    Vehtari et al. 2021: detects differences despite heavy tails, and chains that differ in spread only.
     """
     folded = np.abs(draws - np.median(draws))
     return max(split_r_hat(_normal_scores(draws)), split_r_hat(_normal_scores(folded)))

@@ -1,4 +1,4 @@
-"""Fold-in: topic proportions of documents under topics and priors that stay as they are."""
+"""Fold-in: topic proportions of documents under fixed topics and priors."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def fold_in(bow: sparse.csr_matrix, beta: np.ndarray, alpha: np.ndarray) -> np.n
     """Proportions (D, K) float32 that maximise sum_w n_w log(theta beta)_w + sum_k alpha_k log theta_k.
 
     beta: (K, V), positive.  alpha: (K,), positive; the maximum is the mode under a Dirichlet(alpha + 1).
-    The objective is strictly concave in theta, so that EM finds the one maximum from any start: the answer
-    depends on nothing but the document's own counts. Steps end when no proportion moves by more than 1e-5.
+    The objective is strictly concave in theta, so EM finds the unique maximum from any start: the result
+    depends only on the document's own counts. Iteration stops when no proportion changes by 1e-5 or more.
     """
     words = np.ascontiguousarray(beta.T, dtype=np.float64)
     counts = bow.data.astype(np.float64)
