@@ -73,5 +73,5 @@ def test_the_ridge_map_finds_a_linear_one():
 
 
 def test_too_few_pairs_are_refused():
-    with pytest.raises(ValueError, match="give 4 of both"):
+    with pytest.raises(ValueError, match="give at least 4 of each"):
         alignment(topics(6), topics(6), is_fitted_on(6) & False, 1, RNG)

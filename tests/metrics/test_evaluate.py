@@ -176,7 +176,7 @@ def test_every_missing_value_has_a_reason():
         "td25_top50": "only one topic",
         "tq_top50": "only one topic",
         "train/nmi": "no labels",
-        "train/perplexity": "no likelihood",
+        "train/perplexity": "word likelihood",
         "test/topics_used": "no documents",
     }.items():
         assert reason in found.reasons[name]
@@ -189,8 +189,8 @@ def test_one_label_and_short_rankings_are_reasons():
     ranked = np.tile(np.arange(12, dtype=np.int32), (NUM_TOPICS, 1))
     reasons = evaluate(make_result(top_words=ranked), corpus).reasons
     assert "two labels; there is 1" in reasons["train/purity"]
-    assert "predicts no labels" in reasons["test/accuracy"]
-    assert "ranks 12 words a topic, and 25" in reasons["td25"]
+    assert "does not predict labels" in reasons["test/accuracy"]
+    assert "ranks 12 words per topic, but 25" in reasons["td25"]
 
 
 def test_topic_words_are_those_of_the_result_not_of_beta():

@@ -119,7 +119,7 @@ def test_metrics_are_those_of_the_reference_and_absent_words_are_named(tmp_path)
 
 def test_without_reference_or_window_the_reason_says_so():
     corpus, result = make_corpus(), make_result()
-    assert "reference.path names one" in evaluate(result, corpus).reasons["c_v_ref"]
+    assert "set reference.path" in evaluate(result, corpus).reasons["c_v_ref"]
     reasons = evaluate(result, corpus, external={10: cooccurrence(corpus, 10)}).reasons
     assert "windows of 10, not of 110" in reasons["c_v_ref"]
     assert "npmi_ref" not in reasons
@@ -137,7 +137,7 @@ def test_counts_written_are_counts_read(tmp_path):
         np.testing.assert_array_equal(each.word_counts, counts[window].word_counts)
     with (tmp_path / "damaged.npz").open("wb") as stream:
         stream.write((tmp_path / "counts.npz").read_bytes()[:-100])
-    with pytest.raises(ValueError, match=r"damaged\.npz holds no counts"):
+    with pytest.raises(ValueError, match=r"damaged\.npz does not hold counts"):
         load_counts(tmp_path / "damaged.npz")
     with np.load(tmp_path / "counts.npz") as arrays:
         np.savez(tmp_path / "short.npz", **{**arrays, "pair_counts": arrays["pair_counts"][:1]})
@@ -148,7 +148,7 @@ def test_counts_written_are_counts_read(tmp_path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda path: path.mkdir(), "no folder with .txt or .jsonl"),
+        (lambda path: path.mkdir(), "nor a folder with .txt or .jsonl"),
         (lambda path: path.write_text("\n\n"), "no document with text"),
         (lambda path: (path.mkdir(), (path / "a.txt").write_bytes(b"\xff")), "a.txt is not UTF-8"),
     ],

@@ -1,4 +1,4 @@
-"""Alignment: whether two models' topics of the same things agree, against pairs that are permuted."""
+"""Alignment: agreement of two models' topics of the same items, compared with permuted pairs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ MEASURES = ("cka", "matched_correlation", "matched_top1", "recall@1", "recall@5"
 
 @dataclass(frozen=True)
 class Alignment:
-    """One of MEASURES on the pairs held out, and its mean over permuted pairs.
+    """One of MEASURES on the held-out pairs, and its mean over permuted pairs.
 
-    z: the difference in standard deviations over the permutations; nan where permuting changes nothing.
+    z: their difference in standard deviations over the permutations; nan if these are 0.
     """
 
     value: float
@@ -34,15 +34,15 @@ def alignment(
     num_permutations: int,
     rng: np.random.Generator,
 ) -> dict[str, Alignment]:
-    """MEASURES between the topic proportions (D, K) and (D, L) of the same D things under two models.
+    """MEASURES between the topic proportions (D, K) and (D, L) of the same D items under two models.
 
-    is_fitted_on: (D,) pairs that the matching and the ridge map may use; all numbers are of the others.
-    The null permutes `second` among the pairs of each of the two parts, and fits again.
+    is_fitted_on: (D,) pairs used to fit the matching and the ridge map; the measures are taken on the others.
+    The null permutes `second` within each of the two parts, and fits again.
     Raises ValueError for fewer than four pairs in a part.
     """
     fit, held_out = np.flatnonzero(is_fitted_on), np.flatnonzero(~is_fitted_on)
     if min(len(fit), len(held_out)) < 4:
-        raise ValueError(f"{len(fit)} pairs to fit on and {len(held_out)} held out; give 4 of both at least")
+        raise ValueError(f"{len(fit)} pairs to fit on and {len(held_out)} held out; give at least 4 of each")
     observed = _measured(first[fit], second[fit], first[held_out], second[held_out])
     null = np.array(
         [
@@ -61,7 +61,7 @@ def alignment(
 def debiased_cka(first: np.ndarray, second: np.ndarray) -> float:
     """Linear CKA from unbiased HSIC (Song et al. 2012), about 0 for independent rows; nan without variation.
 
-    first, second: (D, K) and (D, L), D of at least 4.
+    first, second: (D, K) and (D, L), D >= 4.
     """
     one, other = (rows - rows.mean(axis=0, dtype=np.float64) for rows in (first, second))
     scale = _unbiased_hsic(one, one) * _unbiased_hsic(other, other)
@@ -69,12 +69,12 @@ def debiased_cka(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def match_topics(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The min(K, L) pairs of columns with the largest sum of correlations."""
+    """Matching of min(K, L) pairs of columns with the largest sum of correlations."""
     return linear_sum_assignment(-_correlations(first, second))
 
 
 def recall_at(similarities: np.ndarray, depths: tuple[int, ...]) -> np.ndarray:
-    """Share of rows whose own column (the diagonal) is among the highest, equal ones in random order."""
+    """Share of rows whose own column (the diagonal) is among the `depth` highest, ties in random order."""
     own = similarities.diagonal()[:, None]
     above = (similarities > own + TIE).sum(axis=1)
     equal = (similarities >= own - TIE).sum(axis=1) - above
@@ -82,7 +82,7 @@ def recall_at(similarities: np.ndarray, depths: tuple[int, ...]) -> np.ndarray:
 
 
 def ridge_map(first: np.ndarray, second: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """(E, L): what `second` is expected to be for rows (E, K), by ridge regression with an intercept."""
+    """Prediction (E, L) of `second` for rows (E, K), by ridge regression with an intercept."""
     centre, target = first.mean(axis=0), second.mean(axis=0)
     inputs = first - centre
     gram = inputs.T @ inputs + RIDGE * len(first) * np.eye(first.shape[1])
@@ -90,7 +90,7 @@ def ridge_map(first: np.ndarray, second: np.ndarray, rows: np.ndarray) -> np.nda
 
 
 def _measured(fit_a: np.ndarray, fit_b: np.ndarray, held_a: np.ndarray, held_b: np.ndarray) -> np.ndarray:
-    """MEASURES in order."""
+    """Values of MEASURES, in order."""
     rows, columns = match_topics(fit_a, fit_b)
     correlation = _correlations(held_a, held_b)[rows, columns].mean()
     match = np.full(fit_a.shape[1], -1)
@@ -111,12 +111,12 @@ def _measured(fit_a: np.ndarray, fit_b: np.ndarray, held_a: np.ndarray, held_b: 
 
 
 def _correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """(K, L) Pearson correlations of columns, 0 with a constant one."""
+    """Pearson correlations (K, L) of columns; 0 for constant columns."""
     return cosines((first - first.mean(axis=0)).T, (second - second.mean(axis=0)).T)
 
 
 def _unbiased_hsic(first: np.ndarray, second: np.ndarray) -> float:
-    """Of the linear kernels of centred rows, whose diagonals are left out; without forming the kernels."""
+    """Unbiased HSIC of linear kernels of centred rows without their diagonals; kernels are not formed."""
     num = len(first)
     lengths = (first**2).sum(axis=1), (second**2).sum(axis=1)
     trace = ((first.T @ second) ** 2).sum() - lengths[0] @ lengths[1]
@@ -126,7 +126,7 @@ def _unbiased_hsic(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _mutual_information(first: np.ndarray, second: np.ndarray) -> float:
-    """Normalised as in clustering.py, without its checks: it is taken a thousand times."""
+    """NMI as in clustering.py, without its checks, since it is computed a thousand times."""
     joint = np.bincount(first * (second.max() + 1) + second, minlength=(first.max() + 1) * (second.max() + 1))
     shares = joint.reshape(first.max() + 1, second.max() + 1) / len(first)
     entropies = [-xlogy(each, each).sum() for each in (shares.sum(axis=1), shares.sum(axis=0), shares)]

@@ -28,7 +28,7 @@ def purity_f(labels: np.ndarray, topics: np.ndarray) -> float:
 
 
 def normalized_mutual_information(labels: np.ndarray, topics: np.ndarray) -> float:
-    """Mutual information over the mean of both entropies, in [0, 1], over the labelled documents."""
+    """Mutual information divided by the mean entropy, in [0, 1], over the labelled documents."""
     return float(metrics.normalized_mutual_info_score(*_labelled(labels, topics)))
 
 
@@ -43,21 +43,22 @@ def accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
 
 
 def macro_f1(labels: np.ndarray, predictions: np.ndarray) -> float:
-    """Mean F1 over the labels of labelled documents and of their predictions; 0 for a label never met."""
+    """Mean F1 over all true or predicted labels of labelled documents; 0 for a label that is never right."""
     return float(metrics.f1_score(*_labelled(labels, predictions), average="macro", zero_division=0))  # type: ignore[reportArgumentType]
 
 
 def topics_used(topics: np.ndarray) -> int:
-    """How many topics are the strongest one of some document."""
+    """Number of topics that are the strongest topic of some document."""
     return len(np.unique(topics))
 
 
 def _labelled(labels: np.ndarray, guesses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both (D,) arrays without the documents of label -1; UndefinedMetric unless two labels remain."""
+    """Both (D,) arrays without documents of label -1; UndefinedMetric unless two labels remain."""
     is_labelled = labels >= 0
     num_labels = len(np.unique(labels[is_labelled]))
     if num_labels < 2:
         raise UndefinedMetric(
-            f"documents to tell apart need two labels; there {'is' if num_labels else 'are'} {num_labels}"
+            "the metric needs documents of at least two labels; there "
+            f"{'is' if num_labels == 1 else 'are'} {num_labels}"
         )
     return labels[is_labelled], guesses[is_labelled]

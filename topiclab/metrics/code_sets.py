@@ -1,4 +1,4 @@
-"""Code sets: whether words that share codes of a codebook are words that meet in documents."""
+"""Code sets: tests if words that share codes of a codebook cooccur in documents."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BANDS = 20
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Word pairs to average over: ids of the two words (P,), and weights (P,) that sum to 1."""
+    """Word pairs to average over: ids of both words (P,), and weights (P,) that sum to 1."""
 
     first: np.ndarray
     second: np.ndarray
@@ -24,9 +24,9 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Tested:
-    """A number, its mean where words are exchanged within their frequency band, and how far that is.
+    """A value, and its mean when words are exchanged within their frequency band.
 
-    z: the difference in standard deviations over the exchanges; nan where there are no pairs.
+    z: their difference in standard deviations over the exchanges; nan if there are no pairs.
     """
 
     value: float
@@ -39,22 +39,22 @@ class Tested:
 
 
 def usage(codes: np.ndarray, num_codes: int) -> float:
-    """Share of the codes that some word has."""
+    """Share of the codes that at least one word has."""
     return len(np.unique(codes)) / num_codes
 
 
 def distinct_sets(codes: np.ndarray) -> float:
-    """Different code sets as a share of the words: 1 where every word can be told from every other."""
+    """Number of distinct code sets divided by that of words; 1 if no two words have the same set."""
     return len(np.unique(np.sort(codes, axis=1), axis=0)) / len(codes)
 
 
 def code_skewness(codes: np.ndarray, num_codes: int) -> float:
-    """Skewness of the number of words per code; large where a few codes are near everything."""
+    """Skewness of the number of words per code; large if a few codes are near to all words."""
     return skewness(np.bincount(codes.ravel(), minlength=num_codes))
 
 
 def indicator(codes: np.ndarray, num_codes: int) -> sparse.csr_matrix:
-    """(V, N) of 0 and 1 from the K codes of every word (V, K)."""
+    """Indicator matrix (V, N) of the K codes of every word (V, K)."""
     num_words, expansion = codes.shape
     places = np.arange(0, num_words * expansion + 1, expansion)
     ones = np.ones(codes.size, np.int32)
@@ -62,14 +62,14 @@ def indicator(codes: np.ndarray, num_codes: int) -> sparse.csr_matrix:
 
 
 def sharing_pairs(codes: np.ndarray, num_codes: int) -> Pairs:
-    """Every two words with a code in common, weighted by how many they have."""
+    """All pairs of words with a code in common, weighted by the number of common codes."""
     has = indicator(codes, num_codes)
     shared = sparse.triu(has @ has.T, k=1).tocoo()
     return Pairs(shared.row, shared.col, shared.data / max(1, shared.data.sum()))
 
 
 def pairs_by_rank(codes: np.ndarray, num_codes: int) -> list[Pairs]:
-    """K lists: the pairs with one code in common, by its place among the codes of the farther word.
+    """Pairs with exactly one code in common, in K lists by the larger of its ranks for the two words.
 
     codes: (V, K), nearest first.
     """
@@ -84,9 +84,9 @@ def pairs_by_rank(codes: np.ndarray, num_codes: int) -> list[Pairs]:
 
 
 def code_pairs(codes: np.ndarray, num_codes: int) -> Pairs:
-    """All pairs among up to CODE_WORDS words of each code, every code with two words weighing the same.
+    """All pairs among up to CODE_WORDS words of each code; codes with two or more words weigh the same.
 
-    A code's words are first those that have it as nearest, then as second; in order of the vocabulary.
+    Words that have the code as nearest come first, then as second, each in order of the vocabulary.
     """
     members: list[list[int]] = [[] for _ in range(num_codes)]
     for column in codes.T.tolist():
@@ -102,7 +102,7 @@ def code_pairs(codes: np.ndarray, num_codes: int) -> Pairs:
 
 
 def exchanges(word_counts: np.ndarray, num: int, rng: np.random.Generator) -> np.ndarray:
-    """(num, V) orders of the words that exchange them within BANDS bands of about equal frequency."""
+    """Permutations (num, V) that exchange words within BANDS bands of similar frequency."""
     order = np.argsort(word_counts, kind="stable")
     bands = np.array_split(order, max(1, min(BANDS, len(order) // 5)))
     found = np.empty((num, len(order)), np.int64)
@@ -113,7 +113,7 @@ def exchanges(word_counts: np.ndarray, num: int, rng: np.random.Generator) -> np
 
 
 def exchange_test(pairs: Pairs, npmi: np.ndarray, exchanged: np.ndarray) -> Tested:
-    """Mean NPMI (V, V) of the pairs, beside its values when words stand for others (num, V)."""
+    """Mean of npmi (V, V) over the pairs, compared with its values under permutations of words (num, V)."""
     if not len(pairs.weights):
         return Tested(np.nan, np.nan, np.nan)
     table, num_words = npmi.ravel(), len(npmi)

@@ -1,8 +1,8 @@
 """Topic coherence from window counts: NPMI, C_V and UMass, per topic.
 
 Formulas and conventions are gensim 4.4's (Röder, Both & Hinneburg 2015): EPSILON is added to joint
-probabilities only, so a pair that never meets has an NPMI near -1, and so has a pair that fills every window.
-A topic with a word that no window of the reference holds is nan; gensim drops such words without a word.
+probabilities only, so a pair that never cooccurs has an NPMI near -1, and so has a pair in every window.
+A topic with a word that occurs in no window of the reference is nan; gensim silently drops such words.
 The variant of the counts decides between exact values and those that gensim reports.
 """
 
@@ -22,7 +22,7 @@ Topics = Sequence[Sequence[str]]
 
 
 def npmi(topics: Topics, counts: Cooccurrence) -> np.ndarray:
-    """(K,) mean normalised pointwise mutual information over all pairs of a topic's words, in [-1, 1]."""
+    """Mean normalised pointwise mutual information (K,) over all pairs of a topic's words, in [-1, 1]."""
     scores = _pairwise_npmi(*_probabilities(topics, counts))
     num_words = scores.shape[1]
     above = np.triu_indices(num_words, 1)
@@ -30,9 +30,9 @@ def npmi(topics: Topics, counts: Cooccurrence) -> np.ndarray:
 
 
 def c_v(topics: Topics, counts: Cooccurrence) -> np.ndarray:
-    """(K,) mean cosine between the NPMI vector of each word and the sum of its topic's vectors, in [-1, 1].
+    """Mean cosine (K,) between the NPMI vector of each word and the sum of its topic's vectors, in [-1, 1].
 
-    One-set segmentation, gamma 1. A word's vector holds its NPMI with all words of the topic, itself too.
+    One-set segmentation, gamma 1. A word's vector holds its NPMI with all words of the topic and itself.
     """
     vectors = _pairwise_npmi(*_probabilities(topics, counts))
     totals = vectors.sum(axis=1)
@@ -41,7 +41,7 @@ def c_v(topics: Topics, counts: Cooccurrence) -> np.ndarray:
 
 
 def umass(topics: Topics, counts: Cooccurrence) -> np.ndarray:
-    """(K,) mean log P(word | higher ranked word) over all pairs of a topic's words, in nats.
+    """Mean log P(word | higher-ranked word) (K,) over all pairs of a topic's words, in nats.
 
     Smoothed by EPSILON as in gensim, not by a count of one as in Mimno et al. 2011.
     """
@@ -52,14 +52,14 @@ def umass(topics: Topics, counts: Cooccurrence) -> np.ndarray:
 
 
 def npmi_table(counts: Cooccurrence) -> np.ndarray:
-    """(V, V) float32: NPMI of every two words of the counts, nan with a word that no window holds."""
+    """NPMI (V, V) float32 of all pairs of words; nan for a word that occurs in no window."""
     joint = counts.pair_counts / counts.num_windows
     single = np.where(counts.word_counts > 0, counts.word_counts / counts.num_windows, np.nan)
     return _pairwise_npmi(joint[None], single[None])[0].astype(np.float32)
 
 
 def _probabilities(topics: Topics, counts: Cooccurrence) -> tuple[np.ndarray, np.ndarray]:
-    """Joint (K, T, T) and single (K, T) probabilities; nan where a word is absent."""
+    """Joint (K, T, T) and single (K, T) probabilities; nan for absent words."""
     if not topics or len(topics[0]) < 2:
         raise UndefinedMetric("coherence needs topics of at least two words")
     if len({len(words) for words in topics}) > 1:
@@ -73,6 +73,6 @@ def _probabilities(topics: Topics, counts: Cooccurrence) -> tuple[np.ndarray, np
 
 
 def _pairwise_npmi(joint: np.ndarray, single: np.ndarray) -> np.ndarray:
-    """(K, T, T) from joint and single probabilities."""
+    """NPMI (K, T, T) from joint and single probabilities."""
     ratio = (joint + EPSILON) / (single[:, :, None] * single[:, None, :])
     return np.log(ratio) / -np.log(joint + EPSILON)

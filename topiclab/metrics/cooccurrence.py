@@ -1,4 +1,4 @@
-"""Cooccurrence: in how many windows of a reference corpus words, and pairs of words, are seen."""
+"""Cooccurrence: number of windows of a reference corpus that hold a word or a pair of words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from topiclab.data.corpus import Corpus
 
 EXACT, GENSIM = "exact", "gensim"
-MAX_DENSE_WORDS = 10_000  # a table of 400 MB; a larger vocabulary is counted for the requested words only
+MAX_DENSE_WORDS = 10_000  # a table of 400 MB; in larger vocabularies only requested words are counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Cooccurrence:
     word_counts: (V,) windows that hold the word.
     pair_counts: (V, V) windows that hold both words; symmetric, the diagonal equals word_counts.
     num_windows: all windows; a document shorter than the window, or empty, counts as one, as in gensim.
-    window: tokens in a window, None where the window is the whole document.
+    window: tokens in a window; None if the window is the whole document.
     variant: "exact", or "gensim" for the counts of its WordOccurrenceAccumulator, which forgets a word as
         soon as one copy leaves the window even while another is inside. Whole documents are always exact.
     """
@@ -43,15 +43,15 @@ class Cooccurrence:
 
     @cached_property
     def index(self) -> dict[str, int]:
-        """Place in vocab of every word that some window holds."""
+        """Index in vocab of every word that occurs in some window."""
         return {word: place for place, word in enumerate(self.vocab) if self.word_counts[place] > 0}
 
     def ids(self, topics: Sequence[Sequence[str]]) -> np.ndarray:
-        """(K, T) places of the topics' words in vocab, -1 for a word that no window holds."""
+        """Indices (K, T) of the topics' words in vocab; -1 for a word that occurs in no window."""
         return np.array([[self.index.get(word, -1) for word in words] for words in topics], dtype=np.int64)
 
     def absent(self, topics: Sequence[Sequence[str]]) -> list[str]:
-        """The topics' words that no window holds, in alphabetical order."""
+        """Words of the topics that occur in no window, in alphabetical order."""
         return sorted({word for words in topics for word in words if word not in self.index})
 
 
@@ -66,10 +66,10 @@ def cooccurrence(
     words: Iterable[str] | None = None,
     cache_root: Path | None = None,
 ) -> Cooccurrence:
-    """Counts over all documents of the corpus, taken once per corpus and process, and once per cache_root.
+    """Counts over all documents of the corpus, computed once per corpus and process, and once per cache_root.
 
-    words: what a vocabulary of more than MAX_DENSE_WORDS is cut to; those counts are quick and not kept.
-    Raises ValueError for a window below one token, and for such a vocabulary without words.
+    words: restrict a vocabulary of more than MAX_DENSE_WORDS to these; such counts are quick and not cached.
+    Raises ValueError for a window below one token, and for such a vocabulary if words is None.
     """
     if (window is not None and window < 1) or variant not in (EXACT, GENSIM):
         raise ValueError(
@@ -99,7 +99,7 @@ def cooccurrence(
 
 
 def token_fingerprint(corpus: Corpus) -> str:
-    """sha256 over the tokens in order, which the corpus' own fingerprint leaves out."""
+    """SHA-256 of the tokens in order, which the fingerprint of the corpus does not cover."""
     digest = hashlib.sha256(np.ascontiguousarray(corpus.token_ids, dtype=np.int32).data)
     digest.update(np.ascontiguousarray(corpus.token_offsets, dtype=np.int64).data)
     return digest.hexdigest()
@@ -120,17 +120,17 @@ def _named(
 
 def _count(corpus: Corpus, window: int | None, variant: str, is_wanted: np.ndarray) -> dict[str, np.ndarray]:
     """word_counts, pair_counts and num_windows (1,) over the wanted words, in vocabulary order."""
-    # imported here because numba takes half a second
-    from topiclab.metrics.window_intervals import add_pairs, join_halves, sight_words
+    # imported here because importing numba takes half a second
+    from topiclab.metrics.window_intervals import add_pairs, find_intervals, join_halves
 
     if len(corpus.token_ids) + corpus.num_docs >= 2**31:
         raise ValueError(
             f"{len(corpus.token_ids)} tokens overflow 32-bit counts; count a sample of the corpus"
         )
     num_wanted = int(is_wanted.sum())
-    places = np.full(corpus.num_words + 1, -1, dtype=np.int32)  # the last one answers for token -1
+    places = np.full(corpus.num_words + 1, -1, dtype=np.int32)  # the last entry is for token -1
     places[:-1][is_wanted] = np.arange(num_wanted)
-    if window is None:  # a document is one window, and every word it counts is seen in it
+    if window is None:  # each document is one window that holds all its words
         is_seen = (places[corpus.bow.indices] >= 0) & (corpus.bow.data > 0)
         words = places[corpus.bow.indices[is_seen]]
         rows = np.repeat(np.arange(corpus.num_docs, dtype=np.int32), np.diff(corpus.bow.indptr))
@@ -139,7 +139,7 @@ def _count(corpus: Corpus, window: int | None, variant: str, is_wanted: np.ndarr
     else:
         tokens, offsets = places[corpus.token_ids], np.array(corpus.token_offsets, dtype=np.int64)
         is_gensim = variant == GENSIM
-        words, firsts, lasts, num_windows = sight_words(tokens, offsets, num_wanted, window, is_gensim)
+        words, firsts, lasts, num_windows = find_intervals(tokens, offsets, num_wanted, window, is_gensim)
     pair_counts = np.zeros((num_wanted, num_wanted), dtype=np.int32)
     add_pairs(words, firsts, lasts, grouped(words, num_wanted), pair_counts)
     join_halves(pair_counts)
@@ -151,5 +151,5 @@ def _count(corpus: Corpus, window: int | None, variant: str, is_wanted: np.ndarr
 
 
 def grouped(words: np.ndarray, num_words: int) -> np.ndarray:
-    """Places of the sightings (n,) sorted by their word, those of one word in order."""
+    """Order (n,) of the window intervals that groups them by word, stable within a word."""
     return np.argsort(words.astype(np.min_scalar_type(num_words)), kind="stable")  # 16 bits: a radix sort

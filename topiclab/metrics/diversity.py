@@ -1,4 +1,4 @@
-"""How far topics differ: topic diversity, inverted RBO, exclusivity and FREX."""
+"""Differences between topics: topic diversity, inverted RBO, exclusivity and FREX."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from topiclab.metrics.undefined import UndefinedMetric
 
 
 def topic_diversity(topics: Sequence[Sequence[str]]) -> float:
-    """Share of different words among the words of all topics, in (0, 1] (Dieng, Ruiz & Blei 2020)."""
+    """Share of distinct words among the words of all topics, in (0, 1] (Dieng, Ruiz & Blei 2020)."""
     return len({word for words in topics for word in words}) / sum(len(words) for words in topics)
 
 
 def inverted_rbo(topics: Sequence[Sequence[str]], p: float = 0.9) -> float:
     """1 - mean rank-biased overlap over all pairs of topics, in [0, 1]; 1 when no two topics share a word.
 
-    topics: K lists of one length, best word first. The overlap is RBO_ext, extrapolated from lists of that
-    length (Webber, Moffat & Zobel 2010); Bianchi, Terragni & Hovy 2021 measure topics by it.
+    topics: K lists of equal length, best word first. The overlap is RBO_ext, extrapolated from lists of that
+    length (Webber, Moffat & Zobel 2010); Bianchi, Terragni & Hovy 2021 apply it to topics.
     """
     if len(topics) < 2:
         raise UndefinedMetric("inverted RBO compares pairs of topics; there is only one topic")
@@ -36,7 +36,7 @@ def inverted_rbo(topics: Sequence[Sequence[str]], p: float = 0.9) -> float:
 
 
 def exclusivity(beta: np.ndarray, top_words: np.ndarray) -> np.ndarray:
-    """(K,) mean over a topic's top words of beta[k, w] / sum_j beta[j, w], in [0, 1]; 1 = own words only.
+    """Mean (K,) of beta[k, w] / sum_j beta[j, w] over top words, in [0, 1]; 1: words of no other topic.
 
     beta: (K, V).  top_words: (K, T) word ids.
     """
@@ -44,10 +44,10 @@ def exclusivity(beta: np.ndarray, top_words: np.ndarray) -> np.ndarray:
 
 
 def frex(beta: np.ndarray, top_words: np.ndarray, weight: float = 0.5) -> np.ndarray:
-    """(K,) mean FREX of a topic's top words, in (0, 1] (Bischof & Airoldi 2012).
+    """Mean FREX (K,) of a topic's top words, in (0, 1] (Bischof & Airoldi 2012).
 
-    The harmonic mean of a word's rank by exclusivity (of this weight) and by frequency, both as the share of
-    the V words that score no higher within the topic.
+    FREX is the harmonic mean of a word's ranks by exclusivity (with this weight) and by frequency, both as
+    the share of the V words that do not score higher within the topic.
     """
     shares = _shares(beta)
     by_share = np.array([_ranks(*row) for row in zip(shares, top_words, strict=True)])
@@ -56,7 +56,7 @@ def frex(beta: np.ndarray, top_words: np.ndarray, weight: float = 0.5) -> np.nda
 
 
 def _shares(beta: np.ndarray) -> np.ndarray:
-    """(K, V) share of each topic in a word's mass over all topics; 0 for a word without mass."""
+    """Share (K, V) of each topic in a word's mass over all topics; 0 for a word without mass."""
     if len(beta) < 2:
         raise UndefinedMetric("exclusivity compares topics; there is only one topic")
     mass = beta.sum(axis=0, dtype=np.float64)

@@ -18,12 +18,12 @@ from topiclab.result import TopicResult
 if TYPE_CHECKING:
     from topiclab.data.corpus import Corpus
 
-DEPTHS = (1, 5, 10)  # of the nearest training documents whose labels are compared
+DEPTHS = (1, 5, 10)  # numbers of nearest training documents whose labels are compared
 
 
 @dataclass(frozen=True)
 class SplitDocuments:
-    """The documents of one split, what a model found in them and, of a supervised one, guessed."""
+    """Documents of one split, with the result of a model and, if supervised, its predicted labels."""
 
     result: TopicResult
     corpus: Corpus
@@ -32,7 +32,7 @@ class SplitDocuments:
 
     @cached_property
     def topics(self) -> np.ndarray:
-        """The main topic of every document."""
+        """Strongest topic of every document."""
         return self.result.theta[self.rows].argmax(axis=1)
 
     @property
@@ -47,21 +47,21 @@ class SplitDocuments:
 
     @property
     def predicted(self) -> np.ndarray:
-        """The labels that the model predicts."""
+        """Labels predicted by the model."""
         if self.predictions is None:
-            raise UndefinedMetric("the model predicts no labels")
+            raise UndefinedMetric("the model does not predict labels")
         return self.predictions[self.rows]
 
     @cached_property
     def precisions(self) -> dict[int, float]:
-        """Precision at each of DEPTHS."""
+        """Retrieval precision at each of DEPTHS."""
         candidates = self.corpus.rows("train")
         values = precision_at(self.result.theta, self._all_labels, self.rows, candidates, DEPTHS)
         return dict(zip(DEPTHS, values.tolist(), strict=True))
 
 
 def precision(depth: int, documents: SplitDocuments) -> float:
-    """Share of the nearest training documents, as many as depth, that have the document's label."""
+    """Share of the `depth` nearest training documents that have the document's label."""
     if np.isnan(value := documents.precisions[depth]):
         raise UndefinedMetric(f"there are fewer than {depth} other training documents with labels")
     return value
@@ -70,7 +70,7 @@ def precision(depth: int, documents: SplitDocuments) -> float:
 def token_perplexity(documents: SplitDocuments) -> float:
     """Perplexity under the model's own decoder."""
     if documents.result.word_nll is None:
-        raise UndefinedMetric("the model defines no likelihood of words")
+        raise UndefinedMetric("the model does not define a word likelihood")
     lengths = np.asarray(documents.corpus.bow.sum(axis=1)).ravel()
     return perplexity(documents.result.word_nll[documents.rows], lengths[documents.rows])
 

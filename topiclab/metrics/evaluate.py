@@ -1,4 +1,4 @@
-"""Every metric of one result: the only list of metric names."""
+"""Evaluation of a result by all metrics: the only list of metric names."""
 
 from __future__ import annotations
 
@@ -50,16 +50,16 @@ def evaluate(
     rater: Rater | None = None,
     top_n: int = 10,
 ) -> Evaluation:
-    """The values of all METRICS.
+    """Evaluation by all METRICS.
 
-    result: theta over all documents of corpus, in its order; one without a known word counts like any other.
-    cache_root: folder that keeps the window counts between processes; None counts in memory.
+    result: theta of all documents of corpus, in its order, including documents without a vocabulary word.
+    cache_root: folder that caches the window counts across processes; None counts in memory.
     predictions: (D,) label ids of a supervised model.
-    reference: what coherence is counted on; by default all documents of corpus.
+    reference: corpus, or its counts, for coherence; by default all documents of corpus.
     external: counts of an external reference by window, for c_v_ref and npmi_ref.
-    rater: a language model for llm_rating; what it rated is kept under cache_root.
-    top_n: words a topic in coherence, irbo, frex and exclusivity; td and the td25 keep their 10 and 25.
-    Raises ValueError when result or predictions are not over the documents of corpus.
+    rater: a language model for llm_rating; its ratings are cached under cache_root.
+    top_n: words per topic in coherence, irbo, frex and exclusivity; td always takes 10, the td25 metrics 25.
+    Raises ValueError if result or predictions are not over the documents of corpus.
     """
     for name, rows in (("theta", result.theta), ("predictions", predictions)):
         if rows is not None and len(rows) != corpus.num_docs:
@@ -82,7 +82,7 @@ def _no_documents() -> float:
 
 
 def take(measures: dict[str, Measure]) -> Evaluation:
-    """Call every measure; an array holds one value a topic, and its mean is the metric."""
+    """Call every measure; an array holds one value per topic, and its mean is the metric."""
     metrics: dict[str, float] = {}
     reasons: dict[str, str] = {}
     per_topic: dict[str, list[float]] = {}

@@ -1,4 +1,4 @@
-"""What a model of images is judged by beside its topics: its prior, its codebook and what it draws."""
+"""Metrics of image models besides those of topics: the prior, the codebook and the samples."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from topiclab.metrics.undefined import UndefinedMetric
 
 @dataclass(frozen=True, eq=False)
 class ImageEvidence:
-    """What the metrics are taken from, over n test images of num_cells codes and m drawn images.
+    """Data of the metrics, from n test images of num_cells codes each and m samples (drawn images).
 
-    nats: (n,) of each grid under the prior with the image's own topics.
-    shuffled: (S, n) with the topics of another test image, S times; `nats` of the same image beside it, so
-        that what makes an image hard cancels.
-    unconditional: (n,) without topics; None for a prior that never drew without.
-    squared_error: (n,) mean over an image's pixels, on a scale of -1 to 1, of its reconstruction.
+    nats: (n,) NLL of each grid under the prior, given the image's own topics.
+    shuffled: (S, n) NLL given the topics of another test image, S times; subtracting `nats` of the same image
+        cancels the difficulty of the image.
+    unconditional: (n,) NLL without topics; None for a prior that was not trained without topics.
+    squared_error: (n,) mean squared error of the reconstruction over pixels, on a scale of -1 to 1.
     usage, perplexity: share of the codes in use, and exp of their entropy, over all images.
-    drawn_for, drawn_topic: (m,) topic that an image was drawn for, and its own main topic.
-    drawn_label: (m,) label of the nearest training image; None where none has a label.
+    drawn_for, drawn_topic: (m,) topic that a sample was drawn for, and its strongest topic.
+    drawn_label: (m,) label of the nearest training image; None if the images have no labels.
     """
 
     num_cells: int
@@ -41,15 +41,15 @@ class ImageEvidence:
     drawn_label: np.ndarray | None
 
     def per_code(self, nats: np.ndarray | None) -> float:
-        """Mean nats of a code."""
+        """Mean NLL per code, in nats."""
         if nats is None:
-            raise UndefinedMetric("the prior was never shown images without topics; raise condition_dropout")
+            raise UndefinedMetric("the prior was not trained without topics; raise model.condition_dropout")
         return _mean(nats) / self.num_cells
 
     def gap(self) -> np.ndarray:
-        """Nats per code (n,) that another image's topics cost each image, the mean over S of them."""
+        """Increase of each image's NLL (n,) under another image's topics, in nats per code; mean over S."""
         if len(self.nats) < 2:
-            raise UndefinedMetric("topics of another test image need two test images")
+            raise UndefinedMetric("the gap to topics of another test image needs two test images")
         return (self.shuffled.mean(axis=0) - self.nats) / self.num_cells
 
     def against_labels(self, measure: Callable[[np.ndarray, np.ndarray], float]) -> float:
@@ -59,7 +59,7 @@ class ImageEvidence:
 
 
 def evaluate_images(evidence: ImageEvidence) -> Evaluation:
-    """The values of all IMAGE_METRICS."""
+    """Evaluation by all IMAGE_METRICS."""
     measures: tuple[Measure, ...] = (
         lambda: evidence.per_code(evidence.nats),
         lambda: float(evidence.gap().mean()) + evidence.per_code(evidence.nats),
@@ -78,7 +78,7 @@ def evaluate_images(evidence: ImageEvidence) -> Evaluation:
 
 
 def another_row(num_rows: int, seed: int) -> np.ndarray:
-    """For each of num_rows >= 2 rows another one, at random; no row is its own, each is taken once."""
+    """Random permutation (num_rows,) without fixed points, for num_rows >= 2."""
     order = np.random.default_rng(seed).permutation(num_rows)
     other = np.empty_like(order)
     other[order] = np.roll(order, 1)
@@ -88,7 +88,7 @@ def another_row(num_rows: int, seed: int) -> np.ndarray:
 def labels_of_nearest(
     drawn: np.ndarray, images: np.ndarray, labels: np.ndarray, block: int = 256
 ) -> np.ndarray:
-    """Label (m,) of the labelled image whose pixels are nearest to each drawn one; images are uint8."""
+    """Label (m,) of the labelled image nearest to each sample, by pixels; images are uint8."""
     known = np.flatnonzero(labels >= 0)
     table = images[known].reshape(len(known), -1).astype(np.float32)
     squares = np.square(table).sum(axis=1)

@@ -1,4 +1,4 @@
-"""Labels from texts by what takes no language model: a yardstick for one that is asked for them."""
+"""Baselines for predicting labels of texts with a language model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_ITERATIONS = 300
 
 
 def majority_accuracy(train_labels: Sequence[str], labels: Sequence[str]) -> float:
-    """Of always naming the most frequent training label, the first by alphabet where several are."""
+    """Accuracy of always predicting the most frequent training label (ties: alphabetical)."""
     names, counts = np.unique(np.asarray(train_labels), return_counts=True)
     return float(np.mean(np.asarray(labels) == names[counts.argmax()]))
 
@@ -21,7 +21,7 @@ def majority_accuracy(train_labels: Sequence[str], labels: Sequence[str]) -> flo
 def tfidf_accuracy(
     train_texts: Sequence[str], train_labels: Sequence[str], texts: Sequence[str], labels: Sequence[str]
 ) -> float:
-    """Of a logistic regression on TF-IDF of words, fitted to the training texts; 1 for a single label."""
+    """Accuracy of a logistic regression on TF-IDF, fitted to the training texts; majority for one label."""
     if len(set(train_labels)) < 2:
         return majority_accuracy(train_labels, labels)
     classifier = make_pipeline(

@@ -1,4 +1,4 @@
-"""Neighbourhoods: how far the items near one another in one space are near in another."""
+"""Neighbourhoods: preservation of the nearest neighbours of one space in another."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ TIE = 1e-6
 
 @dataclass(frozen=True)
 class Preservation:
-    """How a space keeps the neighbourhoods of a reference space; 1 is all of them.
+    """Preservation of the neighbourhoods of a reference space, each measure at most 1 (perfect).
 
-    trust: 1 when no item comes near that was far; continuity: 1 when none that was near goes far
-    (Venna & Kaski 2001).  overlap: share of the nearest items of the reference that are kept.
+    trust: 1 if all neighbours are neighbours in the reference; continuity: 1 if all neighbours in the
+    reference remain so (Venna & Kaski 2001).  overlap: share of the reference's neighbours that remain so.
     """
 
     trust: float
@@ -24,15 +24,15 @@ class Preservation:
 
 
 def cosines(rows: np.ndarray, columns: np.ndarray | None = None) -> np.ndarray:
-    """(V, W) cosine of the rows of (V, E) with those of (W, E), or one another; 0 with a row of zeros."""
+    """Cosines (V, W) of rows (V, E) with columns (W, E), by default the rows; 0 for a row of zeros."""
     unit = _unit(rows)
     return unit @ (unit if columns is None else _unit(columns)).T
 
 
 def neighbour_ranks(similarities: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(V, V) int32: place of every item in the order of nearness to a row's own, which itself has 0.
+    """Rank (V, V) int32 of every item by nearness to the row's own item, which has rank 0.
 
-    Items nearer or farther by less than TIE come in random order: those of one code are all equally near.
+    Similarities that differ by less than TIE are ordered at random: items of one code are all equally near.
     """
     num = len(similarities)
     distances = TIE * rng.random((num, num), dtype=np.float32) - similarities
@@ -43,14 +43,14 @@ def neighbour_ranks(similarities: np.ndarray, rng: np.random.Generator) -> np.nd
 
 
 def num_neighbours(num_items: int) -> int:
-    """NEIGHBOURS, or fewer where the measures would not be defined; ValueError below five items."""
+    """NEIGHBOURS, or the largest number for which the measures are defined; ValueError below five items."""
     if num_items < 5:
-        raise ValueError(f"neighbourhoods of {num_items} items say nothing; give at least 5")
+        raise ValueError(f"neighbourhoods of {num_items} items are not defined; give at least 5")
     return min(NEIGHBOURS, (num_items - 1) // 2)
 
 
 def preservation(reference: np.ndarray, ranks: np.ndarray) -> Preservation:
-    """Of the neighbourhoods of `reference` in the space of `ranks`; both from neighbour_ranks."""
+    """Preservation of neighbourhoods of `reference` in the space of `ranks`; both from neighbour_ranks."""
     near = num_neighbours(len(ranks))
     was_near, is_near = _is_near(reference, near), _is_near(ranks, near)
     return Preservation(
@@ -61,18 +61,18 @@ def preservation(reference: np.ndarray, ranks: np.ndarray) -> Preservation:
 
 
 def overlap(reference: np.ndarray, ranks: np.ndarray) -> float:
-    """The overlap of `preservation` alone."""
+    """Overlap as in `preservation`, without the other measures."""
     near = num_neighbours(len(ranks))
     return float((_is_near(reference, near) & _is_near(ranks, near)).sum() / (near * len(ranks)))
 
 
 def hubness(ranks: np.ndarray) -> float:
-    """Skewness of how often an item is among the nearest of others (Radovanovic et al. 2010)."""
+    """Skewness of the number of times an item is a neighbour of others (Radovanovic et al. 2010)."""
     return skewness(_is_near(ranks, num_neighbours(len(ranks))).sum(axis=0))
 
 
 def skewness(values: np.ndarray) -> float:
-    """Third standardised moment; 0 where all values are the same."""
+    """Third standardised moment; 0 if all values are equal."""
     spread = float(values.std())
     return float(((values - values.mean()) ** 3).mean() / spread**3) if spread > 0 else 0.0
 
@@ -87,7 +87,7 @@ def _is_near(ranks: np.ndarray, near: int) -> np.ndarray:
 
 
 def _kept(ranks: np.ndarray, is_wrong: np.ndarray, near: int) -> float:
-    """1 minus the excess ranks of the wrong neighbours, as a share of the most there could be."""
+    """1 minus the excess ranks of the wrong neighbours as a share of their maximum."""
     num = len(ranks)
     most = near * num * (2 * num - 3 * near - 1) / 2
     return float(1 - (ranks[is_wrong] - near).sum(dtype=np.int64) / most)

@@ -1,4 +1,4 @@
-"""How many topics: criteria over candidate numbers, the elbow of the inertia, and what they recommend."""
+"""Number of topics: criteria over candidate numbers, the elbow of the inertia, and a recommendation."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 from scipy.stats import rankdata
 
 CRITERIA = ("silhouette", "stability", "npmi", "diversity")  # more is better
-NEAR_RANKS = 0.5  # mean ranks no farther apart differ by chance: two places under one criterion of four
-MIN_BEND = 0.05  # of the unit square: a curve that stays nearer to its chord has no elbow
+NEAR_RANKS = 0.5  # mean ranks this close differ by chance: two places under one criterion of four
+MIN_BEND = 0.05  # in the unit square: a curve nearer to its chord has no elbow
 
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """num_topics: (C,) different numbers, ascending.
+    """Candidate numbers of topics and their criteria.  num_topics: (C,) distinct, ascending.
 
     values: {name: (C,)} of CRITERIA and of inertia; nan where a criterion is not defined.
-    stds: the same, standard deviations over seeds.
+    stds: {name: (C,)} standard deviations over seeds.
     """
 
     num_topics: np.ndarray
@@ -28,11 +28,11 @@ class Candidates:
 
 @dataclass(frozen=True, eq=False)
 class Recommendation:
-    """num_topics: see `recommend`.  reason: why, in words.
+    """Recommended num_topics, see `recommend`.  reason: explanation in words.
 
-    mean_ranks: (C,) over the criteria, 1 is best.  ranks: {criterion: (C,)}, of those that are defined.
-    best: what each criterion alone would choose.  dissent: criteria that rank num_topics below their third.
-    bends: (C,) see `bends`.  elbow: None where the curve has none.
+    mean_ranks: (C,) over the criteria, 1 is best.  ranks: {criterion: (C,)} for the defined criteria.
+    best: the choice of each criterion alone.  dissent: criteria that do not rank num_topics in their best
+    third.  bends: (C,) see `bends`.  elbow: None if the curve has none.
     """
 
     num_topics: int
@@ -46,10 +46,10 @@ class Recommendation:
 
 
 def bends(num_topics: np.ndarray, inertia: np.ndarray) -> np.ndarray:
-    """(C,) how far the curve lies below the chord of its ends, both axes scaled to 0..1.
+    """Distance (C,) of the curve below the chord between its ends, both axes scaled to 0..1.
 
-    The difference curve of Kneedle (Satopaa et al. 2011), of logarithms: inertia falls with a power of the
-    number of clusters also where there is nothing to find, which bends on plain axes and is straight here.
+    The difference curve of Kneedle (Satopaa et al. 2011) on logarithms: even without clusters in the data,
+    inertia falls as a power of the number of clusters, which is curved on plain axes but straight here.
     """
     if len(num_topics) < 3 or inertia.min() <= 0 or inertia[0] <= inertia[-1]:
         return np.zeros(len(num_topics))
@@ -60,10 +60,10 @@ def bends(num_topics: np.ndarray, inertia: np.ndarray) -> np.ndarray:
 
 
 def recommend(candidates: Candidates) -> Recommendation:
-    """The candidate of the best mean rank over the defined criteria; of those within NEAR_RANKS of it the
-    nearest to the elbow, and without an elbow the smallest of equal ones.
+    """Recommend the candidate with the best mean rank over the defined criteria.
 
-    Ranks need no scale, so that none of the criteria outweighs the others. ValueError where none is defined.
+    Of candidates within NEAR_RANKS of it, the nearest to the elbow; without an elbow, the smallest of tied
+    ones. Ranks have no scale, so no criterion outweighs the others. Raises ValueError if none is defined.
     """
     numbers = candidates.num_topics
     ranks = {
@@ -73,7 +73,7 @@ def recommend(candidates: Candidates) -> Recommendation:
     }
     if not ranks:
         raise ValueError(
-            f"none of {', '.join(CRITERIA)} is defined for every candidate; give more documents, or "
+            f"none of {', '.join(CRITERIA)} is defined for every candidate; give more documents or "
             "num_topics=<number>"
         )
     mean_ranks = np.mean(list(ranks.values()), axis=0)
@@ -105,43 +105,41 @@ def _reason(
         first += f"over {judged}"
     elif elbow is None:
         first = f"of {count} candidates {near} have the best mean rank over {judged}, {best_rank:.2f}; "
-        first += f"{numbers[chosen]} topics are the smallest of them"
+        first += f"{numbers[chosen]} is the smallest of them"
     else:
         first = (
             f"of {count} candidates {near} have mean ranks over {judged} within {NEAR_RANKS} of the best, "
         )
-        first += (
-            f"{best_rank:.2f}; {numbers[chosen]} topics are nearest to the elbow of the inertia at {elbow}"
-        )
+        first += f"{best_rank:.2f}; {numbers[chosen]} is nearest to the elbow of the inertia at {elbow}"
     parts = [first]
     alone = ", ".join(f"{name} {number}" for name, number in best.items())
     bend = f"the elbow of the inertia is at {elbow}" if elbow else "the inertia has no elbow"
-    parts.append(f"one by one the best are {alone}; {bend}")
+    parts.append(f"the choices of single criteria are {alone}; {bend}")
     if not dissent:
-        parts.append("the criteria agree: each ranks it in its better third")
+        parts.append("the criteria agree: all rank it in their best third")
     else:
         strength = "the criteria disagree" if 2 * len(dissent) >= len(best) else "most criteria agree"
-        asked = _listed([f"{name} asks for {_place(numbers, best[name])}" for name in dissent])
+        asked = _listed([f"{name} prefers {_place(numbers, best[name])}" for name in dissent])
         parts.append(f"{strength}: {asked}")
     parts += _beyond(numbers, chosen, best)
     if missing := [name for name in CRITERIA if name not in best]:
-        parts.append(f"{_listed(missing)} could not be had")
+        parts.append(f"not defined for every candidate: {_listed(missing)}")
     return ". ".join(part[0].upper() + part[1:] for part in parts) + "."
 
 
 def _beyond(numbers: np.ndarray, chosen: int, best: Mapping[str, int]) -> list[str]:
-    """What a wider grid may change: the choice is an end of this one, or half the criteria are best there."""
+    """Hints that a wider grid may change the choice: it, or half of the criteria's, is an end of the grid."""
     ends = ((0, "smallest", "below it"), (len(numbers) - 1, "largest", "above it"))
     found = []
     for place, name, side in ends:
         there = [criterion for criterion, number in best.items() if number == numbers[place]]
         if chosen == place:
-            found.append(f"it is the {name} candidate: add others {side} to select_k.candidates")
+            found.append(f"it is the {name} candidate: add candidates {side} to select_k.candidates")
         elif 2 * len(there) >= len(best):
             verb = "is" if len(there) == 1 else "are"
             found.append(
-                f"{_listed(there)} {verb} best at the {name} candidate, {numbers[place]}: with others {side} "
-                "the choice may move that way"
+                f"{_listed(there)} {verb} best at the {name} candidate, {numbers[place]}: with candidates "
+                f"{side} the choice may move that way"
             )
     return found
 

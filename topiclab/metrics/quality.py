@@ -1,4 +1,4 @@
-"""Topic quality: coherence times diversity, over all topics or over the more coherent half of them."""
+"""Topic quality: coherence times diversity, over all topics or the more coherent half of them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from topiclab.metrics.undefined import UndefinedMetric
 
 
 def best_half(npmi: np.ndarray) -> np.ndarray:
-    """Places of the floor(K / 2) topics of highest NPMI (K,), the earlier of two that are equal.
+    """Indices of the floor(K / 2) topics with the highest NPMI (K,); ties go to the earlier topic.
 
-    TVQ-VAE (Yoo & Choi 2024) reports its coherence and diversity over these alone.
+    TVQ-VAE (Yoo & Choi 2024) reports its coherence and diversity over these only.
     """
     if len(npmi) < 2:
         raise UndefinedMetric("the better half of the topics needs two; there is only one topic")
@@ -26,5 +26,5 @@ def half_npmi(npmi: np.ndarray) -> float:
 
 
 def half_diversity(npmi: np.ndarray, topics: Sequence[Sequence[str]]) -> float:
-    """Share of different words among those of the better half's topics, in (0, 1]."""
+    """Share of distinct words among the words of the better half's topics, in (0, 1]."""
     return topic_diversity([topics[int(place)] for place in best_half(npmi)])

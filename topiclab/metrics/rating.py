@@ -19,26 +19,26 @@ log = logging.getLogger(__name__)
 
 
 class RatingError(RuntimeError):
-    """The rater cannot go on; what it rated before stands."""
+    """Raised when the rater cannot continue; earlier ratings remain valid."""
 
 
 class Rater(Protocol):
-    """Words to ratings. `fingerprint()` is plain JSON: all that a rating depends on but the words."""
+    """Rates lists of words. `fingerprint()` is plain JSON: all that a rating depends on except the words."""
 
     num_words: int
 
     def fingerprint(self) -> dict[str, Any]: ...
 
     def rate(self, topics: Sequence[Sequence[str]]) -> Iterator[tuple[int, float | str]]:
-        """Place in topics, and its rating in [1, 3] or why it has none, in any order, as they come."""
+        """Yield index in topics and rating in [1, 3], or the reason for none, in any order, as available."""
         ...
 
 
 def llm_rating(topics: Sequence[Sequence[str]], rater: Rater, cache_root: Path | None) -> np.ndarray:
-    """(K,) ratings in [1, 3]; each list of words is rated once per rater and cache_root.
+    """Ratings (K,) in [1, 3]; each list of words is rated once per rater and cache_root.
 
-    topics: words in the order of their rank, which the rater sees.
-    Raises UndefinedMetric, with the ratings there are, when some topic has none.
+    topics: words in order of rank, as shown to the rater.
+    Raises UndefinedMetric, with the available ratings, if some topic has none.
     """
     kept = None if cache_root is None else Ratings(Path(cache_root), rater.fingerprint())
     values = np.array([math.nan if kept is None else kept.read(words) for words in topics])
@@ -62,14 +62,14 @@ def llm_rating(topics: Sequence[Sequence[str]], rater: Rater, cache_root: Path |
 
 
 class Ratings:
-    """Ratings of one rater under `<cache>/ratings/`: a file for each list of words, whole or absent."""
+    """Ratings of one rater under `<cache>/ratings/`: a file for each list of words, written atomically."""
 
     def __init__(self, cache_root: Path, fingerprint: Mapping[str, Any]) -> None:
         self.folder = cache_root / "ratings" / key_hash(fingerprint)
         self.fingerprint = fingerprint
 
     def read(self, words: Sequence[str]) -> float:
-        """The rating, nan where there is none yet or its file is damaged."""
+        """Stored rating; nan if there is none yet or its file is damaged."""
         path = self._path(words)
         if not path.is_file():
             return math.nan

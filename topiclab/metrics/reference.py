@@ -1,7 +1,8 @@
-"""Window counts of an external reference, such as Wikipedia: of its texts, or read from a file of counts.
+"""Window counts of an external reference, such as Wikipedia, from its texts or from a file of counts.
 
-Every run of letters, digits and underscores takes a place in the windows, stop words and short ones too, as
-in Röder, Both & Hinneburg 2015; the corpus' own coherence is counted after stop words, as gensim does.
+Every run of letters, digits and underscores occupies a position in the windows, including stop words and
+short words, as in Röder, Both & Hinneburg 2015; for the coherence on the corpus itself stop words are removed
+first, as with gensim.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ from topiclab.settings import Vocabulary
 
 log = logging.getLogger(__name__)
 
-BLOCK_LETTERS = 1 << 24  # of text tokenised and counted at a time: some 200 MB
+BLOCK_LETTERS = 1 << 24  # characters tokenised and counted at a time: some 200 MB
 REFERENCE_WINDOWS = tuple(window for window in WINDOWS.values() if window is not None)
 PLACE_PATTERN = r"\w+"
-# files of a folder that hold a document a line
+# files in a folder with one document per line
 LINES = (
     ".jsonl",
     ".ndjson",
@@ -50,13 +51,13 @@ def reference_counts(
     vocabulary: Vocabulary,
     cache_root: Path | None,
 ) -> dict[int, Cooccurrence]:
-    """Exact counts of the group `reference` by window, {} when its path is null.
+    """Exact counts of the group `reference`, by window; {} if its path is null.
 
-    path: a file of counts (.npz, see save_counts), whose words are its own; or texts, counted for vocab once
-    per cache_root: a file with a document a line (.txt, .jsonl, ..., also .gz and .zst), or a folder, where
-    every .txt is one document and every .jsonl or packed file has a document a line.
+    path: a file of counts (.npz, see save_counts) with its own vocabulary; or texts, counted for vocab once
+    per cache_root: a file with one document per line (.txt, .jsonl, ..., also .gz and .zst), or a folder, in
+    which every .txt is one document and every .jsonl or compressed file has one document per line.
     vocabulary: the group `data.vocabulary`, of which lowercase, tokenizer and token_pattern apply.
-    Raises FileNotFoundError or ValueError for what cannot be read, and for too many words.
+    Raises FileNotFoundError or ValueError for paths that cannot be read, and for too many words.
     """
     if reference["path"] is None:
         return {}
@@ -85,19 +86,19 @@ def reference_counts(
 
 
 def text_files(path: Path) -> list[Path]:
-    """The files of a reference in the order of their names; FileNotFoundError where there is none."""
+    """Files of a reference, sorted by name; FileNotFoundError if there are none."""
     if path.is_file():
         return [path]
     files = sorted(file for file in path.rglob("*") if file.name.lower().endswith((".txt", *LINES)))
     if not files:
         raise FileNotFoundError(
-            f"reference.path={path} is no file, and no folder with .txt or .jsonl files; give one of them"
+            f"reference.path={path} is neither a file nor a folder with .txt or .jsonl files; give one"
         )
     return files
 
 
 def read_texts(files: Iterable[Path], path: Path, text_column: str) -> Iterator[str]:
-    """Documents as a stream; a .txt is one document where path is a folder, and one a line otherwise."""
+    """Stream documents; a .txt is one document if path is a folder, otherwise one per line."""
     for file in files:
         if file != path and file.suffix.lower() == ".txt":
             yield _whole(file)
@@ -110,20 +111,18 @@ def _whole(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{file} is not UTF-8 ({error}); convert it, or take it out of the folder"
-        ) from error
+        raise ValueError(f"{file} is not UTF-8 ({error}); convert it or remove it from the folder") from error
 
 
 def count_texts(texts: Iterable[str], vocab: Sequence[str], vocabulary: Vocabulary) -> dict[str, np.ndarray]:
-    """pair_counts (W, V, V), num_windows (W,) and window (W,) over the texts, int64; W REFERENCE_WINDOWS.
+    """pair_counts (W, V, V), num_windows (W,) and window (W,) of the texts, int64; W REFERENCE_WINDOWS.
 
-    Memory holds the counts and BLOCK_LETTERS of text, whatever the number of documents.
+    Memory holds only the counts and BLOCK_LETTERS of text, for any number of documents.
     """
     from topiclab.metrics.window_intervals import (  # numba is slow to import
         add_pairs,
+        find_intervals,
         join_halves,
-        sight_words,
     )
 
     pattern = PLACE_PATTERN if vocabulary.token_pattern is None else vocabulary.token_pattern
@@ -135,20 +134,20 @@ def count_texts(texts: Iterable[str], vocab: Sequence[str], vocabulary: Vocabula
         tokens = tokenize(block, plain)
         places = columns(tokens.words, vocab)[tokens.ids]
         for number, window in enumerate(REFERENCE_WINDOWS):
-            words, firsts, lasts, count = sight_words(places, tokens.offsets, len(vocab), window, False)
+            words, firsts, lasts, count = find_intervals(places, tokens.offsets, len(vocab), window, False)
             add_pairs(words, firsts, lasts, grouped(words, len(vocab)), pair_counts[number])
             num_windows[number] += count
         num_docs += len(block)
         log.info("reference: %d documents, %d windows of %d", num_docs, num_windows[0], REFERENCE_WINDOWS[0])
     if not num_docs:
-        raise ValueError("the reference holds no document with text; give another reference.path")
+        raise ValueError("the reference has no document with text; give another reference.path")
     for table in pair_counts:
         join_halves(table)
     return {"pair_counts": pair_counts, "num_windows": num_windows, "window": np.array(REFERENCE_WINDOWS)}
 
 
 def save_counts(path: Path, counts: Counts) -> None:
-    """Write counts of the same words by atomic rename: an .npz without pickled objects.
+    """Write counts of one vocabulary atomically, as an .npz without pickled objects.
 
     vocab (V,), window (W,), word_counts (W, V), pair_counts (W, V, V), num_windows (W,), variant.
     """
@@ -166,14 +165,14 @@ def save_counts(path: Path, counts: Counts) -> None:
 
 
 def load_counts(path: Path) -> dict[int, Cooccurrence]:
-    """Counts by window of what save_counts wrote, or anyone in its form; ValueError names what is wrong."""
+    """Counts by window from a file in the format of save_counts; ValueError names the fault."""
     try:
         with path.open("rb") as stream, NpzFile(stream) as arrays:
             names = ("vocab", "window", "word_counts", "pair_counts", "num_windows", "variant")
             tables = {name: arrays[name] for name in names}
     except (OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(
-            f"reference.path={path} holds no counts ({error}); write it with task=count"
+            f"reference.path={path} does not hold counts ({error}); write it with task=count"
         ) from error
     num_windows, num_words = len(np.atleast_1d(tables["window"])), len(tables["vocab"])
     shapes = {name: tables[name].shape for name in ("word_counts", "pair_counts", "num_windows")}
@@ -187,7 +186,7 @@ def load_counts(path: Path) -> dict[int, Cooccurrence]:
     return _by_window(tuple(tables["vocab"].tolist()), tables)
 
 
-@lru_cache(maxsize=1)  # the cells of a grid in one process read it once
+@lru_cache(maxsize=1)  # cells of a sweep in one process read the file once
 def _load_counts(path: Path, _mtime_ns: int) -> dict[int, Cooccurrence]:
     return load_counts(path)
 
@@ -201,7 +200,7 @@ def _by_window(vocab: tuple[str, ...], tables: Mapping[str, np.ndarray]) -> dict
 
 
 def _blocks(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Consecutive texts of about BLOCK_LETTERS together, blank ones left out."""
+    """Blocks of consecutive texts of about BLOCK_LETTERS in total, without blank texts."""
     block: list[str] = []
     letters = 0
     for text in texts:

@@ -1,4 +1,4 @@
-"""Retrieval by topic proportions: how many of a document's nearest training documents share its label."""
+"""Retrieval by topic proportions: share of a document's nearest training documents with its label."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 
 from topiclab.metrics.undefined import UndefinedMetric
 
-EPSILON = 1e-12  # added to every proportion: a topic without mass costs 28 nats, not infinitely many
-TIE_NATS = 1e-9  # divergences this close are equal: theta is float32, and sums round as they are ordered
+EPSILON = 1e-12  # added to every proportion: a topic without mass costs 28 nats instead of infinity
+TIE_NATS = 1e-9  # smaller differences are ties: theta is float32, and rounding of sums depends on their order
 BLOCK_SCORES = 1 << 20  # scores held at a time, 8 MB
 GROUP = 8
 
@@ -21,16 +21,16 @@ def precision_at(
     candidates: np.ndarray,
     depths: Sequence[int] = (1, 5, 10),
 ) -> np.ndarray:
-    """(len(depths),) mean share of each query's nearest candidates that have its label; nan where there are
-    fewer candidates than the depth.
+    """Mean share (len(depths),) of each query's nearest candidates that have its label.
 
-    theta: (D, K), rows sum to 1.  labels: (D,), -1 without; such documents neither ask nor answer.
-    queries, candidates: rows; a document is never its own answer.
+    nan for a depth larger than the number of candidates.
+    theta: (D, K), rows sum to 1.  labels: (D,), -1 for none; documents without a label are left out.
+    queries, candidates: rows; a document is never its own candidate.
     Nearest by KL(theta_query || theta_candidate), for which the entropy of the query is a constant: one
-    matrix product. Candidates at the same divergence, thousands where theta is one-hot, are in no order, and
-    the share is its expectation over all orders (McSherry & Najork 2008): how documents are sorted changes
-    nothing, and for clusters of more than ten every depth has one value, the share of pairs in a topic that
-    agree.
+    matrix product. Candidates at the same divergence (thousands if theta is one-hot) have no order, and the
+    share is its expectation over all orders (McSherry & Najork 2008): the order of the documents does not
+    matter, and for one-hot clusters of more than ten all depths have the same value, the share of pairs in a
+    topic whose labels agree.
     """
     queries, candidates = (rows[labels[rows] >= 0] for rows in (queries, candidates))
     if len(np.unique(labels[queries])) < 2:
@@ -61,11 +61,11 @@ def precision_at(
 
 
 def _best(scores: np.ndarray, num: int) -> tuple[np.ndarray, np.ndarray]:
-    """The num highest scores of every row, with all that tie and a few more, in any order; and their columns.
+    """Highest num scores of every row, all ties and a few more, in any order; and their columns.
 
-    scores: (B, N), N a multiple of GROUP; minus infinity does not count.  Returns (B, M) twice, rows of fewer
-    than M filled up with minus infinity and column 0.
-    The num-th best of maxima over groups bounds the num-th best score from below and leaves few to look at.
+    scores: (B, N), N a multiple of GROUP; minus infinity does not count.  Returns two arrays (B, M); shorter
+    rows are padded with minus infinity and column 0.
+    The num-th highest maximum over groups is a lower bound of the num-th highest score that few scores pass.
     """
     is_wide = scores.shape[1] >= 2 * GROUP * num
     maxima = scores.reshape(len(scores), GROUP, -1).max(axis=1) if is_wide else scores
@@ -80,7 +80,7 @@ def _best(scores: np.ndarray, num: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _expected_hits(values: np.ndarray, is_hit: np.ndarray, depth: int) -> np.ndarray:
-    """(B,) hits among the depth highest values of each row, ties at the last place drawn at random."""
+    """Expected hits (B,) among the `depth` highest values of each row, with ties broken at random."""
     last = np.partition(values, -depth, axis=1)[:, [-depth]]
     is_above, is_tied = values > last, values == last
     share = (is_tied & is_hit).sum(axis=1) / is_tied.sum(axis=1)

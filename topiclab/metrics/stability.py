@@ -1,4 +1,4 @@
-"""Stability: whether two fits have the same topics, whatever their numbers."""
+"""Stability: agreement of the topics of several fits, regardless of their order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from topiclab.metrics.neighbourhoods import cosines
 
 
 def matched_cosines(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The topic of `second` (L, V) that matches each of `first` (K, V), K <= L, and their cosine; both (K,).
+    """Topic of `second` (L, V) matched to each of `first` (K, V), K <= L, and their cosine; both (K,).
 
     The matching has the largest sum of cosines (Hungarian).
     """

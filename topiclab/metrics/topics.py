@@ -1,4 +1,4 @@
-"""Metrics of topics, by name: each reads the words of fitted topics and, most, the counts of a reference."""
+"""Metrics of topics, by name, from the words of fitted topics and, for most, counts of a reference."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Coherence = Callable[[coherence.Topics, Cooccurrence], np.ndarray]
 
 @dataclass(frozen=True)
 class FittedTopics:
-    """The topics of a result and what they are measured with; see `evaluate` for the fields."""
+    """Topics of a result and the data to evaluate them with; see `evaluate` for the fields."""
 
     result: TopicResult
     reference: Corpus | Cooccurrence
@@ -34,16 +34,14 @@ class FittedTopics:
     top_n: int
 
     def ranked(self, num: int) -> np.ndarray:
-        """(K, num) ids of the first words of every topic."""
+        """Ids (K, num) of the first words of every topic."""
         ranked = np.asarray(self.result.top_words)
         if ranked.shape[1] < num:
-            raise UndefinedMetric(
-                f"the result ranks {ranked.shape[1]} words a topic, and {num} are asked for"
-            )
+            raise UndefinedMetric(f"the result ranks {ranked.shape[1]} words per topic, but {num} are needed")
         return ranked[:, :num]
 
     def words(self, num: int) -> list[list[str]]:
-        """The first words of every topic."""
+        """First words of every topic."""
         return [[self.result.vocab[word] for word in words] for words in self.ranked(num)]
 
     @cached_property
@@ -52,7 +50,7 @@ class FittedTopics:
 
     @property
     def whole_npmi(self) -> np.ndarray:
-        """npmi for metrics of several topics: where it is undefined it has no values of single topics."""
+        """NPMI for metrics over all topics: if it is undefined, the values of single topics are dropped."""
         try:
             return self.npmi
         except UndefinedMetric as undefined:
@@ -60,7 +58,7 @@ class FittedTopics:
 
 
 def reference_coherence(formula: Coherence, variant: str, topics: FittedTopics) -> np.ndarray:
-    """(K,) coherence on the reference, whose windows are counted here unless it is counts already."""
+    """Coherence (K,) on the reference, whose windows are counted here unless it already is counts."""
     words, reference = topics.words(topics.top_n), topics.reference
     window = coherence.WINDOWS[formula.__name__]
     if not isinstance(reference, Cooccurrence):
@@ -76,9 +74,9 @@ def reference_coherence(formula: Coherence, variant: str, topics: FittedTopics) 
 
 
 def external_coherence(formula: Coherence, topics: FittedTopics) -> np.ndarray:
-    """(K,) coherence on the exact counts of an external reference."""
+    """Coherence (K,) on the exact counts of an external reference."""
     if not topics.external:
-        raise UndefinedMetric("no external reference is given; reference.path names one")
+        raise UndefinedMetric("no external reference is given; set reference.path")
     window = coherence.WINDOWS[formula.__name__]
     counts = topics.external.get(window or 0)
     if counts is None:
@@ -90,13 +88,11 @@ def external_coherence(formula: Coherence, topics: FittedTopics) -> np.ndarray:
 
 
 def _defined(formula: Coherence, words: list[list[str]], counts: Cooccurrence) -> np.ndarray:
-    """The coherence of every topic; UndefinedMetric, with those of the others, where a word is absent."""
+    """Coherence (K,); if words are absent, UndefinedMetric with the values of the other topics."""
     values = formula(words, counts)
     if absent := counts.absent(words):
         named = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
-        raise UndefinedMetric(
-            f"no window of the reference corpus holds {len(absent)} top words: {named}", values
-        )
+        raise UndefinedMetric(f"the reference corpus lacks {len(absent)} top words: {named}", values)
     return values
 
 
@@ -105,9 +101,11 @@ def half_diversity(topics: FittedTopics) -> float:
 
 
 def rated(topics: FittedTopics) -> np.ndarray:
-    """(K,) ratings by a language model."""
+    """Ratings (K,) by a language model."""
     if topics.rater is None:
-        raise UndefinedMetric("no language model rates the topics; rating=local or rating=endpoint names one")
+        raise UndefinedMetric(
+            "no language model is given to rate the topics; set rating=local or rating=endpoint"
+        )
     return llm_rating(topics.words(topics.rater.num_words), topics.rater, topics.cache_root)
 
 

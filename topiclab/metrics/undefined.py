@@ -1,4 +1,4 @@
-"""UndefinedMetric: why a metric has no value here."""
+"""UndefinedMetric: the reason why a metric has no value."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 
 
 class UndefinedMetric(ValueError):
-    """Raised where a metric is not defined; the message becomes the reason that stands beside its nan.
+    """Raised if a metric is not defined; the message becomes the reason that accompanies its nan.
 
-    per_topic: (K,) the values of single topics where some do have one.
+    per_topic: (K,) values of single topics, if some have one.
     """
 
     def __init__(self, reason: str, per_topic: np.ndarray | None = None) -> None:
