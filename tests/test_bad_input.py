@@ -73,7 +73,7 @@ def test_what_is_too_little_is_said_with_the_way_out(overrides, message, tmp_pat
         (
             "bertopic",
             ["num_topics=1", "model.outliers=own_topic"],
-            r"no topic for the rest.*ask for 2, or use model\.outliers=reassign",
+            r"no topic for the other documents.*ask for 2, or use model\.outliers=reassign",
         ),
         ("theta", ["trainer.batch_size=1"], r"batches of one.*raise trainer\.batch_size"),
         ("prodlda", ["trainer.batch_size=1"], r"batches of one.*raise trainer\.batch_size"),
