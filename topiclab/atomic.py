@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: written under another name, onto the disk, then renamed."""
+"""Files that are either whole or absent: written under another name, flushed to disk, then renamed."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import BinaryIO
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """The path of a new file, for a writer that opens it itself; it becomes `path` when the block ends well.
+    """Yield a path for a writer that opens the file itself; it becomes `path` when the block succeeds.
 
-    Nothing stays behind when the block raises; a kill leaves `<name>.<process id>.tmp`.
+    Nothing is left behind if the block raises; a kill leaves `<name>.<process id>.tmp`.
     """
     partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         yield partial
         with partial.open("rb+") as stream:
-            os.fsync(stream.fileno())  # or the name could outlive the content in a crash of the machine
+            os.fsync(stream.fileno())  # or the name could outlive the content if the machine crashes
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -27,6 +27,6 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A binary file that takes its name only when the block ends well; nothing stays behind otherwise."""
+    """Yield a binary file that gets its name only if the block succeeds; else nothing is left behind."""
     with atomic_path(path) as partial, partial.open("wb") as stream:
         yield stream

@@ -28,7 +28,7 @@ Key = Mapping[str, Any]  # all that an entry depends on, as plain JSON
 
 @dataclass(frozen=True)
 class Entry:
-    """One published entry: its folder, its manifest, and whether it was there before."""
+    """One published entry: its folder, its manifest, and whether it already existed."""
 
     folder: Path
     manifest: dict[str, Any]
@@ -44,14 +44,14 @@ class Cache:
     """A folder of entries that processes may fill at the same time.
 
     The lock is held only while an entry is computed; readers take none. A file is trusted while its size and
-    modification time are those of the manifest, and hashed in full otherwise: an open costs one `stat` per
-    file, never a read of gigabytes, and any later write or truncation is found.
+    modification time match the manifest, and hashed in full otherwise: opening costs one `stat` per file,
+    never a read of gigabytes, and any later write or truncation is detected.
     """
 
     root: Path
 
     def folder(self, kind: str, key: Key) -> Path:
-        """Where the entry of this key lies, whether or not it exists."""
+        """Folder of the entry of this key, whether or not it exists."""
         return self.root / kind / key_hash(key)
 
     def read(self, kind: str, key: Key) -> Entry | None:
@@ -66,10 +66,10 @@ class Cache:
         *,
         is_resumable: bool = False,
     ) -> Entry:
-        """The entry of this key; without one, `fill(folder)` writes its files and returns manifest facts.
+        """The entry of this key; if missing, `fill(folder)` writes its files and returns manifest facts.
 
-        One process fills, others wait for it and read. A fill that fails or is interrupted publishes nothing.
-        With is_resumable its folder stays and the next fill finds the finished files there.
+        One process fills; others wait for it, then read. A fill that fails or is interrupted publishes
+        nothing; with is_resumable its folder is kept and the next fill finds the finished files there.
         """
         entry = self.read(kind, key)
         if entry is not None:
@@ -80,7 +80,7 @@ class Cache:
     def free_entry(
         self, kind: str, key: Key, fill: Callable[[Path], Mapping[str, Any] | None]
     ) -> Entry | None:
-        """`entry`, or None at once while another process fills it."""
+        """`entry`, or None immediately if another process is filling it."""
         entry = self.read(kind, key)
         if entry is not None:
             return entry
@@ -96,7 +96,7 @@ class Cache:
         return FileLock(folder.with_name(folder.name + ".lock"))
 
     def _filled(self, kind: str, key: Key, fill: Callable, is_resumable: bool) -> Entry:
-        """The entry under its lock, which another process may have filled before."""
+        """The entry, with its lock held; another process may have filled it in the meantime."""
         folder = self.folder(kind, key)
         entry = _read(folder, logging.WARNING)
         return entry if entry is not None else _publish(folder, key, fill, is_resumable)
@@ -122,7 +122,7 @@ def cached_arrays(
 
 
 def canonical_json(key: Key) -> str:
-    """One JSON text per key, whatever the order of its items; TypeError or ValueError when not plain JSON."""
+    """One JSON text per key, whatever the order of its items; TypeError or ValueError if not plain JSON."""
     return json.dumps(key, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -189,7 +189,7 @@ def _publish(folder: Path, key: Key, fill: Callable, is_resumable: bool) -> Entr
 
 
 def _remove_leftovers(partial: Path) -> None:
-    """Drop what a killed writer left half-written, and the manifest of a publication that never happened."""
+    """Remove files that a killed writer left half-written, and the manifest of an unfinished publication."""
     for path in [*partial.glob("*.tmp"), partial / MANIFEST]:
         path.unlink(missing_ok=True)
 
@@ -200,7 +200,7 @@ def _file_facts(path: Path) -> dict[str, Any]:
 
 
 def _verified_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of an intact entry; ValueError names the damaged file."""
+    """The manifest of an intact entry; the ValueError for a damaged one names the file."""
     manifest = json.loads((folder / MANIFEST).read_bytes())
     for name, facts in manifest["files"].items():
         stat = (folder / name).stat()
@@ -214,11 +214,11 @@ def _verified_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _restore_mtime(path: Path, mtime_ns: int) -> None:
-    """A copied but intact file gets its recorded time back, so that the next open need not hash it."""
+    """Give a copied but intact file its recorded time back, so that the next open need not hash it."""
     try:
         os.utime(path, ns=(mtime_ns, mtime_ns))
     except PermissionError:
-        log.debug("%s belongs to another user: it is hashed at every open", path)
+        log.debug("%s belongs to another user, so it is hashed at every open", path)
 
 
 @contextmanager
@@ -226,7 +226,7 @@ def _locked(lock: FileLock) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        log.info("waiting for another process that computes %s", Path(lock.lock_file).with_suffix(""))
+        log.info("waiting for another process that is computing %s", Path(lock.lock_file).with_suffix(""))
         lock.acquire()
     try:
         yield

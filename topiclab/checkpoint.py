@@ -1,4 +1,4 @@
-"""Checkpoints of a training loop: whole files, and when they are due."""
+"""Checkpoints of a training loop: written as whole files, at intervals."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from topiclab.atomic import atomic_file, atomic_path
 
 
 class LastCheckpoint(Callback):
-    """Saves where to resume, and training_history.json: after the last epoch, and after any epoch that ends
-    `seconds` or more since the last save, because a save costs as much as an epoch of a small corpus.
+    """Saves last.ckpt, from which training resumes, and training_history.json.
+
+    It saves after the last epoch, and after any epoch that ends at least `seconds` after the last save,
+    because a save costs as much as an epoch of a small corpus.
     """
 
     def __init__(self, folder: Path, seconds: float) -> None:
@@ -23,7 +25,7 @@ class LastCheckpoint(Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         is_due = time.monotonic() - self.saved >= self.seconds
-        if trainer.strategy.broadcast(is_due):  # clocks differ, and all processes take part in a save
+        if trainer.strategy.broadcast(is_due):  # clocks differ, and every process takes part in a save
             self._save(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -39,14 +41,14 @@ class LastCheckpoint(Callback):
 
 
 def save_checkpoint(trainer: L.Trainer, path: Path) -> None:
-    """The whole file or, where a kill comes first, the one that stood there.
+    """Write the checkpoint atomically: after a kill, the previous file is still there.
 
-    Lightning moves it from the folder for temporary files, which between file systems is a copy.
+    Lightning alone would move it from the temporary folder, which between file systems is a copy.
     """
     if not trainer.is_global_zero:
-        trainer.save_checkpoint(path)  # takes part in a save, and writes nothing
+        trainer.save_checkpoint(path)  # takes part in the save but writes nothing
         return
-    for left in path.parent.glob(f"{path.name}.*.tmp"):  # by a kill, and as large as the checkpoint
+    for left in path.parent.glob(f"{path.name}.*.tmp"):  # left by a kill, as large as the checkpoint
         left.unlink()
     with atomic_path(path) as partial:
         trainer.save_checkpoint(partial)

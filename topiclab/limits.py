@@ -1,6 +1,6 @@
-"""Types with limits, for what constructors take: configurations are checked by these annotations.
+"""Bounded types for constructor arguments: configurations are checked against these annotations.
 
-A description is the sentence that an error tells: "model.dropout=2 is refused: give a number from 0 on and
+A description completes the error message: "model.dropout=2 is refused: give a number from 0 on and
 below 1". Choices are `Literal[...]`, and `X | None` lets null through.
 """
 
@@ -28,5 +28,5 @@ PositiveShare = Annotated[float, Field(gt=0, le=1, description="a share above 0,
 Sizes = Annotated[list[Count], Field(min_length=1, description="a list such as [800,800]")]
 Betas = Annotated[list[Share], Field(min_length=2, max_length=2, description="two below 1")]
 
-# Keyword arguments of another class, which Annotated names: `encoder: Annotated[Options, Encoder]`
+# Keyword arguments of another class, named in Annotated: `encoder: Annotated[Options, Encoder]`
 Options = Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""`python -m topiclab.report NAME`: one table over the cells of experiments; `page run=...`: a run's page."""
+"""`python -m topiclab.report NAME`: a table over the cells of experiments; `page run=...`: a run's page."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ PAGE = "page"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print or write the table; 1 when a cell is missing, failed or unreadable, so that `make` stops.
+    """Print or write the table; return 1 if a cell is missing, failed or unreadable, so that `make` stops.
 
-    The figure of a check is written beside its table.
+    The figure of a check is written next to its table.
     """
     args = parser_of_arguments().parse_args(argv)
     if args.name == PAGE:
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _show(text: str, out: Path | None) -> None:
-    """Write the table, or print it; nothing where it is ''."""
+    """Write or print the table; do nothing if it is empty."""
     if text and out:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text, encoding="utf-8")
@@ -69,38 +69,43 @@ def parser_of_arguments() -> argparse.ArgumentParser:
         "name", help="a grid or table of experiments/: dsl_main or dsl/main; the name= of other runs; or page"
     )
     parser.add_argument(
-        "overrides", nargs="*", help="of page, which describes a run and renders its page: run=<folder> ..."
+        "overrides", nargs="*", help="for page, which describes a run and renders its page: run=<folder> ..."
     )
     parser.add_argument(
-        "--outputs", type=Path, default=Path("outputs"), help="where the run folders lie (outputs)"
+        "--outputs", type=Path, default=Path("outputs"), help="parent of the run folders (default: outputs)"
     )
     parser.add_argument(
-        "--experiments", type=Path, default=Path("experiments"), help="where the yaml of NAME plans cells"
+        "--experiments",
+        type=Path,
+        default=Path("experiments"),
+        help="folder of the yaml of NAME, which plans the cells",
     )
     parser.add_argument("--format", choices=("md", "latex", "csv"), default="md")
     parser.add_argument("--out", type=Path, help="file to write instead of printing")
-    parser.add_argument("--metrics", nargs="+", help="columns; by default all in csv, else the usual ones")
+    parser.add_argument("--metrics", nargs="+", help="columns; default: all for csv, else the usual ones")
     parser.add_argument(
         "--over",
         nargs="+",
         choices=("seed", *AXES),
-        help="what is averaged over; spreads are always over seeds (seed)",
+        help="axes to average over; spreads are always over seeds (seed)",
     )
     parser.add_argument(
-        "--reference", help="the system whose published numbers stand beside ours, such as dsl"
+        "--reference", help="the system whose published numbers are shown next to ours, such as dsl"
     )
-    parser.add_argument("--grids", action="store_true", help="only print its grids, as -cn takes them")
+    parser.add_argument(
+        "--grids", action="store_true", help="only print the grids of NAME, in the form that -cn takes"
+    )
     parser.add_argument(
         "--figures",
         action="store_true",
-        help="also draw the figures of every finished run folder, or that of a check",
+        help="also draw the figures of every finished run folder, or the figure of a check",
     )
     return parser
 
 
 def draw_figures(folders: Sequence[Path]) -> None:
-    """Draw into each run folder and say where; a folder that cannot be read is named and passed over."""
-    from topiclab.report.figures.base import draw_run  # not at the top: a table needs no numpy
+    """Draw figures into each run folder and print their paths; name and skip unreadable folders."""
+    from topiclab.report.figures.base import draw_run  # imported here because a table needs no numpy
 
     for folder in folders:
         try:
@@ -110,7 +115,7 @@ def draw_figures(folders: Sequence[Path]) -> None:
 
 
 def _as_asked(table: Table, args: argparse.Namespace) -> Table:
-    """The table with what the line sets; csv keeps every configuration, apart from averages asked for."""
+    """The table with the command line's options; csv keeps every configuration unless --over is given."""
     if args.format == "csv":
         table = replace(table, parts=(), controls=None, check=None, over=("seed",), metrics=())
     if args.metrics:
@@ -133,7 +138,7 @@ def _collect(table: Table, args: argparse.Namespace) -> list[Cell]:
 
 
 def _metrics(table: Table, cells: Sequence[Cell], style: str) -> list[str]:
-    """The columns; a table may ask for some that no cell has, which show as dashes."""
+    """The columns; a metric that the table requests but no cell has shows as dashes."""
     asked = [*table.metrics, *(name for part in table.parts for name in part.metrics)]
     if asked:
         return list(dict.fromkeys(asked))
@@ -142,7 +147,7 @@ def _metrics(table: Table, cells: Sequence[Cell], style: str) -> list[str]:
 
 
 def _text(table: Table, cells: Sequence[Cell], args: argparse.Namespace) -> str:
-    """The table, or its parts one after the other; '' where nothing is done yet."""
+    """The table, or its parts one after the other; '' if no cell is done yet."""
     bodies: list[str] = []
     notes: dict[str, None] = {}
     published: dict[str, list[Line]] = {}
@@ -167,13 +172,13 @@ def _text(table: Table, cells: Sequence[Cell], args: argparse.Namespace) -> str:
 def _all_origins(
     published: Mapping[str, Sequence[Line]], cells: Sequence[Cell], args: argparse.Namespace
 ) -> Iterator[str]:
-    """The origins of every reference beside whose numbers lines stand."""
+    """The origins of every reference whose numbers are shown."""
     for name, lines in published.items():
         yield from _origins(_reference(name, args), lines, cells)
 
 
 def _body(table: Table, cells: Sequence[Cell], args: argparse.Namespace) -> tuple[str, list[Line]]:
-    """One table without parts, and its lines where it has such."""
+    """The text of one table without parts, and its lines ([] for checks and controls)."""
     if table.check and args.format == "md":
         return render_check(table.check, cells), []
     if table.controls and args.format == "md":
@@ -189,26 +194,26 @@ def _reference(name: str, args: argparse.Namespace) -> Reference:
 
 
 def _origins(reference: Reference, lines: Sequence[Line], cells: Sequence[Cell]) -> Iterator[str]:
-    """Where the published numbers of these lines were read, and what differs in how they were got."""
+    """Sources of the published numbers in these lines, and differences in how they were obtained."""
     used = {number.read_in for line in lines for number in line.published.values()}
     places = {(line.axes["data"], line.axes["model"], line.axes["objective"]) for line in lines}
     cells = [
         cell for cell in cells if (cell.axes["data"], cell.axes["model"], cell.axes["objective"]) in places
     ]
     if used:
-        told = [f"- {text}" for text in (*reference.differences(cells), *reference.notes)]
-        yield "\n".join([f"Published: {reference.title}. What differs there:", *told])
+        differences = [f"- {text}" for text in (*reference.differences(cells), *reference.notes)]
+        yield "\n".join([f"Published: {reference.title}. What differs there:", *differences])
         yield "\n".join(["Read in:", *(f"- {reference.sources[name]}" for name in sorted(used))])
 
 
 def _print_notes(cells: Sequence[Cell], metrics: Sequence[str]) -> None:
-    """To stderr: how many cells are done, each that is not, and why numbers are absent."""
+    """Print to stderr the number of finished cells, every unfinished one, and why numbers are absent."""
     grids: dict[str, list[bool]] = {}
     for cell in cells:
         grids.setdefault(cell.axes["experiment"], []).append(cell.is_done)
     for grid, is_done in grids.items():
         print(f"{grid}: {sum(is_done)} of {len(is_done)} cells done", file=sys.stderr)
-    told = [
+    unfinished = [
         f"  {cell.status}: {cell.folder}: {cell.reason or 'no reason given'}"
         for cell in cells
         if not cell.is_done
@@ -220,7 +225,7 @@ def _print_notes(cells: Sequence[Cell], metrics: Sequence[str]) -> None:
         if cell.is_done and name in cell.reasons
     )
     reasons = [f"  - {text} ({count} cells)" for text, count in absent.items()]
-    for lines in (told, reasons):
+    for lines in (unfinished, reasons):
         print(*lines[:MAX_NOTES], sep="\n", end="\n" if lines else "", file=sys.stderr)
         if len(lines) > MAX_NOTES:
             print(f"  and {len(lines) - MAX_NOTES} more", file=sys.stderr)

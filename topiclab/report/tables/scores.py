@@ -15,7 +15,7 @@ from topiclab.report.tables.reference import Published, Reference
 
 @dataclass(frozen=True)
 class Score:
-    """One metric over the seeds of one configuration; std is the sample's (n - 1), nan for one seed."""
+    """One metric over the seeds of one configuration; std is the sample std (n - 1), nan for one seed."""
 
     mean: float
     std: float
@@ -24,9 +24,9 @@ class Score:
 
 @dataclass(frozen=True)
 class Line:
-    """One configuration: its values of AXES, how many seeds are done, a Score per metric, published numbers.
+    """One configuration: its values of AXES, number of finished seeds, Score per metric, published numbers.
 
-    An axis that was averaged over holds all its values, such as '25 50 75 100'.
+    An axis that is averaged over holds all its values, such as '25 50 75 100'.
     """
 
     axes: dict[str, Any]
@@ -36,7 +36,7 @@ class Line:
 
 
 def metric_names(cells: Sequence[Cell]) -> list[str]:
-    """Every metric that some cell has a number for, in the order of the run folders, then `seconds`."""
+    """Every metric for which some cell has a number, in the order of the run folders, then `seconds`."""
     names = [name for cell in cells for name, value in cell.metrics.items() if math.isfinite(value)]
     return [*dict.fromkeys(names), "seconds"]
 
@@ -49,8 +49,8 @@ def summarise(
 ) -> list[Line]:
     """One line per configuration with at least one finished seed, in the order of `cells`.
 
-    over: names of AXES to average over within each seed; a seed counts when all their values are done.
-    reference: whose numbers go beside.
+    over: names of AXES to average over within each seed; a seed counts only if all their values are done.
+    reference: source of the published numbers to show alongside.
     """
     averaged = [axis for axis in AXES if axis in over]
     groups: dict[tuple[Any, ...], list[Cell]] = {}
@@ -70,15 +70,15 @@ def summarise(
 
 
 def _axes_of(group: Sequence[Cell], averaged: Sequence[str]) -> dict[str, Any]:
-    """The values of AXES that a line shows; beside num_topics the numbers that were chosen."""
-    axes = {axis: _told(group, axis) if axis in averaged else group[0].axes[axis] for axis in AXES}
+    """The values of AXES that a line shows; num_topics is followed by the chosen numbers, if any."""
+    axes = {axis: _joined_values(group, axis) if axis in averaged else group[0].axes[axis] for axis in AXES}
     if numbers := sorted({cell.chosen_topics for cell in group if cell.chosen_topics is not None}):
         axes["num_topics"] = f"{axes['num_topics']} ({' '.join(map(str, numbers))})"
     return axes
 
 
 def _complete_seeds(group: Sequence[Cell], averaged: Sequence[str]) -> list[list[Cell]]:
-    """The finished cells of each seed that has every combination of the averaged axes that the group has."""
+    """The finished cells of each seed that covers every combination of the averaged axes in the group."""
     wanted = {tuple(cell.axes[axis] for axis in averaged) for cell in group}
     seeds: dict[int, list[Cell]] = {}
     for cell in group:
@@ -87,7 +87,7 @@ def _complete_seeds(group: Sequence[Cell], averaged: Sequence[str]) -> list[list
     return [cells for cells in seeds.values() if len(cells) == len(wanted)]
 
 
-def _told(group: Sequence[Cell], axis: str) -> str:
+def _joined_values(group: Sequence[Cell], axis: str) -> str:
     return " ".join(str(value) for value in dict.fromkeys(cell.axes[axis] for cell in group))
 
 
