@@ -177,6 +177,6 @@ def test_precomputed_path_is_required(tmp_path: Path) -> None:
 
 def test_only_a_language_model_can_be_adapted() -> None:
     with pytest.raises(
-        ValueError, match=r"mode\.adapt=simcse tunes a language model, and embedder=lsa is none"
+        ValueError, match=r"mode\.adapt=simcse tunes a language model, and embedder=lsa is not one"
     ):
         embed_corpus(LSA, embedding_corpus(["a"]), None, None, adapt={"adapt": "simcse", "adaptation": {}})

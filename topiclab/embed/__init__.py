@@ -1,1 +1,1 @@
-"""Vectors of documents and words, computed once and kept in the cache."""
+"""Vectors of documents and words, computed once and cached."""

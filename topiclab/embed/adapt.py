@@ -37,7 +37,7 @@ CLIP_NORM = 1.0
 def adapted(
     embedder: HuggingFaceEmbedder, corpus: Corpus, mode: Mapping[str, Any], cache_root: Path | None
 ) -> HuggingFaceEmbedder:
-    """The embedder with a LoRA adapter tuned on the training rows, from the cache (kind `adapter`) if there.
+    """The embedder with a LoRA adapter tuned on the training rows, cached (kind `adapter`).
 
     mode: the `mode` group: `adapt` is simcse or supcon, `adaptation` its settings. Only supcon reads labels.
     """
@@ -67,10 +67,10 @@ def train_adapter(
     settings: Mapping[str, Any],
     folder: Path,
 ) -> dict[str, Any]:
-    """Write adapter_model.safetensors and adapter_config.json to the folder; returns facts for the manifest.
+    """Write adapter_model.safetensors and adapter_config.json to the folder; return facts for the manifest.
 
-    labels: (N,), rows of one label attract each other. Each row is seen twice a step, under two dropouts: the
-    model's own (BERT's .1) and LoRA's (all there is in Qwen3).
+    labels: (N,); rows with the same label attract each other. Each row is encoded twice per step, with
+    two draws of dropout: the model's own (BERT's .1) and LoRA's (the only dropout in Qwen3).
     """
     embedder = replace(embedder, adapter=None, is_packed=False)  # our packed attention has no dropout
     tokens = embedder.tokenise(texts)
@@ -95,9 +95,7 @@ def train_adapter(
             schedule.step()
             losses.append(loss.item())
     if not np.isfinite(losses).all():
-        raise ValueError(
-            f"adapting gave a loss that is not finite with lr={settings['lr']}; use a smaller one"
-        )
+        raise ValueError(f"adapting gave a loss that is not finite with lr={settings['lr']}; lower it")
     embedder.transformer.model.save_pretrained(folder)
     tenths = [float(np.mean(part)) for part in np.array_split(losses, min(10, len(losses)))]
     return {**embedder.facts(), "steps": len(losses), "num_texts": len(texts), "losses": tenths}
@@ -106,8 +104,8 @@ def train_adapter(
 def contrastive_loss(vectors: Tensor, labels: Tensor, temperature: float) -> Tensor:
     """Supervised contrastive loss, the mean over rows in nats (Khosla et al. 2020, eq. 2).
 
-    vectors: (2B, E), labels: (2B,); a row's positives are the other rows of its label, and every row has one.
-    With a label of its own for each of B texts it is NT-Xent, hence SimCSE (Gao et al. 2021).
+    vectors: (2B, E), labels: (2B,); a row's positives are the other rows with its label, at least one.
+    With a distinct label for each of B texts it is NT-Xent, hence SimCSE (Gao et al. 2021).
     """
     unit = nn.functional.normalize(vectors, dim=1)
     itself = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
@@ -117,14 +115,14 @@ def contrastive_loss(vectors: Tensor, labels: Tensor, temperature: float) -> Ten
 
 
 def warm_cosine(progress: float) -> float:
-    """Factor of the learning rate at a share of the steps: linear up for a tenth, then cosine down to 0."""
+    """Learning-rate factor at a share of the steps: linear warm-up for a tenth, then cosine decay to 0."""
     if progress < WARM_UP:
         return (progress + 1e-3) / WARM_UP
     return 0.5 * (1 + float(np.cos(np.pi * (progress - WARM_UP) / (1 - WARM_UP))))
 
 
 def _training_texts(corpus: Corpus, method: str) -> tuple[list[str], np.ndarray]:
-    """Texts of the training rows and the labels that group them; a number of its own each for simcse."""
+    """Texts of the training rows and the labels that group them (all distinct for simcse)."""
     if method not in METHODS:
         raise ValueError(f"mode.adapt={method} is unknown; use {' or '.join(METHODS)}, or null")
     rows = corpus.rows("train")
@@ -142,7 +140,7 @@ def _training_texts(corpus: Corpus, method: str) -> tuple[list[str], np.ndarray]
 def _batches(
     num_texts: int, batch_size: int, num_epochs: int, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Shuffled rows; a last batch of one text, which has no negatives, is left out."""
+    """Shuffled rows; a last batch of a single text, which has no negatives, is dropped."""
     for _ in range(num_epochs):
         order = rng.permutation(num_texts)
         for start in range(0, num_texts, batch_size):
@@ -151,7 +149,7 @@ def _batches(
 
 
 def _add_lora(embedder: HuggingFaceEmbedder, settings: Mapping[str, Any]) -> list[nn.Parameter]:
-    """Add LoRA to the attention projections and freeze the rest; the new weights, in float32."""
+    """Add LoRA to the attention projections, freeze the rest, and return the new weights, in float32."""
     if find_spec("peft") is None:
         raise ModuleNotFoundError("mode.adapt needs peft: pip install topiclab[lora], or use mode.adapt=null")
     from peft import LoraConfig
@@ -178,5 +176,5 @@ def _target_modules(encoder: nn.Module) -> list[str]:
         if names.issuperset(targets):
             return list(targets)
     raise ValueError(
-        f"mode.adapt knows no attention projections in {type(encoder).__name__}; use mode.adapt=null"
+        f"mode.adapt finds no known attention projections in {type(encoder).__name__}; use mode.adapt=null"
     )

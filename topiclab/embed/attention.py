@@ -1,4 +1,4 @@
-"""Attention without padding, where the model's own cannot do it, and which kernel computed it."""
+"""Attention without padding for models that lack it, and a record of the attention kernels that ran."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from transformers.masking_utils import flash_attention_mask
 log = logging.getLogger(__name__)
 
 PACKED = "topiclab_packed"
-# What an operator of torch or of flash-attn has in its name, and what people call the kernel.
+# Part of the name of a torch or flash-attn operator -> common name of the kernel.
 KERNELS = {
     "cudnn": "cudnn",
     "flash_attn": "flash",
@@ -33,7 +33,7 @@ MAX_ERROR = {torch.float32: 1e-3, torch.bfloat16: 0.05}  # relative; bf16 rounds
 
 
 def can_pack(device: str, precision: str) -> bool:
-    """Whether torch has a kernel for texts of many lengths one after the other (CUDA, from torch 2.11 on)."""
+    """Return whether torch has a kernel for concatenated texts of varying length (CUDA, torch >= 2.11)."""
     if not device.startswith("cuda") or precision != "bf16" or find_spec("torch.nn.attention.varlen") is None:
         return False
     from torch.nn.attention.varlen import varlen_attn
@@ -42,14 +42,14 @@ def can_pack(device: str, precision: str) -> bool:
 
 
 def pack(transformer: Any) -> None:
-    """Let a sentence-transformers module read texts one after the other, without padding.
+    """Let a sentence-transformers module read concatenated texts, without padding.
 
-    NotImplementedError for a model that does not take its attention from transformers' interface, or whose
-    vectors then differ from those of its texts one by one.
+    Raises NotImplementedError for a model that does not use transformers' attention interface, or whose
+    hidden states then differ from those of the texts encoded one by one.
     """
     model = transformer.model
     if not getattr(model, "is_backend_compatible", lambda: False)():
-        raise NotImplementedError(f"{type(model).__name__} has an attention of its own")
+        raise NotImplementedError(f"{type(model).__name__} has its own attention implementation")
     own, implementation = dict(vars(transformer)), model.config._attn_implementation
     ids = torch.arange(sum(CHECK_LENGTHS), device=model.device) % model.config.vocab_size
     texts = [part.cpu().numpy() for part in ids.split(list(CHECK_LENGTHS))]
@@ -72,7 +72,7 @@ def pack(transformer: Any) -> None:
 
 
 def packed_features(transformer: Any, tokens: Sequence[Any]) -> dict[str, Any]:
-    """Texts one after the other, (1, sum of lengths), with their bounds."""
+    """Concatenated texts, (1, sum of lengths), with their bounds."""
     features = dict(transformer.data_collator([{"input_ids": ids.tolist()} for ids in tokens]))
     features.pop("labels", None)
     features["position_ids"] = features["position_ids"] + transformer._flatten_position_offset
@@ -92,11 +92,11 @@ def packed_attention(
     max_length_q: int | None = None,
     **others: Any,
 ) -> tuple[Tensor, None]:
-    """Each text attends to itself alone: (1, H, T, d), fewer heads in key and value, to (1, T, H, d)."""
+    """Attention within each text: query (1, H, T, d), key and value with fewer heads, to (1, T, H, d)."""
     if attention_mask is not None or cu_seq_lens_q is None or max_length_q is None:
         raise ValueError("attention without padding needs the bounds of its texts, and no mask")
     if unknown := [name for name in ("softcap", "s_aux") if others.get(name) is not None]:
-        raise NotImplementedError(f"attention without padding knows no {unknown[0]}")
+        raise NotImplementedError(f"attention without padding does not support {unknown[0]}")
     causal = bool(getattr(module, "is_causal", False)) if is_causal is None else is_causal
     if query.is_cuda:
         from torch.nn.attention.varlen import varlen_attn
@@ -117,14 +117,16 @@ def packed_attention(
         assert isinstance(found, Tensor)
         return found[None], None
     if sliding_window is not None and sliding_window < max_length_q:
-        raise NotImplementedError("attention without padding knows no sliding window on this device")
+        raise NotImplementedError(
+            "attention without padding does not support a sliding window on this device"
+        )
     return _by_lengths(query, key, value, cu_seq_lens_q, scaling, causal), None
 
 
 def _by_lengths(
     query: Tensor, key: Tensor, value: Tensor, bounds: Tensor, scaling: float | None, causal: bool
 ) -> Tensor:
-    """packed_attention by one call for each run of texts of one length: sorted texts make few."""
+    """packed_attention with one call per run of texts of equal length; sorted texts make few runs."""
     found, start = [], 0
     for length, run in groupby(bounds.diff().tolist()):
         count = len(list(run))
@@ -142,7 +144,7 @@ def _by_lengths(
 
 
 class KernelWatch(TorchDispatchMode):
-    """Notes which kernels of attention run while it is entered; `math` where the products are torch's own."""
+    """Records the attention kernels that run inside the context; `math` for plain torch products."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -158,7 +160,7 @@ class KernelWatch(TorchDispatchMode):
     ) -> Any:
         name = str(func)
         if func is torch.ops.aten.scaled_dot_product_attention.default:
-            with self:  # it only chooses a kernel; with gradients that is hidden
+            with self:  # it only chooses a kernel; with gradients the choice is hidden
                 return func.decompose(*args, **(kwargs or {}))
         if "attention" in name or "attn" in name:
             self._seen |= {next((kernel for part, kernel in KERNELS.items() if part in name), name)}

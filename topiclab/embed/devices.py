@@ -1,4 +1,4 @@
-"""One process for each device of an embedder."""
+"""Encoding on several devices, one process per device."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECONDS_BETWEEN_LOOKS = 1.0
 
 
 class Progress(Protocol):
-    """Counts documents: called with those done, `skip` those that need no work."""
+    """Counts documents: called with the number done; `skip` takes the number that need no work."""
 
     def __call__(self, count: int) -> None: ...
 
@@ -25,10 +25,10 @@ Work = Callable[[HuggingFaceEmbedder, Any, Progress], None]
 
 
 def on_devices(embedder: HuggingFaceEmbedder, shares: Sequence[Any], work: Work, progress: Progress) -> None:
-    """work(embedder of a device, its share, progress), all devices at the same time.
+    """Run work(embedder on a device, its share, progress) on all devices at the same time.
 
-    work: a function of a module, which another process can import.  shares: one a device, of plain data.
-    RuntimeError when a process fails.
+    work: a module-level function, which another process can import.  shares: plain data, one per device.
+    Raises RuntimeError if a process fails.
     """
     names = embedder.device_names
     context = multiprocessing.get_context("spawn")
@@ -44,20 +44,20 @@ def on_devices(embedder: HuggingFaceEmbedder, shares: Sequence[Any], work: Work,
     for process in workers:
         while process.is_alive():
             process.join(SECONDS_BETWEEN_LOOKS)
-            counts.tell(progress)
+            counts.report(progress)
     failed = [name for name, process in zip(names, workers, strict=True) if process.exitcode]
     if failed:
         raise RuntimeError(
-            f"embedding stopped on {', '.join(failed)}; finished shards stay, run it again to resume"
+            f"embedding stopped on {', '.join(failed)}; finished shards are kept, run it again to resume"
         )
 
 
 class _Counts:
-    """Progress in memory that processes share; told to another Progress by the one that started them."""
+    """Progress in memory shared by the workers; the parent process passes it on to another Progress."""
 
     def __init__(self, context: Any) -> None:
         self._done, self._skipped = context.Value("q", 0), context.Value("q", 0)
-        self._told = (0, 0)
+        self._reported = (0, 0)
 
     def __call__(self, count: int) -> None:
         _add(self._done, count)
@@ -65,11 +65,11 @@ class _Counts:
     def skip(self, count: int) -> None:
         _add(self._skipped, count)
 
-    def tell(self, progress: Progress) -> None:
+    def report(self, progress: Progress) -> None:
         now = self._done.value, self._skipped.value
-        progress.skip(now[1] - self._told[1])
-        progress(now[0] - self._told[0])
-        self._told = now
+        progress.skip(now[1] - self._reported[1])
+        progress(now[0] - self._reported[0])
+        self._reported = now
 
 
 def _add(value: Any, count: int) -> None:

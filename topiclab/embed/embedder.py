@@ -1,4 +1,4 @@
-"""Document and word embeddings of a corpus, through the cache."""
+"""Document and word embeddings of a corpus, cached."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Embedder(Protocol):
 
 
 class FittedEmbedder(Embedder, Protocol):
-    """An embedder that learns from the training texts; its numeric state makes it whole elsewhere."""
+    """An embedder that learns from the training texts; its numeric state restores it elsewhere."""
 
     def fit(self, texts: Sequence[str]) -> Any: ...
 
@@ -42,13 +42,13 @@ class FittedEmbedder(Embedder, Protocol):
 
 
 class CorpusEmbedder(Embedder, Protocol):
-    """An embedder that holds the vectors of one corpus and no others."""
+    """An embedder that holds the vectors of one corpus only."""
 
     def bind(self, texts: Sequence[str]) -> np.ndarray: ...
 
 
 class ModelEmbedder(Embedder, Protocol):
-    """A language model: encoded shard by shard; truncation and LoRA adapters apply."""
+    """A language model: texts are encoded shard by shard; truncation and LoRA adapters apply."""
 
     truncate_dim: int | None
 
@@ -74,9 +74,9 @@ def is_model(embedder: Embedder) -> TypeGuard[ModelEmbedder]:
 class Embeddings:
     """Vectors of one corpus: (D, E) float32, memory-mapped where possible.
 
-    key: sha256 of texts, embedder and, where it learns, the training rows.
-    manifest: what ran (model revision, dtype, device, ...); seconds: of this call, near 0 when is_cached.
-    embedder: ready for unseen texts; a language model loads its weights at the first of them.
+    key: sha256 of texts, embedder and, if it learns, the training rows.
+    manifest: what ran (model revision, dtype, device, ...).  seconds: of this call, near 0 if is_cached.
+    embedder: ready for unseen texts; a language model loads its weights at the first one.
     """
 
     vectors: np.ndarray
@@ -88,9 +88,9 @@ class Embeddings:
 
 
 def corpus_as_read(corpus: Corpus, embed_text: str) -> Corpus:
-    """The corpus whose texts the embedder reads: the raw ones, or with `bow` their known words alone.
+    """The corpus whose texts the embedder reads: the raw texts, or with `bow` only their known words.
 
-    The vectors of a corpus and of its words are those of the corpus that this returns.
+    Vectors of a corpus and of its words are computed from the corpus returned here.
     """
     return corpus if embed_text == "raw" else corpus.with_known_words()
 
@@ -102,10 +102,10 @@ def embed_corpus(
     trainer: Trainer | None,
     adapt: Mapping[str, Any] | None = None,
 ) -> Embeddings:
-    """Vectors of every document, from the cache where it has them; computed every time without cache_root.
+    """Vectors of every document, cached; without cache_root they are computed every time.
 
-    trainer: its device and precision are the embedder's; None leaves them to it.
-    adapt: the `mode` group; where its `adapt` is set, the model is first tuned on the training rows.
+    trainer: sets the embedder's device and precision; None leaves them unchanged.
+    adapt: the `mode` group; if its `adapt` is set, the model is first tuned on the training rows.
     """
     started = time.perf_counter()
     embedder = prepared_embedder(embedder_cfg, corpus, cache_root, trainer, adapt)
@@ -124,7 +124,7 @@ def embed_corpus(
 def embed_texts(
     embedder_cfg: Mapping[str, Any], texts: Sequence[str], cache_root: Path | None, trainer: Trainer | None
 ) -> Embeddings:
-    """`embed_corpus` of a corpus of these texts, for an embedder that learns nothing from them."""
+    """Vectors of these texts, as `embed_corpus`, for an embedder that learns nothing from them."""
     started = time.perf_counter()
     embedder = build(embedder_cfg, trainer)
     key = {"texts": text_fingerprint(texts), "embedder": embedder.fingerprint()}
@@ -140,7 +140,7 @@ def embed_words(
     adapt: Mapping[str, Any] | None = None,
     template: str = "{word}",
 ) -> np.ndarray:
-    """(V, E) float32: every vocabulary word, in the template, embedded as a document in their space."""
+    """(V, E) float32: every vocabulary word, put into the template and embedded like a document."""
     texts = [template.replace("{word}", word) for word in corpus.vocab]
     embedder = prepared_embedder(embedder_cfg, corpus, cache_root, trainer, adapt)
     if is_fitted(embedder):
@@ -156,14 +156,14 @@ def prepared_embedder(
     trainer: Trainer | None,
     adapt: Mapping[str, Any] | None,
 ) -> Embedder:
-    """The embedder of `embed_corpus`, tuned where `adapt` asks for it; LSA is not yet fitted."""
+    """The embedder of `embed_corpus`, tuned if `adapt` asks for it; LSA is not yet fitted."""
     embedder = build(embedder_cfg, trainer)
     if adapt is None or adapt["adapt"] is None:
         return embedder
     if not is_model(embedder):
         name = embedder_cfg.get("name", embedder_cfg["_target_"])
         raise ValueError(
-            f"mode.adapt={adapt['adapt']} tunes a language model, and embedder={name} is none; "
+            f"mode.adapt={adapt['adapt']} tunes a language model, and embedder={name} is not one; "
             "use embedder=minilm or another model, or mode.adapt=null"
         )
     from topiclab.embed.adapt import adapted
@@ -187,7 +187,7 @@ def _fit_and_encode(
 def _encode(
     embedder: Embedder, texts: Sequence[str], cache_root: Path | None, key: Key
 ) -> tuple[np.ndarray, dict[str, Any], bool]:
-    """(N, E), the manifest, and whether it was cached; of a language model all dimensions are stored."""
+    """(N, E), the manifest, and whether it was cached; for a language model all dimensions are stored."""
     if cache_root is None or not is_model(embedder):
         arrays, manifest, is_cached = _cached(cache_root, key, lambda: {VECTORS: embedder.encode(texts)})
         return arrays[VECTORS], manifest, is_cached

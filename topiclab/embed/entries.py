@@ -1,4 +1,4 @@
-"""What the cache holds of the vectors of a corpus: an entry's kind and the names of its arrays."""
+"""The cache entry of a corpus's vectors: its kind and the names of its arrays."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from topiclab.cache import Entry
 
 KIND = "embeddings"
 VECTORS = "vectors"
-ROWS = "rows"  # of every text among the distinct ones, where the corpus repeats texts
+ROWS = "rows"  # row of every text among the distinct ones, if the corpus repeats texts
 
 
 def load_vectors(entry: Entry) -> np.ndarray:
-    """(D, E) in the corpus's order; memory-mapped unless the corpus repeats texts."""
+    """(D, E) in corpus order; memory-mapped unless the corpus repeats texts."""
     arrays = entry.arrays()
     return arrays[VECTORS][arrays[ROWS]] if ROWS in arrays else arrays[VECTORS]

@@ -1,4 +1,4 @@
-"""Sentence encoders from Hugging Face folders: batching and devices are ours, the rest the model's."""
+"""Sentence encoders from Hugging Face folders: batching and devices are ours, the rest is the model's."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ class HuggingFaceEmbedder:
     """A sentence-transformers model, or a plain transformers folder with the pooling given here.
 
     path, package, model_id, revision: see `weights.model_folder`.
-    pooling: of a folder without modules.json; with one it must agree with it (null: do not check).
-    normalize: scale to length 1.
-    prompt: put before every text; null is the model's own document prompt.
-    max_length: tokens a text is cut to; null is the model's own.
+    pooling: needed for a folder without modules.json; otherwise it must agree with it (null: no check).
+    normalize: scale vectors to length 1.
+    prompt: put before every text; null: the model's own document prompt.
+    max_length: tokens to which a text is cut; null: the model's own limit.
     truncate_dim: keep the first dimensions and scale to length 1 (Matryoshka, Kusupati et al. 2022).
-    batch_tokens: padded tokens in a batch, halved when the device is out of memory; null goes by the device.
-    devices: null is `device`; a number of CUDA devices, or their names, shares a corpus among processes.
+    batch_tokens: padded tokens in a batch, halved if the device is out of memory; null: by the device.
+    devices: null: `device`; a number of CUDA devices, or their names: split a corpus among processes.
     adapter: folder of a LoRA adapter (`embed/adapt.py`).
-    is_packed: texts go in one after the other, without padding; null goes by what the device has.
+    is_packed: concatenate texts, without padding; null: if the device supports it.
     """
 
     model_id: str | None = None
@@ -76,7 +76,7 @@ class HuggingFaceEmbedder:
 
     @property
     def device_names(self) -> list[str]:
-        """The devices a corpus is shared among."""
+        """The devices among which a corpus is split."""
         if self.devices is None:
             return [self.device]
         if isinstance(self.devices, int):
@@ -88,7 +88,7 @@ class HuggingFaceEmbedder:
         return model_folder(self.path, self.package, self.model_id, self.revision)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Names the vectors, without loading the weights; paths and devices do not enter."""
+        """Everything the vectors depend on, without loading the weights; paths and devices are left out."""
         return {
             "embedder": "huggingface",
             "revision": folder_revision(self.folder),
@@ -102,7 +102,7 @@ class HuggingFaceEmbedder:
         }
 
     def facts(self) -> dict[str, Any]:
-        """What ran, for the manifest."""
+        """Facts about what ran, for the manifest."""
         return {
             "model": str(self.folder),
             "revision": folder_revision(self.folder),
@@ -120,10 +120,10 @@ class HuggingFaceEmbedder:
 
     @cached_property
     def model(self) -> SentenceTransformer:
-        """The loaded model, on its device, in its precision, for inference; torch's random state stays."""
+        """The loaded model, on its device, in its precision, for inference; torch's random state is kept."""
         from topiclab.embed.loading import load_model
 
-        with torch.random.fork_rng(devices=[]):  # layers are drawn before their weights are read
+        with torch.random.fork_rng(devices=[]):  # layers are drawn at random before weights are read
             model = load_model(self.folder, self.pooling, self.normalize, self.device, self.precision)
             if self.adapter is not None:
                 cast(Any, model[0]).model.load_adapter(self.adapter)
@@ -132,7 +132,7 @@ class HuggingFaceEmbedder:
         return model
 
     def _set_padding(self, transformer: Any) -> None:
-        """Pack where it is asked for, or where FlashAttention 2 is missing and torch's kernel can."""
+        """Pack if asked to, or if FlashAttention 2 is missing and torch has a kernel for it."""
         from topiclab.embed.attention import can_pack, pack
 
         if self.is_packed is False:
@@ -140,7 +140,7 @@ class HuggingFaceEmbedder:
         elif not transformer.can_flatten_inputs and (self.is_packed or can_pack(self.device, self.precision)):
             try:
                 pack(transformer)
-            except (NotImplementedError, RuntimeError) as fault:  # of a kernel that refuses these shapes, too
+            except (NotImplementedError, RuntimeError) as fault:  # the latter: a kernel refuses these shapes
                 if self.is_packed:
                     raise
                 log.warning("texts are padded: %s", fault)
@@ -152,14 +152,14 @@ class HuggingFaceEmbedder:
 
     @property
     def model_pooling(self) -> str:
-        """The pooling that runs: the model's own."""
+        """The pooling in use: the model's own."""
         from topiclab.embed.loading import pooling_mode
 
         return pooling_mode(self.model)
 
     @cached_property
     def document_prompt(self) -> str:
-        """Put before every text."""
+        """Prompt put before every text."""
         if self.prompt is not None:
             return self.prompt
         prompts = self.model.prompts
@@ -172,13 +172,13 @@ class HuggingFaceEmbedder:
         return own if self.max_length is None else min(self.max_length, own)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """(N, E) float32; ValueError names the texts whose vectors are not finite."""
+        """(N, E) float32; raises ValueError naming the texts whose vectors are not finite."""
         return truncate(self.encode_full(texts), self.truncate_dim)
 
     def encode_full(
         self, texts: Sequence[str], progress: Callable[[int], Any] = lambda _: None
     ) -> np.ndarray:
-        """All dimensions, (N, full_dim) float32; progress gets the number of texts of each batch."""
+        """All dimensions, (N, full_dim) float32; progress gets the number of texts in each batch."""
         tokens = self.tokenise(texts)
         order: list[np.ndarray] = []
         vectors: list[Tensor] = []
@@ -195,7 +195,7 @@ class HuggingFaceEmbedder:
     def in_batches(
         self, tokens: Sequence[np.ndarray], run: Callable[[list[np.ndarray]], Tensor]
     ) -> Iterator[tuple[np.ndarray, Tensor]]:
-        """What `run` makes of batches of these texts, the longest first, with the rows of each batch."""
+        """Results of `run` on batches of these texts, longest first, with the rows of each batch."""
         order = np.argsort([-len(ids) for ids in tokens], kind="stable")
         budget = self.batch_tokens or BATCH_TOKENS[self.device.partition(":")[0]]
         start = 0
@@ -224,14 +224,14 @@ class HuggingFaceEmbedder:
         return tokens
 
     def tokenise_in_place(self, texts: Sequence[str]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Token ids as above, and the characters of its text that each token covers, (L, 2) from, to.
+        """Token ids as in `tokenise`, and the characters that each token covers in its text, (L, 2) from, to.
 
-        Tokens of the prompt and special ones cover none; ValueError where the tokenizer cannot tell.
+        Prompt and special tokens cover none. Raises ValueError if the tokenizer does not report offsets.
         """
         if not self.model.tokenizer.is_fast:
             raise ValueError(
-                f"the tokenizer of {self.folder} does not tell which characters a token covers; use a model "
-                "with a tokenizer.json, or model.words=type"
+                f"the tokenizer of {self.folder} does not report which characters a token covers; "
+                "use a model with a tokenizer.json, or model.words=type"
             )
         prompt = len(self.document_prompt)
         tokens: list[np.ndarray] = []
@@ -244,7 +244,7 @@ class HuggingFaceEmbedder:
         return tokens, spans
 
     def _encoded(self, texts: list[str], **options: Any) -> dict[str, list[Any]]:
-        """Reads at most 32 characters a token of a long text; the few that need more are read in full."""
+        """Tokenizer output; reads 32 characters per token of the limit, and more only if these do not suffice."""
         limit = self.token_limit
         options |= {"truncation": True, "max_length": limit}
         num_chars = limit * CHARS_PER_TOKEN
@@ -265,7 +265,7 @@ class HuggingFaceEmbedder:
             )
 
     def _watched(self, tokens: list[np.ndarray]) -> Tensor:
-        """_forward, at first with a note of the kernel that attends."""
+        """_forward, recording the attention kernel the first time."""
         if self._kernels:
             return self._forward(tokens)
         from topiclab.embed.attention import KernelWatch
@@ -282,14 +282,14 @@ class HuggingFaceEmbedder:
 
     @torch.inference_mode()
     def hidden_states(self, tokens: list[np.ndarray]) -> Tensor:
-        """Last hidden states of these texts, one after the other, (sum of lengths, H) float32."""
+        """Last hidden states of these texts, concatenated, (sum of lengths, H) float32."""
         features = self.transformer(self.features(tokens))
         states = features["token_embeddings"]
         is_packed = states.shape[:2] == (1, sum(map(len, tokens)))
         return (states[0] if is_packed else states[features["attention_mask"].bool()]).float()
 
     def features(self, tokens: Sequence[np.ndarray]) -> dict[str, Tensor]:
-        """The model's input: padded on the tokenizer's side, or packed where the model needs no padding."""
+        """The model's input: padded on the tokenizer's side, or packed if the model needs no padding."""
         transformer = self.transformer
         if transformer.can_flatten_inputs:
             from topiclab.embed.attention import packed_features
@@ -304,7 +304,7 @@ class HuggingFaceEmbedder:
 
 
 def pad(tokens: Sequence[np.ndarray], pad_id: int, side: str) -> dict[str, Tensor]:
-    """Rows of one length, (B, L) int64, and the mask of real tokens."""
+    """Rows padded to one length, (B, L) int64, and the mask of real tokens."""
     ids = np.full((len(tokens), max(map(len, tokens))), pad_id, np.int64)
     mask = np.zeros_like(ids)
     for row, real in enumerate(tokens):
@@ -314,7 +314,7 @@ def pad(tokens: Sequence[np.ndarray], pad_id: int, side: str) -> dict[str, Tenso
 
 
 def truncate(vectors: np.ndarray, truncate_dim: int | None) -> np.ndarray:
-    """The first dimensions, scaled to length 1; ValueError where there are fewer."""
+    """The first dimensions, scaled to length 1; ValueError if there are fewer."""
     if truncate_dim is None:
         return vectors
     if not 0 < truncate_dim <= vectors.shape[1]:

@@ -1,4 +1,4 @@
-"""Loads a sentence encoder: the model's own modules, or pooling and scaling given for a plain folder."""
+"""Loading of a sentence encoder: the model's own modules, or given pooling and scaling for a plain folder."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def load_model(
 ) -> SentenceTransformer:
     """The encoder of a folder, on its device, for inference; remote code never runs.
 
-    With modules.json its pooling wins, and asking for another is a ValueError. Without, `pooling` is needed.
+    If modules.json exists, its pooling is used and asking for another is a ValueError; else give `pooling`.
     """
-    transformers_logging.disable_progress_bar()  # weights load in a second; a bar per fit fills the logs
+    transformers_logging.disable_progress_bar()  # weights load in a second; a bar per fit would fill the logs
     options = {"dtype": DTYPES[precision], "attn_implementation": attention(device, precision)}
     if (folder / "modules.json").exists():
         model = SentenceTransformer(
@@ -61,6 +61,6 @@ def pooling_mode(model: SentenceTransformer) -> str:
 
 
 def attention(device: str, precision: str) -> str:
-    """FlashAttention 2 where it is installed and can run, else torch's fused attention; never eager."""
+    """FlashAttention 2 if it is installed and can run, else torch's fused attention; never eager."""
     can_flash = device.startswith("cuda") and precision == "bf16" and find_spec("flash_attn") is not None
     return "flash_attention_2" if can_flash else "sdpa"

@@ -41,9 +41,9 @@ def letter_pairs(run: str) -> list[str]:
 class LsaEmbedder:
     """Truncated SVD of weighted counts of the raw texts, rows scaled to length 1 (Deerwester et al. 1990).
 
-    A count c weighs (1 + ln c) * ln(D / df)^2. The square stands in for a stop list, which needs a language:
-    k-means with 50 clusters has purity .62 / .66 / .58 on StackOverflow titles, distinct tweets and 20
-    newsgroups, against .60 / .54 / .42 with the usual smoothed weight and .63 / .58 / .47 with stop words.
+    A count c weighs (1 + ln c) * ln(D / df)^2. The square replaces a stop list, which depends on the
+    language: k-means with 50 clusters has purity .62 / .66 / .58 on StackOverflow titles, distinct tweets and
+    20 newsgroups, against .60 / .54 / .42 with the usual smoothed weight and .63 / .58 / .47 with stop words.
     A text without a known term has the zero vector.
 
     tokenizer: dotted name of a function from a text to its terms, e.g. jieba.lcut.
@@ -58,7 +58,7 @@ class LsaEmbedder:
         tokenizer: str = "topiclab.embed.lsa.words",
     ) -> None:
         self.options = {"min_df": min_df, "max_terms": max_terms, "seed": seed, "tokenizer": tokenizer}
-        self.asked_dim = self.dim = dim  # dim is less on a corpus too small for it
+        self.asked_dim = self.dim = dim  # dim is smaller for a corpus that is too small for it
         self.min_df, self.max_terms, self.seed = min_df, max_terms, seed
         self.tokenizer: Callable[[str], Iterable[str]] = get_method(tokenizer)
 
@@ -66,7 +66,7 @@ class LsaEmbedder:
         return {"embedder": "lsa", "version": 1, "dim": self.asked_dim, **self.options}
 
     def fit(self, texts: Sequence[str]) -> LsaEmbedder:
-        """Learn terms, weights and axes; ValueError where no term is in min_df texts."""
+        """Learn terms, weights and axes; ValueError if no term is in min_df texts."""
         df: Counter[str] = Counter()
         for text in texts:
             df.update(set(self.tokenizer(text)))
@@ -74,22 +74,22 @@ class LsaEmbedder:
         terms = sorted(frequent, key=lambda term: (-df[term], term))[: self.max_terms]
         if not terms:
             raise ValueError(
-                f"embedder=lsa finds no term that is in embedder.min_df={self.min_df} of {len(texts)} texts; "
-                "lower min_df, or use an embedder with pretrained weights"
+                f"embedder=lsa finds no term that occurs in embedder.min_df={self.min_df} of {len(texts)} "
+                "texts; lower min_df, or use an embedder with pretrained weights"
             )
         weights = np.log(len(texts) / np.array([df[term] for term in terms])) ** 2
         self._set(terms, weights, np.zeros((len(terms), 0)))
         axes = _principal_axes(self._weighted_counts(texts), self.asked_dim, self.seed)
         if axes.shape[1] == 0:
             raise ValueError(
-                "embedder=lsa: every known term is in every text, so nothing tells the texts apart; "
+                "embedder=lsa: every known term is in every text, so nothing distinguishes the texts; "
                 "give more documents, or use embedder=random or one with pretrained weights"
             )
         self._set(terms, weights, axes)
         return self
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """(N, dim) float32, rows of length 1, or 0 where no term is known."""
+        """(N, dim) float32, rows of length 1, or 0 if no term is known."""
         return _unit_rows(self._weighted_counts(texts) @ self.axes)
 
     def state(self) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""A language model of one's own as embedder: states within it, centred and whitened on the training texts."""
+"""A self-trained language model as embedder: hidden states, centred and whitened on the training texts."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from topiclab.limits import Count
 from topiclab.minillm.data.tokenizer import END_OF_TEXT, Tokenizer
 from topiclab.minillm.finished import export_of
 
-DEPTH = 5 / 8  # of the layers: what carries over most lies in the middle, the last tell the next token
-SMALLEST = 1e-3  # of the largest variance: what a direction has at least, so that whitening blows up no noise
+DEPTH = 5 / 8  # share of the layers: the middle ones transfer best, the last ones predict the next token
+SMALLEST = 1e-3  # lower bound of a direction's variance over the largest; whitening must not amplify noise
 
 
 class MiniLLMEmbedder:
-    """States of a language model that task=pretrain left, less the training texts' mean, of length 1.
+    """Hidden states of a model trained by task=pretrain, minus the training texts' mean, of length 1.
 
-    The states of a language model point one way (Ethayarajh 2019): pairs at random are near. Whitening
-    (ZCA, Bell & Sejnowski 1997) gives all directions of the training texts one variance.
+    Hidden states of a language model share one direction (Ethayarajh 2019), so random pairs are similar.
+    Whitening (ZCA, Bell & Sejnowski 1997) gives all directions of the training texts equal variance.
 
-    run: its folder.  pooling: `mean` of a layer's states over the text's tokens, or `lasttoken`, the state
-    that tells what follows the text.  layer: 1 is the first; null is 5/8 of the depth for mean, the last with
-    its norm for lasttoken.  whitening: beyond centring.  max_length: tokens a text is cut to; null is the
-    model's context.
+    run: folder of the finished run.  pooling: `mean` of a layer's states over the text's tokens, or
+    `lasttoken`, the state that predicts what follows the text.  layer: 1 is the first; null: 5/8 of the depth
+    for mean, the last layer with its norm for lasttoken.  whitening: false only centres.
+    max_length: tokens to which a text is cut; null: the model's context.
     """
 
     def __init__(
@@ -47,7 +47,9 @@ class MiniLLMEmbedder:
         precision: str = "auto",
     ) -> None:
         if pooling not in ("mean", "lasttoken"):
-            raise ValueError(f"embedder.pooling={pooling} is not of embedder=minillm; use mean or lasttoken")
+            raise ValueError(
+                f"embedder=minillm does not support embedder.pooling={pooling}; use mean or lasttoken"
+            )
         self.run, self.pooling, self.layer = run, pooling, layer
         self.whitening, self.max_length = whitening, max_length
         self.device = resolve_device(device)
@@ -81,7 +83,10 @@ class MiniLLMEmbedder:
     def fit(self, texts: Sequence[str]) -> MiniLLMEmbedder:
         """Learn the mean and the axes; ValueError for fewer than two texts."""
         if len(texts) < 2:
-            raise ValueError(f"embedder=minillm centres on the training texts, and {len(texts)} is too few")
+            raise ValueError(
+                f"embedder=minillm centres on the training texts, and {len(texts)} is too few; "
+                "give at least 2"
+            )
         states = self.states(texts).astype(np.float64)
         self.mean = states.mean(axis=0)
         self.axes = np.eye(len(self.mean))
@@ -92,7 +97,7 @@ class MiniLLMEmbedder:
         return self
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """(N, E) float32, rows of length 1, or 0 for a text that is the mean."""
+        """(N, E) float32, rows of length 1, or 0 for a text whose state is the mean."""
         return unit_rows((self.states(texts) - self.mean) @ self.axes).astype(np.float32)
 
     def state(self) -> dict[str, np.ndarray]:
@@ -101,18 +106,18 @@ class MiniLLMEmbedder:
         return {"mean": self.mean, "axes": self.axes, "revision": revision}
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> MiniLLMEmbedder:
-        """ValueError where embedder.run holds another model than this state is of."""
+        """Restore mean and axes; ValueError if they were learned with another model than embedder.run's."""
         learned = np.asarray(state["revision"]).tobytes().decode()
         if learned != self.revision:
             raise ValueError(
                 f"embedder.run={self.run} holds the model {self.revision[:12]}, but mean and axes are of "
-                f"{learned[:12]}; restore that run, or fit again"
+                f"model {learned[:12]}; restore that run, or fit again"
             )
         self.mean, self.axes = np.asarray(state["mean"]), np.asarray(state["axes"])
         return self
 
     def states(self, texts: Sequence[str]) -> np.ndarray:
-        """(N, E) float32, neither centred nor scaled; an empty text has the state of its beginning."""
+        """(N, E) float32, neither centred nor scaled; an empty text gets the state of the start token."""
         tokens = self._tokens(texts)
         order = np.argsort([-len(ids) for ids in tokens], kind="stable")
         found = np.empty((len(texts), int(self.model.config.hidden_size)), np.float32)
@@ -124,7 +129,7 @@ class MiniLLMEmbedder:
         return found
 
     def _tokens(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """Ids of each text behind what begins every text of the pretraining."""
+        """Ids of each text, preceded by END_OF_TEXT as in pretraining."""
         context = int(self.model.config.max_position_embeddings)
         most = min(context, self.max_length or context)
         ids, offsets = Tokenizer.load(self.folder).encode_batch(texts)
@@ -133,19 +138,19 @@ class MiniLLMEmbedder:
 
     @torch.inference_mode()
     def _pooled(self, tokens: Sequence[np.ndarray]) -> Tensor:
-        """(B, E) float32; padded behind the text, which no token sees."""
+        """(B, E) float32; padding follows the text, so no token attends to it."""
         features = {name: value.to(self.device) for name, value in pad(tokens, END_OF_TEXT, "right").items()}
         states = self.model(input_ids=features["input_ids"], use_cache=False).last_hidden_state.float()
         lengths = features["attention_mask"].sum(dim=1)
         if self.pooling == "lasttoken":
             return states[torch.arange(len(tokens), device=states.device), lengths - 1]
         is_text = features["attention_mask"].clone()
-        is_text[lengths > 1, 0] = 0  # the beginning draws attention and says nothing of the text
+        is_text[lengths > 1, 0] = 0  # the start token attracts attention and says nothing about the text
         return (states * is_text[:, :, None]).sum(dim=1) / is_text.sum(dim=1, keepdim=True)
 
     @cached_property
     def model(self) -> Any:
-        """The layers up to the one that is read; the last norm belongs to lasttoken of the whole model."""
+        """The layers up to the one that is read; the final norm only for lasttoken of the whole model."""
         from transformers import AutoModel
         from transformers.utils import logging as transformers_logging
 

@@ -1,4 +1,4 @@
-"""Vectors of single occurrences of words: a language model's hidden states, through the cache."""
+"""Vectors of single word occurrences: a language model's hidden states, cached."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from topiclab.settings import Trainer, Vocabulary
 
 log = logging.getLogger(__name__)
 
-SHARD_WORDS = 32_768  # occurrences in a shard; more where one document holds more
+SHARD_WORDS = 32_768  # occurrences in a shard; more if a single document holds more
 DOCS, WORDS = "docs", "words"
 SPELLING = ("tokenizer", "token_pattern", "lowercase", "stop_words", "ngrams")
 
@@ -39,12 +39,12 @@ def occurrence_vectors(
     vocabulary: Vocabulary,
     subtokens: Subtokens | None = None,
 ) -> Occurrences:
-    """The occurrences of a corpus's vocabulary in its texts, from the cache (kind `occurrences`) if there.
+    """Occurrences of a corpus's vocabulary words in its texts, cached (kind `occurrences`).
 
-    vocabulary: the group `data.vocabulary` of the corpus.  adapt: the `mode` group, as in `embed_corpus`.
+    vocabulary: the corpus's `data.vocabulary` group.  adapt: the `mode` group, as in `embed_corpus`.
     subtokens: see `encode_places`.  Prompt, adapter and length limit are those of the document vectors;
-    pooled modules after the transformer, `normalize` and `truncate_dim` do not apply.
-    Raises ValueError for an embedder that reads no tokens.
+    modules after the transformer, `normalize` and `truncate_dim` do not apply.
+    Raises ValueError for an embedder without hidden states.
     """
     name = embedder_cfg.get("name", embedder_cfg["_target_"])
     embedder = token_embedder(prepared_embedder(embedder_cfg, corpus, cache_root, trainer, adapt), name)
@@ -75,7 +75,7 @@ def text_occurrences(
     vocabulary: Vocabulary,
     subtokens: Subtokens | None = None,
 ) -> Occurrences:
-    """The occurrences of a vocabulary's words in any texts, not cached; arguments as above."""
+    """Occurrences of vocabulary words in any texts, not cached; arguments as in `occurrence_vectors`."""
     model = token_embedder(embedder, type(embedder).__name__)
     places = find_words(texts, vocab, vocabulary)
     vectors = encode_places(model, texts, places, subtokens)
@@ -86,7 +86,7 @@ def text_occurrences(
 
 
 def token_embedder(embedder: Embedder, name: str) -> HuggingFaceEmbedder:
-    """The embedder as one that has hidden states; ValueError for any other."""
+    """The embedder, typed as one with hidden states; ValueError if it has none."""
     if not is_model(embedder):
         raise ValueError(
             f"vectors of occurrences are hidden states of a language model, and embedder={name} has none; "
@@ -115,7 +115,7 @@ def _filler(
     vocabulary: Vocabulary,
     subtokens: Subtokens | None,
 ) -> Callable[[Path], dict[str, Any]]:
-    """Fills a cache entry: one forward pass over the texts, in shards of whole documents."""
+    """Return a function that fills a cache entry in one pass over the texts, in shards of whole documents."""
 
     def fill(folder: Path) -> dict[str, Any]:
         places = find_words(corpus.texts, corpus.vocab, vocabulary)
@@ -139,7 +139,7 @@ def _filler(
 
 
 def _shards(places: WordPlaces) -> list[slice]:
-    """Consecutive documents with at most SHARD_WORDS occurrences together, or one document with more."""
+    """Runs of documents with at most SHARD_WORDS occurrences in total, or one document with more."""
     offsets, shards, start = places.offsets, [], 0
     while start < places.num_docs:
         stop = int(np.searchsorted(offsets, offsets[start] + SHARD_WORDS, side="right")) - 1

@@ -1,4 +1,4 @@
-"""Document vectors from a file, made elsewhere."""
+"""Document vectors from a file that was made elsewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from topiclab.cache import file_sha256, load_array
 
 
 class PrecomputedEmbedder:
-    """Rows of a `.npy` file, one per document of the corpus, in its order; new texts have no vectors."""
+    """Rows of a `.npy` file, one per document of the corpus, in its order; new texts have no vector."""
 
     def __init__(self, path: str | None = None) -> None:
         if path is None:
@@ -44,14 +44,14 @@ class PrecomputedEmbedder:
             ) from fault
         if not isinstance(vectors, np.ndarray):
             vectors.close()
-            raise ValueError(f"embedder.path={self.path} is an .npz archive; save its one array as .npy")
+            raise ValueError(f"embedder.path={self.path} is an .npz archive; save its array as .npy")
         if vectors.ndim != 2 or 0 in vectors.shape:
             raise ValueError(
                 f"embedder.path={self.path} has shape {vectors.shape}; it must be (documents, dimensions)"
             )
         if not np.issubdtype(vectors.dtype, np.floating):
             raise ValueError(f"embedder.path={self.path} holds {vectors.dtype}; save it as float32")
-        with np.errstate(over="ignore"):  # beyond float32 is infinite, and told below
+        with np.errstate(over="ignore"):  # values beyond float32 become infinite and are reported below
             vectors = vectors if vectors.dtype == np.float32 else vectors.astype(np.float32)
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(bad):
@@ -62,11 +62,11 @@ class PrecomputedEmbedder:
         return vectors
 
     def bind(self, texts: Sequence[str]) -> np.ndarray:
-        """The rows as the vectors of these documents; ValueError where the numbers differ."""
+        """Use the rows as vectors of these documents; ValueError if the counts differ."""
         if len(self.vectors) != len(texts):
             raise ValueError(
                 f"embedder.path={self.path} has {len(self.vectors)} rows, the corpus {len(texts)} documents; "
-                "make it from the loaded corpus (blank, repeated and unsampled documents are not in it)"
+                "make it from the loaded corpus (which has no blank, repeated or unsampled documents)"
             )
         self._row_of = {text: row for row, text in enumerate(texts)}
         return self.vectors

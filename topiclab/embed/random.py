@@ -12,7 +12,7 @@ from topiclab.limits import Count, Seed
 
 
 class RandomEmbedder:
-    """A Gaussian direction per text, of length 1, decided by text and seed alone."""
+    """A Gaussian direction per text, of length 1, determined by text and seed alone."""
 
     def __init__(self, dim: Count = 128, seed: Seed = 0) -> None:
         self.dim = dim

@@ -1,4 +1,4 @@
-"""Shards of vectors as files of one folder: written on one device or several, resumed, joined."""
+"""Shards of vectors as files of one folder: written from one device or several, resumed, joined."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from topiclab.atomic import atomic_file
 from topiclab.cache import load_array, save_array
 from topiclab.embed.devices import Progress, on_devices
 from topiclab.embed.huggingface import HuggingFaceEmbedder
-from topiclab.embed.throughput import Meter
+from topiclab.embed.throughput import Throughput
 
 log = logging.getLogger(__name__)
 
@@ -26,36 +26,36 @@ def shard_path(folder: Path, shard: slice) -> Path:
 
 
 def write_shards(embedder: HuggingFaceEmbedder, work: Mapping[Path, W], encode: Encode[W]) -> None:
-    """Write encode(embedder, what) to every path that is not there, on the embedder's devices.
+    """Write encode(embedder, what, progress) to every missing path, on the embedder's devices.
 
-    encode: a function of a module, which another process can import; it calls progress with the number of
-    documents it has done, of len(what). RuntimeError when a process of several fails.
+    encode: a module-level function, which another process can import; it calls progress with the number of
+    documents done, of len(what). Raises RuntimeError if one of several processes fails.
     """
     missing = {path: what for path, what in work.items() if not path.exists()}
     if len(missing) < len(work):
-        log.info("resuming: %d of %d shards are there", len(work) - len(missing), len(work))
+        log.info("resuming: %d of %d shards exist", len(work) - len(missing), len(work))
     num_devices = len(embedder.device_names)
-    with Meter(sum(map(len, missing.values()))) as meter:
+    with Throughput(sum(map(len, missing.values()))) as throughput:
         if num_devices == 1:
-            _write(embedder, (missing, encode), meter)
+            _write(embedder, (missing, encode), throughput)
             return
         shares = [(dict(list(missing.items())[rank::num_devices]), encode) for rank in range(num_devices)]
-        on_devices(embedder, shares, _write, meter)
+        on_devices(embedder, shares, _write, throughput)
 
 
 def _write(
     embedder: HuggingFaceEmbedder, share: tuple[Mapping[Path, Any], Encode[Any]], progress: Progress
 ) -> None:
-    """Every path of the share, a device's own."""
+    """Write every path of one device's share."""
     work, encode = share
     for path, what in work.items():
         save_array(path, encode(embedder, what, progress))
 
 
 def join(paths: Sequence[Path], joined: Path, kept: Sequence[np.ndarray] | None = None) -> None:
-    """Shards to one file, one in memory at a time.
+    """Join shards to one file, with one shard in memory at a time.
 
-    kept: which rows of each shard, bool; None is all.
+    kept: bool mask of the rows of each shard; None: all.
     """
     shapes = [load_array(path).shape for path in paths]
     num_rows = sum(shape[0] for shape in shapes) if kept is None else int(sum(map(np.sum, kept)))

@@ -1,7 +1,7 @@
-"""A large corpus through a language model: shard by shard, by one job or many, resumed after a kill.
+"""Encoding of a large corpus with a language model: in shards, by one job or many, resumed after a kill.
 
-A shard is 2,048 distinct texts and a cache entry of its own, whole or absent, so a killed job loses one at
-most. Any number of jobs fill them; the next that asks for the vectors of the corpus joins them.
+A shard is 2,048 distinct texts and a separate cache entry, whole or absent, so a killed job loses at most
+one. Any number of jobs fill them; the next job that needs the vectors of the corpus joins them.
 """
 
 from __future__ import annotations
@@ -23,17 +23,18 @@ from topiclab.embed.devices import Progress, on_devices
 from topiclab.embed.entries import KIND, ROWS, VECTORS
 from topiclab.embed.huggingface import HuggingFaceEmbedder
 from topiclab.embed.shard_files import join
-from topiclab.embed.throughput import Meter
+from topiclab.embed.throughput import Throughput
 
 log = logging.getLogger(__name__)
 
 SHARD_DOCS = 2_048
-OF_ITS_OWN = ("inputs", "files", "created", "seconds", "num_texts")  # what each shard's manifest has
+# Facts that differ between the manifests of shards.
+SHARD_FACTS = ("inputs", "files", "created", "seconds", "num_texts")
 
 
 @dataclass(frozen=True)
 class Distinct:
-    """Distinct texts in order of first sight, found anew by every iteration; holds 16 bytes of each."""
+    """Distinct texts in order of first appearance, found anew in every iteration; holds 16 bytes per text."""
 
     texts: Iterable[str]
 
@@ -48,7 +49,7 @@ class Distinct:
 
 @dataclass(frozen=True)
 class Share:
-    """Every num_parts-th shard of distinct texts, from shard number `part` on.  size: texts in a shard."""
+    """Every num_parts-th shard of distinct texts, starting at shard `part`.  size: texts in a shard."""
 
     distinct: Iterable[str]
     size: int
@@ -64,7 +65,7 @@ class Share:
             number += 1
 
     def among(self, count: int) -> list[Iterable[list[str]]]:
-        """This share divided among so many processes; each gets no more of a list than its own."""
+        """This share split among `count` processes; of a list, each gets only its own shards."""
         step = self.num_parts
         parts = [replace(self, part=self.part + step * rank, num_parts=step * count) for rank in range(count)]
         return [list(part) if isinstance(self.distinct, Sequence) else part for part in parts]
@@ -72,7 +73,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Part:
-    """What one job of several did: its documents, how many of them it encoded, in how long, and facts."""
+    """Work of one of several jobs: number of documents, number encoded, duration, and facts about the run."""
 
     num_docs: int
     num_encoded: int
@@ -82,7 +83,7 @@ class Part:
 
 @dataclass(frozen=True)
 class _Shards:
-    """The shards of one corpus under one embedder.  key: of all its vectors."""
+    """The shards of one corpus under one embedder.  key: cache key of all its vectors."""
 
     cache: Cache
     key: Key
@@ -105,29 +106,29 @@ class _Shards:
         return self.cache.folder(self.kind, self.key_of(texts))
 
     def remove(self) -> None:
-        """Also those of a job that was killed after it joined them."""
+        """Remove all shards, including those of a job that was killed after joining them."""
         shutil.rmtree(self.cache.root / self.kind, ignore_errors=True)
 
 
 def encode_in_shards(embedder: HuggingFaceEmbedder, texts: Sequence[str], cache: Cache, key: Key) -> Entry:
     """The entry with every distinct text's vector, all dimensions; see `load_vectors`.
 
-    Shards that are there are joined, the others, `num_encoded` texts of the manifest, encoded first. Joining
-    needs the disk space of the vectors twice; the shards are removed once the entry is published.
+    Missing shards (`num_encoded` texts in the manifest) are encoded first, then all are joined. Joining needs
+    twice the disk space of the vectors; the shards are removed once the entry is published.
     """
     shards = _Shards(cache, key)
 
     def fill(folder: Path) -> dict[str, Any]:
         unique, rows = distinct(texts)
         share = Share(unique, SHARD_DOCS)
-        with Meter(len(unique)) as meter:
-            _fill(embedder, share, shards, meter)
+        with Throughput(len(unique)) as throughput:
+            _fill(embedder, share, shards, throughput)
         paths = [shards.folder_of(shard) / f"{VECTORS}.npy" for shard in share]
         facts = _common_facts([shards.manifest_of(shard) for shard in share])
         join(paths, folder / f"{VECTORS}.npy")
         if len(unique) < len(texts):
             save_array(folder / f"{ROWS}.npy", rows)
-        counts = {"num_texts": len(texts), "num_distinct": len(unique), "num_encoded": meter.done}
+        counts = {"num_texts": len(texts), "num_distinct": len(unique), "num_encoded": throughput.done}
         return {**facts, **counts}
 
     entry = cache.entry(KIND, key, fill)
@@ -140,12 +141,12 @@ def encode_part(
 ) -> Part:
     """Encode the shards part, part + num_parts, ... that no other job has, for `encode_in_shards` to join.
 
-    texts: of the whole corpus, read two times; a stream of them is never in memory at once. ValueError where
+    texts: of the whole corpus, read twice; a stream is never held in memory at once. Raises ValueError if
     there are none.
     """
     fingerprint, num_distinct = _survey(texts)
     if num_distinct == 0:
-        raise ValueError("no document with text to embed; check data.path and data.text_column")
+        raise ValueError("there is no document with text to embed; check data.path and data.text_column")
     model = {**embedder.fingerprint(), "truncate_dim": None}
     shards = _Shards(cache, {"texts": fingerprint, "embedder": model})
     share = Share(Distinct(texts), SHARD_DOCS, part, num_parts)
@@ -159,33 +160,33 @@ def encode_part(
         -(-num_distinct // SHARD_DOCS),
         num_docs,
     )
-    with Meter(num_docs) as meter:
-        _fill(embedder, share, shards, meter)
+    with Throughput(num_docs) as throughput:
+        _fill(embedder, share, shards, throughput)
     manifest = shards.manifest_of(next(iter(share), []))
-    facts = {name: value for name, value in manifest.items() if name not in OF_ITS_OWN}
-    return Part(num_docs, meter.done, meter.seconds, {"inputs": shards.key, **facts})
+    facts = {name: value for name, value in manifest.items() if name not in SHARD_FACTS}
+    return Part(num_docs, throughput.done, throughput.seconds, {"inputs": shards.key, **facts})
 
 
 def distinct(texts: Sequence[str]) -> tuple[list[str], np.ndarray]:
-    """Distinct texts in order of first sight, and for every text its row among them, (D,) int64."""
+    """Distinct texts in order of first appearance, and the row of every text among them, (D,) int64."""
     positions: dict[str, int] = {}
     rows = np.fromiter((positions.setdefault(text, len(positions)) for text in texts), np.int64, len(texts))
     return list(positions), rows
 
 
-def _fill(embedder: HuggingFaceEmbedder, share: Share, shards: _Shards, meter: Meter) -> None:
+def _fill(embedder: HuggingFaceEmbedder, share: Share, shards: _Shards, throughput: Throughput) -> None:
     num_devices = len(embedder.device_names)
     if num_devices == 1:
-        _encode_missing(embedder, (share, shards), meter)
+        _encode_missing(embedder, (share, shards), throughput)
         return
     work = [(part, shards) for part in share.among(num_devices)]
-    on_devices(embedder, work, _encode_missing, meter)
+    on_devices(embedder, work, _encode_missing, throughput)
 
 
 def _encode_missing(
     embedder: HuggingFaceEmbedder, work: tuple[Iterable[list[str]], _Shards], progress: Progress
 ) -> None:
-    """Encode what is not there; what another job has in hand comes last, should that job fail."""
+    """Encode missing shards; those that another job is encoding come last, in case that job fails."""
     share, shards = work
 
     def fill(folder: Path) -> dict[str, Any]:
@@ -209,7 +210,7 @@ def _encode_missing(
 
 
 def _survey(texts: Iterable[str]) -> tuple[str, int]:
-    """The fingerprint of the texts, and how many of them are distinct."""
+    """The fingerprint of the texts, and the number of distinct ones."""
     seen: set[bytes] = set()
 
     def noted() -> Iterator[str]:
@@ -225,9 +226,9 @@ def _digest(text: str) -> bytes:
 
 
 def _common_facts(manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What ran, from the manifests of all shards; a list where they differ, and devices all together."""
+    """Facts from the manifests of all shards: a list of values where they differ; the union of devices."""
     facts: dict[str, Any] = {}
-    for name in (name for name in manifests[0] if name not in OF_ITS_OWN):
+    for name in (name for name in manifests[0] if name not in SHARD_FACTS):
         values = [manifest[name] for manifest in manifests]
         if name == "device":
             values = [sorted({device for devices in values for device in devices})]

@@ -1,4 +1,4 @@
-"""Subtokens: a language model's hidden states gathered at places in texts."""
+"""Subtokens: a language model's hidden states at given places in texts."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def encode_places(
     subtokens: Subtokens | None = None,
     progress: Callable[[int], Any] = lambda _: None,
 ) -> np.ndarray:
-    """Last hidden state at each place, (M, H) float16; NaN where the model does not read the whole place.
+    """Last hidden state at each place, (M, H) float16; NaN if the model does not read the whole place.
 
-    subtokens: `mean` over the tokens that touch the place, or the `last` of them; None is `last` for a model
-    that pools its last token, whose earlier tokens have not seen the word to its end, and `mean` otherwise.
-    progress gets numbers of texts.  ValueError names texts whose states are not finite.
+    subtokens: `mean` over the tokens that touch the place, or the `last` of them; None: `last` for a model
+    with last-token pooling, whose earlier tokens have not seen the end of the word, and `mean` otherwise.
+    progress gets numbers of texts.  Raises ValueError naming a text whose states are not finite.
     """
     if subtokens is None:
         subtokens = "last" if embedder.model_pooling == "lasttoken" else "mean"
@@ -62,17 +62,17 @@ def encode_places(
 def subtoken_ranges(
     places: WordPlaces, texts: np.ndarray, spans: Sequence[np.ndarray], limit: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """First and last token that touch each place, (M,) int64 in its text; -1 where the text was cut before.
+    """First and last token that touch each place, (M,) int64 in its text; -1 if the text was cut before it.
 
-    texts: (M,) which of the N texts holds the place.  spans: of each text the characters of its tokens,
-    (L, 2) from, to; those that cover none are the model's own.  limit: tokens a text is cut to.
+    texts: (M,) index of the place's text among N.  spans: for each text the characters that its tokens cover,
+    (L, 2) from, to; special tokens cover none.  limit: tokens to which a text is cut.
     """
     lengths = np.array([len(each) for each in spans], np.int64)
     covered = np.concatenate([*spans, np.zeros((0, 2), np.int64)])
     is_real = covered[:, 1] > covered[:, 0]
     of_text = np.repeat(np.arange(len(spans)), lengths)
     position = (np.arange(len(covered)) - (np.cumsum(lengths) - lengths)[of_text])[is_real]
-    # One line of characters for all texts, so that one search finds the tokens of every place.
+    # One axis of characters for all texts, so that one search finds the tokens of every place.
     stride = 1 + max(covered.max(initial=0), places.stops.max(initial=0))
     starts, stops = (covered[is_real] + (of_text[is_real] * stride)[:, None]).T
     first = np.searchsorted(stops, texts * stride + places.starts, side="right")
@@ -87,7 +87,7 @@ def subtoken_ranges(
 
 
 def mean_of_ranges(states: Tensor, firsts: np.ndarray, lasts: np.ndarray) -> Tensor:
-    """Mean of the rows first to last, both included, (M, H); states (N, H)."""
+    """Mean of rows first to last, inclusive, (M, H); states: (N, H)."""
     sizes = lasts - firsts + 1
     offsets = np.cumsum(sizes) - sizes
     rows = np.arange(sizes.sum()) + np.repeat(firsts - offsets, sizes)

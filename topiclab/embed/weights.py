@@ -1,4 +1,4 @@
-"""Where a language model's files lie, and the digest that names them."""
+"""The folder of a language model's files, and the digest that identifies them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def model_folder(
 ) -> Path:
     """The folder of a model: `path` (a folder or a hub id), else an installed package's, else the hub's.
 
-    package: `<import name>/<folder in it>`.  option: what `path` is called in the configuration. The hub is
-    asked only where its local cache has no such model, and never under HF_HUB_OFFLINE=1.
+    package: `<import name>/<folder in it>`.  option: the name of `path` in the configuration.  The hub is
+    asked only if its local cache has no such model, and never under HF_HUB_OFFLINE=1.
     """
     if path is None and package is not None and (folder := _package_folder(package)) is not None:
         return folder
@@ -46,10 +46,10 @@ def model_folder(
 
 
 def folder_revision(folder: Path) -> str:
-    """The hub commit of a downloaded model, else a sha256 over the folder's files, links followed.
+    """The hub commit of a downloaded model, else a sha256 of the folder's files, following links.
 
-    A weight file above 32 MiB enters by its size and 16 blocks of 1 MiB spread over it: training moves them
-    all, and a model of 16 GB is named in milliseconds.
+    A weight file above 32 MiB is represented by its size and 16 blocks of 1 MiB spread over it: training
+    changes all of them, and a model of 16 GB is identified in milliseconds.
     """
     if folder.parent.name == "snapshots":
         return folder.name
@@ -63,7 +63,7 @@ def folder_revision(folder: Path) -> str:
 
 
 def adapter_revision(folder: Path) -> str:
-    """sha256 over a LoRA adapter's weights and its scale, wherever it lies."""
+    """sha256 of a LoRA adapter's weights and scale, whatever its path."""
     scale = json.loads((folder / "adapter_config.json").read_bytes())["lora_alpha"]
     return hashlib.sha256(f"{file_sha256(folder / 'adapter_model.safetensors')}:{scale}".encode()).hexdigest()
 
@@ -102,5 +102,5 @@ def _hub_folder(model_id: str, revision: str | None, option: str) -> Path:
     except LocalEntryNotFoundError as fault:
         raise FileNotFoundError(
             f"{model_id} is not in the local Hugging Face cache and the hub cannot be reached; run "
-            f"`hf download {model_id}` where there is a network, or give a folder as {option}"
+            f"`hf download {model_id}` with a network connection, or give a folder as {option}"
         ) from fault
