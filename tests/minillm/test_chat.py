@@ -77,8 +77,8 @@ def test_special_tokens_in_a_text_stay_text(model, tokenizer):
     [
         ([{"role": "bot", "content": "hi"}], "give its role as one of system, user, assistant"),
         ([{"role": "user"}], "its content as text"),
-        ([], "ends with a message of the user"),
-        (TURNS[:3], "ends with a message of the user"),
+        ([], "must end with a message of the user"),
+        (TURNS[:3], "must end with a message of the user"),
     ],
 )
 def test_messages_without_a_reply_are_refused(model, messages, told):
@@ -107,7 +107,7 @@ def test_a_long_conversation_loses_its_oldest_turns(model, tokenizer):
 def test_a_text_goes_on_without_the_template(model, tokenizer):
     plain = with_options(model, has_template=False)
     assert plain.prompt_ids("The cat") == [0, *tokenizer.encode("The cat")]
-    with pytest.raises(ValueError, match="goes on from a text"):
+    with pytest.raises(ValueError, match="continues a text"):
         plain.prompt_ids(TURNS)
 
 

@@ -145,7 +145,7 @@ def test_an_older_export_is_replaced_and_other_folders_are_not(folder, tokenizer
     }
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("keep")
-    with pytest.raises(ValueError, match="holds something that is no exported model"):
+    with pytest.raises(ValueError, match="holds something that is not an exported model"):
         export_folder(tiny_model(), tokenizer, tmp_path / "mine")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["export", "mine"]
 
@@ -163,7 +163,7 @@ def test_a_tokenizer_of_another_vocabulary_is_refused(folder, tokenizer, tmp_pat
     other = tiny_tokenizer([text.upper() for text in TEXTS])
     assert other.fingerprint != tokenizer.fingerprint
     other.save(folder)
-    told = f"trained with the tokenizer {tokenizer.fingerprint[:12]}, but beside it lies"
+    told = f"trained with the tokenizer {tokenizer.fingerprint[:12]}, but the folder holds"
     with pytest.raises(ValueError, match=told):
         load_folder(folder)
     with pytest.raises(ValueError, match="the tokenizer has 600 tokens, but the model 512"):
@@ -175,7 +175,7 @@ def test_a_tokenizer_of_another_vocabulary_is_refused(folder, tokenizer, tmp_pat
 )
 def test_a_half_written_folder_is_refused(folder, name):
     (folder / name).unlink()
-    with pytest.raises(FileNotFoundError, match=f"has no {name}, so it is no whole exported model"):
+    with pytest.raises(FileNotFoundError, match=f"has no {name}, so it is not a complete exported model"):
         load_folder(folder)
 
 

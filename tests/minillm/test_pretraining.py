@@ -207,8 +207,8 @@ class Spoiling(Steps):
 @pytest.mark.parametrize(
     ("when", "told"),
     [
-        ("training", "the loss of step 3 is nan nats a token, .*best.ckpt of step 2 stays: lower the"),
-        ("measurement", "held-out text costs nan nats a token after step 4; .*best.ckpt of step 2 stays"),
+        ("training", "the loss of step 3 is nan nats per token, .*best.ckpt of step 2 is kept: lower the"),
+        ("measurement", "held-out text costs nan nats per token after step 4; .*best.ckpt of step 2 is kept"),
     ],
 )
 def test_a_loss_that_is_no_number_stops_before_a_checkpoint(when, told, tmp_path):

@@ -52,9 +52,9 @@ def test_only_a_whole_run_of_a_language_model_is_read(run: Path, tmp_path: Path)
     for folder, kind, message in (
         (fit, ValueError, "holds a run of task=fit, which has no language model; give the folder of a"),
         (failed, ValueError, "did not finish: killed"),
-        (tmp_path / "none", FileNotFoundError, "nothing is there"),
-        (bare, FileNotFoundError, r"no result\.json is there"),
-        (half, FileNotFoundError, r"no export/model\.safetensors is there"),
+        (tmp_path / "none", FileNotFoundError, "no such folder"),
+        (bare, FileNotFoundError, r"it has no result\.json"),
+        (half, FileNotFoundError, r"has no export/model\.safetensors"),
         (damaged, ValueError, r"its result\.json is damaged"),
         (torn, ValueError, r"its export/config\.json is damaged"),
         (other, ValueError, "was trained with the tokenizer"),
@@ -92,7 +92,7 @@ def test_label_is_the_log_probability_of_all_tokens_in_our_own_network(run: Path
 
 def test_words_that_the_pattern_splits_are_left_to_exact(caplog: pytest.LogCaptureFixture) -> None:
     assert forceable_words(["music", "new york", "covid19", "jazz"]) == ("music", "jazz")
-    assert "2 of 4 words stay of several tokens" in caplog.text
+    assert "2 of 4 words stay several tokens" in caplog.text
 
 
 @pytest.mark.parametrize("pooling", ["mean", "lasttoken"])

@@ -84,7 +84,10 @@ def test_both_forms_of_files_are_read_alike(tmp_path):
         ('{"messages": [{"role": "user", "content": "a"}]}', "line 2: the conversation ends with the user"),
         ('{"messages": []}', "line 2: the conversation is empty"),
         ('{"messages": [{"role": "user", "content": " "}]}', "line 2: a message of the user is empty"),
-        ('{"messages": [{"role": "user", "content": 3}]}', "line 2: the content of a user is a int"),
+        (
+            '{"messages": [{"role": "user", "content": 3}]}',
+            "line 2: the content of a message of the user has type int",
+        ),
         ('{"messages": [{"role": "user", "content": "\\ud800"}]}', "line 2: .*surrogate"),
         ('{"messages": ["hi"]}', "line 2: a message is a str"),
         ('{"text": "hi"}', "line 2: not an object with one list"),
@@ -97,7 +100,7 @@ def test_a_line_that_is_no_conversation_is_named(tmp_path, line, message):
     with pytest.raises(ValueError, match=message):
         read_conversations(path)
     path.write_text("\n")
-    with pytest.raises(ValueError, match="holds no conversation"):
+    with pytest.raises(ValueError, match="holds no conversations"):
         read_conversations(path)
 
 

@@ -122,7 +122,7 @@ def test_two_devices_train_as_one(tmp_path):
             "pretrain.length=300",
             "pretrain.length=300 is more than the model's context of 256 tokens; give at most",
         ),
-        ("pretrain.optimizer.lr=1e9", "nats a token"),
+        ("pretrain.optimizer.lr=1e9", "nats per token"),
     ],
 )
 def test_what_cannot_be_trained_is_told(override, message, tmp_path):

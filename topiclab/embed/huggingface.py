@@ -244,7 +244,7 @@ class HuggingFaceEmbedder:
         return tokens, spans
 
     def _encoded(self, texts: list[str], **options: Any) -> dict[str, list[Any]]:
-        """Tokenizer output; reads 32 characters per token of the limit, and more only if these do not suffice."""
+        """Tokenizer output; reads 32 characters per token of the limit, and more only if needed."""
         limit = self.token_limit
         options |= {"truncation": True, "max_length": limit}
         num_chars = limit * CHARS_PER_TOKEN

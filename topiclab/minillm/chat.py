@@ -20,12 +20,12 @@ Messages = Sequence[Mapping[str, str]]
 
 @dataclass(frozen=True)
 class ChatModel:
-    """A model that answers.
+    """A model that replies to prompts and conversations.
 
-    max_new_tokens: the longest reply.  system: an instruction before every conversation that has none.
-    has_template: as ChatML, which fine-tuning teaches; without, a prompt is a text that goes on.
+    max_new_tokens: length limit of a reply.  system: instruction put before every conversation without one.
+    has_template: use ChatML, which fine-tuning teaches; otherwise the prompt is continued as plain text.
     is_sliding: a conversation longer than the context loses its oldest turns, then the beginning of the last
-    one, and a reply reads on from its own newer half; without, such a conversation is a ValueError.
+    one, and generation continues from the newer half of the reply; otherwise it is a ValueError.
     """
 
     model: MiniLLM
@@ -40,7 +40,7 @@ class ChatModel:
     def load(
         cls, run: Path, *, device: str = "cpu", dtype: str = "fp32", sampler: Sampler, **options: Any
     ) -> ChatModel:
-        """Of a finished run, whose export/ it reads, or of an export itself; see `load_folder` for errors."""
+        """Load a finished run, whose export/ is read, or an export itself; see `load_folder` for errors."""
         folder = run / "export" if (run / "export").is_dir() else run
         model, tokenizer = load_folder(folder, device=device, dtype=dtype)
         return cls(model, tokenizer, sampler, **options)
@@ -50,11 +50,11 @@ class ChatModel:
         return "".join(self.stream(prompt, seed=seed))
 
     def stream(self, prompt: str | Messages, *, seed: int = 0) -> Iterator[str]:
-        """`chat` in pieces, while it is written."""
+        """The reply of `chat` in pieces, as it is generated."""
         return stream(self.model, self.tokenizer, self.prompt_ids(prompt), seed=seed, **self._options)
 
     def chat_all(self, prompts: Sequence[str | Messages], *, seed: int = 0) -> list[str]:
-        """The replies to several at once."""
+        """The replies to several prompts, generated together."""
         rows = generate(self.model, [*map(self.prompt_ids, prompts)], seed=seed, **self._options)
         return [self.tokenizer.decode(row) for row in rows]
 
@@ -68,10 +68,10 @@ class ChatModel:
         }
 
     def prompt_ids(self, prompt: str | Messages) -> list[int]:
-        """What the model reads before it replies; ValueError for a conversation that cannot be replied to."""
+        """Token ids that the model reads before it replies; ValueError if there is nothing to reply to."""
         if not self.has_template:
             if not isinstance(prompt, str):
-                raise ValueError("has_template=false goes on from a text, not from messages; give the text")
+                raise ValueError("has_template=false continues a text, not messages; give the text")
             return [END_OF_TEXT, *self.tokenizer.encode(prompt)]
         messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
         _check(messages)
@@ -87,7 +87,7 @@ class ChatModel:
 
 
 def _newest(turns: list[list[int]], room: int) -> list[list[int]]:
-    """The last turn, and those before it while there is room for all of them."""
+    """The last turn, and as many turns before it as there is room for."""
     start = len(turns) - 1
     room -= len(turns[start])
     while start > 0 and room >= len(turns[start - 1]):
@@ -104,4 +104,4 @@ def _check(messages: Messages) -> None:
                 "content as text"
             )
     if not messages or messages[-1]["role"] != "user":
-        raise ValueError("a conversation ends with a message of the user, so that there is one to reply to")
+        raise ValueError("a conversation must end with a message of the user, to which the model replies")

@@ -1,4 +1,4 @@
-"""One more token of each row, from a cache: the network's own numbers in fewer, smaller steps."""
+"""One decoding step per token from a cache: the network's own results in fewer, smaller operations."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from topiclab.minillm.network import Attention, Cache, Layer, MiniLLM, RMSNorm
 
 
 class Decoder:
-    """Reads a token a row into the cache and gives the logits after it.
+    """Reads one token per row into the cache and returns the logits after it.
 
-    A step reads every weight once for a handful of numbers, so what it costs beside that are its calls. Here
-    none goes through modules, products add into the stream or land in memory of the step before, and
+    A step reads every weight once for a handful of numbers; its other cost is the number of calls. Here no
+    call goes through modules, products add into the stream or reuse the memory of the previous step, and
     queries that share keys meet them as rows of one product, not as copies of the keys.
     Pinned by tests/minillm/test_generate.py against `MiniLLM.forward`.
 
-    num_padding: (B,) tokens at the left of each row of the cache that are none.
-    To be made and called in inference mode; weights are read where they lie, but for norms of heads.
+    num_padding: (B,) number of padding tokens at the left of each row of the cache.
+    Create and call it in inference mode; weights are used in place, except norms of heads.
     """
 
     def __init__(self, model: MiniLLM, cache: Cache, num_padding: Tensor | None) -> None:
@@ -38,7 +38,7 @@ class Decoder:
         self.is_seen = None if num_padding is None else (places >= num_padding[:, None])[:, None, None]
 
     def step(self, tokens: Tensor) -> Tensor:
-        """(B, V) logits after tokens (B,), valid until the next step; ValueError when the cache is full."""
+        """(B, V) logits after tokens (B,), valid until the next step; ValueError if the cache is full."""
         cache, room, num = self.cache, self.room, self.cache.length
         if num >= cache.most:
             raise ValueError(f"the cache holds {cache.most} tokens and is full; let the window slide")
@@ -54,9 +54,9 @@ class Decoder:
 
 
 class Room:
-    """Memory that every step and layer uses anew, and its parts.
+    """Memory reused by every step and layer, and views of its parts.
 
-    heads: (B, heads of queries, keys and values, head_dim), and the same numbers flat.
+    heads: (B, heads of queries, keys and values, head_dim), with a flat view.
     """
 
     def __init__(self, model: MiniLLM, num_rows: int) -> None:
@@ -74,7 +74,7 @@ class Room:
 
 
 class Norm:
-    """RMSNorm of few numbers; F.rms_norm takes more calls.
+    """RMSNorm of few numbers, in fewer calls than F.rms_norm.
 
     weight: (dim,), or (heads, dim) for `of_heads`.
     """
@@ -85,25 +85,25 @@ class Norm:
         self.is_exact = weight.dtype == torch.float32
 
     def __call__(self, numbers: Tensor) -> Tensor:
-        """Of (B, dim)."""
+        """Normalize (B, dim)."""
         if not self.is_exact:  # a mean of squares needs float32
             return F.rms_norm(numbers, self.weight.shape, self.weight, self.eps)
         return (numbers * self._scale(numbers)).mul_(self.weight)
 
     def of_heads(self, heads: Tensor) -> None:
-        """Of (B, heads, dim), in place."""
+        """Normalize (B, heads, dim) in place."""
         rows = heads.flatten(0, 1)
         scaled = rows * self._scale(rows) if self.is_exact else F.rms_norm(rows, rows.shape[1:], eps=self.eps)
         torch.mul(scaled.view(heads.shape), self.weight, out=heads)
 
     def _scale(self, rows: Tensor) -> Tensor:
-        """(rows, 1) of (rows, dim)."""
+        """Scale (rows, 1) for rows (rows, dim)."""
         squares = torch.baddbmm(self.start, rows.unsqueeze(1), rows.unsqueeze(2), alpha=self.share)
         return squares.squeeze(1).rsqrt_()
 
 
 class StepLayer:
-    """One layer on one token of each row: matrices transposed where they lie, and its part of the cache.
+    """One layer applied to one token per row: transposed views of its matrices, and its part of the cache.
 
     memory: (2, B, kv heads, most, head_dim).
     """
@@ -122,7 +122,7 @@ class StepLayer:
     def attend(
         self, stream: Tensor, room: Room, num: int, cosine: Tensor, sine: Tensor, is_seen: Tensor | None
     ) -> None:
-        """Add to the stream (B, hidden_size) what attention finds in `num` tokens and in this one."""
+        """Add to the stream (B, hidden_size) the attention output over `num` cached tokens and this one."""
         normed = self.norm_of_attention(stream)
         for matrix, part in zip(self.projections, room.parts, strict=True):
             torch.mm(normed, matrix, out=part)
@@ -136,7 +136,7 @@ class StepLayer:
         stream.addmm_(found.view(len(stream), -1), self.output)
 
     def widen(self, stream: Tensor, room: Room) -> None:
-        """Add to the stream what SwiGLU makes of it."""
+        """Add the output of SwiGLU to the stream."""
         normed = self.norm_of_mlp(stream)
         torch.mm(normed, self.gate, out=room.gate)
         torch.mm(normed, self.up, out=room.up)
@@ -144,7 +144,7 @@ class StepLayer:
 
 
 def _norm_of_heads(attention: Attention, eps: float) -> Norm | None:
-    """The one of queries and that of keys side by side, None where heads have none."""
+    """Norms of queries and keys side by side; None if heads have none."""
     of_queries, of_keys = attention.q_norm, attention.k_norm
     if not isinstance(of_queries, RMSNorm) or not isinstance(of_keys, RMSNorm):
         return None

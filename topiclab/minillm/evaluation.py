@@ -1,4 +1,4 @@
-"""Questions whose answers are labels: how often a model's greedy replies are right, beside yardsticks."""
+"""Evaluation on questions whose answers are labels: accuracy of a model's greedy replies and baselines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GREEDY = Sampler(temperature=0.0)
 QUESTIONS_AT_ONCE = 100
 
 
-def ask(
+def evaluate_labels(
     model: MiniLLM,
     tokenizer: Tokenizer,
     asked: Sequence[Instructions],
@@ -29,11 +29,11 @@ def ask(
     seed: int,
     path: Path,
 ) -> dict[str, float]:
-    """The share of test documents whose label the model replies, and no other word; by corpus.
+    """Accuracy per corpus: the share of test documents for which the model replies exactly the label.
 
-    Beside it what the most frequent label and a regression on TF-IDF reach on the same documents, from the
-    same training documents.  num_questions: of a corpus at most, drawn by the seed.
-    path: JSON lines, each with a question, its answer and the reply.
+    Also the accuracy of the most frequent label and of a regression on TF-IDF on the same documents, from the
+    same training documents.  num_questions: maximum per corpus, drawn by the seed.
+    path: JSON lines, each with a question, the wanted answer and the reply.
     """
     model.eval()
     found: dict[str, float] = {}
@@ -62,7 +62,7 @@ def ask(
         }
         found |= {f"{questions.corpus}/{name}": score for name, score in scores.items()}
         print(
-            f"{questions.corpus}: labels of {len(rows)} held-out documents told right\n"
+            f"{questions.corpus}: labels of {len(rows)} held-out documents, accuracy\n"
             f"  this model               {scores['accuracy']:.3f}\n"
             f"  TF-IDF and a regression  {scores['accuracy_tfidf']:.3f}\n"
             f"  most frequent label      {scores['accuracy_majority']:.3f}"
@@ -76,7 +76,7 @@ def ask(
 def greedy_replies(
     model: MiniLLM, tokenizer: Tokenizer, prompts: Sequence[str], wanted: Sequence[str]
 ) -> list[str]:
-    """Replies as long as the longest wanted one may be, in batches of prompts of about one length."""
+    """Replies of at most the longest wanted length, generated in batches of prompts of similar length."""
     longest = max(len(tokenizer.encode(answer)) for answer in set(wanted)) + 1
     chat = ChatModel(model, tokenizer, GREEDY, max_new_tokens=longest)
     order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))

@@ -1,4 +1,4 @@
-"""The mini-LLM as a folder that transformers loads without code of ours, and back."""
+"""Export of the mini-LLM to a folder that transformers loads without our code, and back."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from topiclab.minillm.data.tokenizer import CHAT_TEMPLATE, END_OF_TEXT, END_OF_T
 from topiclab.minillm.network import MiniLLM, Shape
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-PREFIX = "model."  # what transformers' models with a head put before the names of their trunk
+PREFIX = "model."  # prefix of the trunk's weights in transformers' models with a head
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 FINGERPRINT = "tokenizer_fingerprint"
 NEEDED = (CONFIG, WEIGHTS, "tokenizer.json", "tokenizer_config.json", "generation_config.json")
-# A field of Shape -> its key of transformers' Qwen3Config and LlamaConfig.
+# Field of Shape -> key of transformers' Qwen3Config and LlamaConfig.
 KEYS = {
     "vocab_size": "vocab_size",
     "hidden_size": "hidden_size",
@@ -38,11 +38,11 @@ KEYS = {
 
 
 def export_folder(model: MiniLLM, tokenizer: Tokenizer, folder: Path, *, dtype: str = "fp32") -> Path:
-    """Write the model as a Qwen3, or a Llama where heads have no norm, with its tokenizer and chat template.
+    """Write the model as a Qwen3, or a Llama if heads have no norm, with its tokenizer and chat template.
 
-    The folder takes its name when all of it is written, and replaces an older export there.
+    The folder gets its name once it is complete, and replaces an older export there.
     dtype: fp32 or bf16.
-    Raises ValueError for a tokenizer of another vocabulary, and for a folder that holds something else.
+    Raises ValueError for a tokenizer of another vocabulary size, and if the folder holds something else.
     """
     if tokenizer.vocab_size != model.shape.vocab_size:
         raise ValueError(
@@ -50,7 +50,7 @@ def export_folder(model: MiniLLM, tokenizer: Tokenizer, folder: Path, *, dtype: 
             "the one it was trained with"
         )
     if folder.exists() and not (folder / CONFIG).is_file() and any(folder.iterdir()):
-        raise ValueError(f"{folder} holds something that is no exported model; name another folder")
+        raise ValueError(f"{folder} holds something that is not an exported model; give another folder")
     partial, older = (folder.with_name(f"{folder.name}.{os.getpid()}.{end}") for end in ("partial", "older"))
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -76,14 +76,14 @@ def export_folder(model: MiniLLM, tokenizer: Tokenizer, folder: Path, *, dtype: 
 def load_folder(folder: Path, *, device: str = "cpu", dtype: str = "fp32") -> tuple[MiniLLM, Tokenizer]:
     """The model of an export, for inference, and its tokenizer.
 
-    dtype: of the weights, whatever is stored; positions are always turned in float32.
-    Raises FileNotFoundError or ValueError for a folder that is none, half-written or damaged, and for a
+    dtype: of the weights, whatever dtype is stored; rotary positions are always computed in float32.
+    Raises FileNotFoundError or ValueError if the folder is not an export, half-written or damaged, and for a
     tokenizer that is not the model's.
     """
     if missing := [name for name in NEEDED if not (folder / name).is_file()]:
         raise FileNotFoundError(
-            f"{folder} has no {missing[0]}, so it is no whole exported model; export it again, or give the "
-            "export/ of a finished run"
+            f"{folder} has no {missing[0]}, so it is not a complete exported model; export it again, or give "
+            "the export/ of a finished run"
         )
     try:
         config = json.loads((folder / CONFIG).read_bytes())
@@ -93,7 +93,7 @@ def load_folder(folder: Path, *, device: str = "cpu", dtype: str = "fp32") -> tu
     if config.get(FINGERPRINT) != tokenizer.fingerprint:
         raise ValueError(
             f"{folder}: the model was trained with the tokenizer {str(config.get(FINGERPRINT))[:12]}, but "
-            f"beside it lies {tokenizer.fingerprint[:12]}; its ids would mean other tokens: restore "
+            f"the folder holds {tokenizer.fingerprint[:12]}, whose ids mean other tokens: restore "
             "tokenizer.json"
         )
     shape = shape_of(config)
@@ -113,18 +113,18 @@ def load_folder(folder: Path, *, device: str = "cpu", dtype: str = "fp32") -> tu
 
 
 def shape_of(config: Mapping[str, Any]) -> Shape:
-    """Of a config.json; ValueError when it is not one of ours."""
+    """Shape in a config.json; ValueError if topiclab did not write it."""
     kind = config.get("model_type")
     if kind not in ("qwen3", "llama") or not config.get("tie_word_embeddings"):
         raise ValueError(
-            f"model_type={kind} with tie_word_embeddings={config.get('tie_word_embeddings')} is no exported "
-            "mini-LLM; give a folder that topiclab wrote"
+            f"model_type={kind} with tie_word_embeddings={config.get('tie_word_embeddings')} is not an "
+            "exported mini-LLM; give a folder that topiclab wrote"
         )
     return Shape(**{field: config[key] for field, key in KEYS.items()}, qk_norm=kind == "qwen3")
 
 
 def _texts(shape: Shape, tokenizer: Tokenizer, dtype: str) -> dict[str, str]:
-    """Name -> content of what stands beside weights and tokenizer.json."""
+    """Name -> content of the files besides weights and tokenizer.json."""
     end_of_text, end_of_turn = SPECIAL_TOKENS[END_OF_TEXT], SPECIAL_TOKENS[END_OF_TURN]
     ids = {"bos_token_id": END_OF_TEXT, "pad_token_id": END_OF_TEXT}
     special = {"eos_token": end_of_turn, "pad_token": end_of_text}
@@ -134,7 +134,7 @@ def _texts(shape: Shape, tokenizer: Tokenizer, dtype: str) -> dict[str, str]:
         "clean_up_tokenization_spaces": False,
         "model_max_length": shape.context_length,
         "padding_side": "left",
-        # transformers 5 writes TokenizersBackend here, which 4 does not know
+        # transformers 5 would write TokenizersBackend here, unknown to 4
         "tokenizer_class": "PreTrainedTokenizerFast",
     }
     contents = {
@@ -148,7 +148,7 @@ def _texts(shape: Shape, tokenizer: Tokenizer, dtype: str) -> dict[str, str]:
 
 
 def _config(shape: Shape, dtype: str) -> dict[str, Any]:
-    """Sizes and switches, as transformers and what reads its folders know them."""
+    """Sizes and switches, under the names of transformers and of programs that read its folders."""
     stored = str(DTYPES[dtype]).removeprefix("torch.")
     kind = {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "use_sliding_window": False}
     if not shape.qk_norm:
@@ -156,7 +156,7 @@ def _config(shape: Shape, dtype: str) -> dict[str, Any]:
     return {
         **kind,
         **{key: getattr(shape, field) for field, key in KEYS.items()},
-        # the base once nested, for transformers 5, and once flat, above: who does not find it assumes 10,000
+        # the base nested for transformers 5, and flat above: readers that do not find it assume 10,000
         "rope_parameters": {"rope_type": "default", "rope_theta": shape.rope_theta},
         "rope_scaling": None,
         "attention_bias": False,

@@ -1,4 +1,4 @@
-"""The model that a run of one's own left: which folder it is, and that it is whole."""
+"""The model of a finished training run: its folder, checked to be complete."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config
 
 
 def export_of(run: str, option: str) -> Path:
-    """<run>/export of a finished run of a language model, in transformers' form.
+    """<run>/export of a finished run of a language model, in transformers' format.
 
-    option: what the run is called in the configuration.
+    option: name of the run's option in the configuration.
     Raises FileNotFoundError for a folder without such an export, ValueError for a run of another task, for
     one that did not finish, and for a tokenizer that is not the model's.
     """
     folder = Path(run).expanduser()
     way_out = f"give the folder of a finished task={' or '.join(TASKS)}"
     if not (folder / "result.json").is_file():
-        fault = "nothing is there" if not folder.exists() else "no result.json is there, so no finished run"
+        fault = (
+            "no such folder" if not folder.exists() else "it has no result.json, so the run is not finished"
+        )
         raise FileNotFoundError(f"{option}={run}: {fault}; {way_out}")
     try:
         result = json.loads((folder / "result.json").read_bytes())
@@ -40,9 +42,7 @@ def export_of(run: str, option: str) -> Path:
         raise ValueError(f"{option}={run} did not finish: {result.get('reason')}; run it again, or {way_out}")
     export = folder / "export"
     if missing := [name for name in FILES if not (export / name).is_file()]:
-        raise FileNotFoundError(
-            f"{option}={run}: no export/{missing[0]} is there; run it again, or {way_out}"
-        )
+        raise FileNotFoundError(f"{option}={run} has no export/{missing[0]}; run it again, or {way_out}")
     try:
         trained_with = json.loads((export / "config.json").read_bytes())["tokenizer_fingerprint"]
     except (ValueError, KeyError, TypeError) as fault:
@@ -52,8 +52,8 @@ def export_of(run: str, option: str) -> Path:
     found = Tokenizer.load(export).fingerprint
     if trained_with != found:
         raise ValueError(
-            f"{option}={run}: the model was trained with the tokenizer {str(trained_with)[:12]}, but beside "
-            f"it lies {found[:12]}; its ids would mean other tokens: restore export/tokenizer.json"
+            f"{option}={run}: the model was trained with the tokenizer {str(trained_with)[:12]}, but the "
+            f"folder holds {found[:12]}, whose ids mean other tokens: restore export/tokenizer.json"
         )
     return export
 
@@ -62,7 +62,7 @@ OF_SAMPLER = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
 
 
 def chat_model(run: Path, options: Mapping[str, Any], trainer: Trainer) -> ChatModel:
-    """The model of a run, see `export_of`, or of an export by itself, under the options of task=chat."""
+    """The model of a run (see `export_of`) or of a bare export, with the options of task=chat."""
     if (run / "result.json").is_file():
         run = export_of(str(run), "run")
     device = resolve_device(trainer.device)

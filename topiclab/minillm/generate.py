@@ -1,4 +1,4 @@
-"""Text from the mini-LLM: several prompts at once as ids, or one as text while it is written."""
+"""Text generation with the mini-LLM: several prompts at once as ids, or one as a stream of text."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def generate(
     seed: int = 0,
     is_sliding: bool = False,
 ) -> list[list[int]]:
-    """What follows each prompt, up to a stop id, which is left out.
+    """Ids that follow each prompt, up to but without a stop id.
 
-    Prompts are read together with padding at the left; without chance each gets what it gets alone, until a
-    window slides.  is_sliding: see `next_tokens`, as for what it raises.
+    Prompts are read together with padding at the left; with a greedy sampler each gets the same reply as
+    alone, until a window slides.  is_sliding and errors: see `next_tokens`.
     """
     if not prompts:
         return []
@@ -61,10 +61,10 @@ def stream(
     seed: int = 0,
     is_sliding: bool = False,
 ) -> Iterator[str]:
-    """The text that follows a prompt, as it comes.
+    """Text that follows a prompt, in pieces as it is generated.
 
-    Its pieces end with whole code points, which tokens of bytes do not; joined they are the text of all ids.
-    Bytes that are no UTF-8 become U+FFFD.
+    Pieces end with whole code points, unlike tokens of bytes; joined they are the text of all ids. Bytes that
+    are not UTF-8 become U+FFFD.
     """
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     tokens = next_tokens(
@@ -90,12 +90,12 @@ def next_tokens(
     seed: int = 0,
     is_sliding: bool = False,
 ) -> Iterator[Tensor]:
-    """Token after token of every row, (B,), max_new_tokens times.
+    """Next token of every row, (B,), max_new_tokens times.
 
     is_sliding: a prompt that leaves no room in the context loses its beginning, and when the context is
-    full the newer half of every row is read anew as its beginning. Without, a ValueError before the first
-    token tells that prompt and reply are longer than the context.
-    seed: of the model's device, where tokens are drawn.
+    full, the newer half of every row is read again as its beginning. Otherwise, if prompt and reply are
+    longer than the context, a ValueError is raised before the first token.
+    seed: of the generator on the model's device, where tokens are drawn.
     """
     most = _check(model, prompts, max_new_tokens, is_sliding)
     device = model.embed_tokens.weight.device
@@ -127,7 +127,7 @@ def next_tokens(
 
 
 def _read(model: MiniLLM, ids: Tensor, num_padding: Tensor, room: int) -> tuple[Decoder, Tensor]:
-    """Ids (B, T) in a cache for `room` tokens of each row, and the logits after the last, (B, V)."""
+    """A decoder whose cache for `room` tokens per row holds ids (B, T), and logits (B, V) after the last."""
     was_training = model.training
     padding = num_padding if num_padding.any() else None
     cache = Cache(model.shape, len(ids), room, model.embed_tokens.weight)
@@ -137,7 +137,7 @@ def _read(model: MiniLLM, ids: Tensor, num_padding: Tensor, room: int) -> tuple[
 
 
 def _used(rows: Sequence[Tensor], vocab_size: int) -> Tensor:
-    """(B, V) bool, the tokens that stand in each row."""
+    """(B, V) bool, the tokens that occur in each row."""
     is_used = torch.zeros(len(rows), vocab_size, dtype=torch.bool, device=rows[0].device)
     for row, ids in zip(is_used, rows, strict=True):
         row[ids] = True
@@ -145,10 +145,10 @@ def _used(rows: Sequence[Tensor], vocab_size: int) -> Tensor:
 
 
 def _check(model: MiniLLM, prompts: Sequence[Ids], max_new_tokens: int, is_sliding: bool) -> int:
-    """The most tokens of a prompt that are read."""
+    """Maximum number of prompt tokens that are read; ValueError for arguments that do not fit."""
     context = model.shape.context_length
     if not prompts or not all(map(len, prompts)):
-        raise ValueError("a prompt has no token to go on from; give at least <|endoftext|>")
+        raise ValueError("a prompt has no token to continue from; give at least <|endoftext|>")
     if max_new_tokens < 1:
         raise ValueError(f"max_new_tokens={max_new_tokens} is refused: give a whole number from 1 on")
     longest = max(map(len, prompts))

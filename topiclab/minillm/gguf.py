@@ -1,6 +1,6 @@
-"""The exported mini-LLM as one GGUF file, for llama.cpp and what builds on it.
+"""Conversion of an exported mini-LLM to one GGUF file, for llama.cpp and programs based on it.
 
-llama.cpp's own converter knows a vocabulary by the ids of a fixed text and so refuses every new one.
+llama.cpp's own converter recognizes a vocabulary by the ids of a fixed text, so it refuses every new one.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ FileType = Literal["fp32", "fp16", "bf16"]
 
 
 def write_gguf(folder: Path, path: Path, *, dtype: FileType = "bf16") -> Path:
-    """Write the model of an export; `path` appears when all of it is written.
+    """Write the model of an export; `path` appears once it is complete.
 
-    dtype: of matrices; norms stay in float32, as llama.cpp has them.
-    Raises ModuleNotFoundError without the package gguf, and what `load_folder` raises.
+    dtype: of matrices; norms stay in float32, as llama.cpp expects.
+    Raises ModuleNotFoundError without the package gguf, and the errors of `load_folder`.
     """
     try:
         import gguf
@@ -109,9 +109,10 @@ def _add_vocabulary(writer: GGUFWriter, tokenizer: Tokenizer) -> None:
 
 
 def _tensors(model: MiniLLM) -> dict[str, np.ndarray]:
-    """Weights by our names, float32; of a Llama those of queries and keys as llama.cpp turns them.
+    """Weights by our names, float32; for a Llama, query and key rows are reordered for llama.cpp.
 
-    It turns neighbours there, and halves in a Qwen3, as we do: rows of halves become neighbours.
+    llama.cpp rotates neighbouring rows in a Llama, but halves in a Qwen3, as we do: rows at the same place of
+    the two halves become neighbours.
     """
     arrays = {name: weight.numpy() for name, weight in model.state_dict().items()}
     if not model.shape.qk_norm:

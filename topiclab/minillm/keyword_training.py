@@ -1,4 +1,4 @@
-"""Teaching a MiniLLM which words a text is about: distributions of the token that follows it."""
+"""Training a MiniLLM to name the words a text is about: distributions of the token that follows it."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from topiclab.minillm.schedule import share_of_peak
 
 log = logging.getLogger(__name__)
 
-SMOOTHING = 0.05  # of a hard keyword: the share of its document's whole distribution
+SMOOTHING = 0.05  # of a hard keyword's loss: share of the document's full distribution
 
 
 @dataclass(frozen=True)
 class Examples:
-    """N prompts that end where the keyword follows.
+    """N prompts, each to be followed by a keyword.
 
-    tokens: ids of each.  words: (N,) tokens of the keyword drawn for each, IGNORED where all of the
-    distribution is taught.  targets: CSR (N, tokens of the vocabulary) of sum 1.  end: behind a keyword.
+    tokens: ids of each prompt.  words: (N,) token of the keyword drawn for each, IGNORED where the full
+    distribution is taught.  targets: CSR (N, vocabulary size), rows sum to 1.  end: token after a keyword.
     """
 
     tokens: Sequence[np.ndarray]
@@ -41,12 +41,12 @@ class Examples:
 
 
 class KeywordTraining:
-    """A training in passes over examples, of which checkpoints/last.ckpt remembers the last step saved.
+    """Training in passes over examples, resumable from checkpoints/last.ckpt.
 
-    model: trained in place; without dropout, so that it goes on to the same bits on a CPU.
-    options: optimizer, schedule, passes, gradient_clip, rows_per_step.  seconds: at least between two saves.
-    inputs: hash of all that the examples depend on; checkpoints of others are dropped.
-    losses: mean nats of the keywords of each pass that is done.
+    model: trained in place; without dropout, so that a resumed training is bit-identical on a CPU.
+    options: optimizer, schedule, passes, gradient_clip, rows_per_step.  seconds: minimum between two saves.
+    inputs: hash of everything the examples depend on; checkpoints with another hash are dropped.
+    losses: mean nats of the keywords in each finished pass.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class KeywordTraining:
         self.optimizer = make_optimizer(model, options["optimizer"])
         self.path = folder / "checkpoints" / "last.ckpt"
         self.epoch = self.step = 0
-        self.nats = 0.0  # of the pass so far, over its examples
+        self.nats = 0.0  # sum over the examples of the current pass so far
         self.losses: list[float] = []
         if (stored := self._stored()) is not None:
             model.load_state_dict(stored["weights"])
@@ -66,7 +66,7 @@ class KeywordTraining:
         self.saved = time.monotonic()
 
     def _stored(self) -> dict[str, Any] | None:
-        """What last.ckpt holds, where it is whole and of these inputs; what is not is dropped, and said."""
+        """Content of last.ckpt if it is intact and of these inputs; otherwise drop it with a warning."""
         if not self.path.exists():
             return None
         try:
@@ -74,7 +74,7 @@ class KeywordTraining:
             stored = torch.load(self.path, map_location=device, weights_only=True)
             if stored.get("inputs") == self.inputs:
                 return stored
-            fault = "it is of other examples or another model"
+            fault = "it belongs to other examples or another model"
         except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
             fault = f"it is damaged ({type(error).__name__} {str(error).partition(chr(10))[0]})"
         log.warning("starting over: %s is dropped, because %s", self.path, fault)
@@ -94,10 +94,10 @@ class KeywordTraining:
         self.saved = time.monotonic()
 
     def train_pass(self, examples: Examples, replay: Callable[[int], Tensor], seed: int) -> None:
-        """What is left of a pass in a seeded order.
+        """Run the rest of a pass, in a seeded order.
 
-        replay: of a step, (rows, T + 1) ids of plain text.
-        Raises FloatingPointError for a loss that is not finite.
+        replay: step -> (rows, T + 1) ids of plain text.
+        Raises FloatingPointError if a loss is not finite.
         """
         order = np.random.default_rng(seed).permutation(len(examples.tokens))
         size = self.options["rows_per_step"]
@@ -115,7 +115,7 @@ class KeywordTraining:
         self.save()
 
     def _update(self, examples: Examples, rows: np.ndarray, text: Tensor, num_steps: int) -> float:
-        """One step; mean nats of its keywords before it."""
+        """Take one step; return the mean nats of its keywords before the update."""
         done, all_steps = self.epoch * num_steps + self.step, self.options["passes"] * num_steps
         share = share_of_peak(done, all_steps, **self.options["schedule"])
         for group in self.optimizer.param_groups:
@@ -138,7 +138,7 @@ class KeywordTraining:
 
 
 def keyword_loss(model: MiniLLM, examples: Examples, rows: np.ndarray) -> Tensor:
-    """Mean cross-entropy at the end of the prompts, and of the end behind hard keywords."""
+    """Mean cross-entropy at the end of the prompts, plus that of the end token after hard keywords."""
     device = model.embed_tokens.weight.device
     words = torch.from_numpy(examples.words[rows]).to(device)
     is_hard = words != IGNORED
@@ -163,7 +163,7 @@ def keyword_loss(model: MiniLLM, examples: Examples, rows: np.ndarray) -> Tensor
 
 @torch.inference_mode()
 def word_logits(model: MiniLLM, tokens: Sequence[np.ndarray], words: np.ndarray, rows: int) -> np.ndarray:
-    """(N, V) float32 logits of these tokens behind each prompt."""
+    """(N, V) float32 logits of the tokens `words` after each prompt."""
     device = model.embed_tokens.weight.device
     order = np.argsort([len(ids) for ids in tokens], kind="stable")
     found = np.empty((len(tokens), len(words)), np.float32)

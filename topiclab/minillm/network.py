@@ -1,7 +1,7 @@
-"""The network: Qwen3's decoder (Qwen Team 2025) at a size that one reads, trains and loads anywhere.
+"""The network: Qwen3's decoder (Qwen Team 2025), small enough to read, train and load anywhere.
 
-Tokens become vectors, pass through layers of attention and SwiGLU, and the matrix that embedded them tells
-the next one. Names of modules are those of transformers' Qwen3, so an export is a copy.
+Tokens become vectors, pass through layers of attention and SwiGLU, and the embedding matrix also predicts the
+next one. Modules are named as in transformers' Qwen3, so an export is a copy.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ EvenCount = Annotated[int, Field(ge=2, multiple_of=2, description="an even numbe
 class Shape:
     """Sizes of a model; conf/model/minillm has the presets.
 
-    vocab_size: tokens, special ones included.  hidden_size: numbers a token is in the stream.
+    vocab_size: tokens, special ones included.  hidden_size: width of the stream.
     num_heads, num_kv_heads, head_dim: each key-value head serves num_heads / num_kv_heads heads of queries
     (grouped-query attention, Ainslie et al. 2023).  ffn_size: inner width of SwiGLU (Shazeer 2020).
-    context_length: most tokens it is trained on, and the most a cache holds.
+    context_length: maximum number of tokens in training and in a cache.
     rope_theta: base of the rotary positions (Su et al. 2021).  norm_eps: of RMSNorm (Zhang & Sennrich 2019).
     qk_norm: RMSNorm of each head's queries and keys; without it the export is a Llama.
-    Raises ValueError when heads do not share evenly, or head_dim is odd.
+    Raises ValueError if num_kv_heads does not divide num_heads, or head_dim is odd.
     """
 
     vocab_size: VocabSize
@@ -55,19 +55,23 @@ class Shape:
                 "give a multiple"
             )
         if self.head_dim % 2:
-            raise ValueError(f"head_dim={self.head_dim} must be even: positions rotate pairs of numbers")
+            raise ValueError(
+                f"head_dim={self.head_dim} must be even, since rotary positions turn pairs of numbers"
+            )
 
     @property
     def num_parameters(self) -> int:
-        """Trained numbers, the matrix shared by both ends once."""
+        """Number of trained parameters, counting the shared embedding matrix once."""
         queries, keys = self.num_heads * self.head_dim, self.num_kv_heads * self.head_dim
         attention = self.hidden_size * (2 * queries + 2 * keys) + 2 * self.head_dim * self.qk_norm
         layer = attention + 3 * self.hidden_size * self.ffn_size + 2 * self.hidden_size
         return self.vocab_size * self.hidden_size + self.num_layers * layer + self.hidden_size
 
     def flops_per_token(self, length: int) -> int:
-        """Of a forward and a backward pass over rows of so many tokens, attention counted without its mask
-        (PaLM, Chowdhery et al. 2022, appendix B)."""
+        """Flops of a forward and backward pass per token in rows of `length` tokens; attention without mask.
+
+        Formula: PaLM, Chowdhery et al. 2022, appendix B.
+        """
         norms = (2 * self.num_layers + 1) * self.hidden_size
         norms += self.num_layers * 2 * self.head_dim * self.qk_norm
         attention = 12 * self.num_layers * self.num_heads * self.head_dim * length
@@ -75,10 +79,10 @@ class Shape:
 
 
 class MiniLLM(nn.Module):
-    """ids (B, T) to hidden vectors (B, T, hidden_size), and those to logits (B, T, vocab_size).
+    """Maps ids (B, T) to hidden vectors (B, T, hidden_size), and those to logits (B, T, vocab_size).
 
-    dropout: of what each block adds to the stream; for small corpora.
-    Weights start from N(0, .02), those that add to the stream from .02 / sqrt(2 layers) (Radford et al.
+    dropout: applied to each block's output before it is added to the stream; for small corpora.
+    Weights start from N(0, .02), those that add to the stream with std .02 / sqrt(2 layers) (Radford et al.
     2019), drawn from torch's global generator.
     """
 
@@ -107,10 +111,10 @@ class MiniLLM(nn.Module):
     ) -> Tensor:
         """Hidden vectors after the last norm, (B, T, hidden_size).
 
-        documents: (B, T) numbers that rise along a row; a token sees only its own document, whose positions
-        start from 0.  num_padding: (B,) tokens at the left of each row that are none.
-        cache: of the tokens before these, which it takes in.
-        Raises ValueError when the cache has no room left.
+        documents: (B, T) numbers increasing along a row; a token attends to its own document only, whose
+        positions start from 0.  num_padding: (B,) number of padding tokens at the left of each row.
+        cache: of the previous tokens; the new ones are added to it.
+        Raises ValueError if the cache has no room left.
         """
         positions, mask = self._places(ids, documents, num_padding, cache)
         angles = positions.unsqueeze(-1) * self.frequencies
@@ -126,7 +130,7 @@ class MiniLLM(nn.Module):
         return F.linear(hidden, self.embed_tokens.weight)
 
     def nll(self, hidden: Tensor, labels: Tensor) -> Tensor:
-        """Nats of labels (B, T) under the hidden vectors, (B, T) float32; 0 where a label is IGNORED."""
+        """Negative log-likelihood of labels (B, T) in nats, (B, T) float32; 0 where a label is IGNORED."""
         logits = self.logits(hidden).flatten(0, 1)
         with torch.autocast(logits.device.type, enabled=False):
             nats = F.cross_entropy(logits.float(), labels.flatten(), ignore_index=IGNORED, reduction="none")
@@ -135,7 +139,7 @@ class MiniLLM(nn.Module):
     def _places(
         self, ids: Tensor, documents: Tensor | None, num_padding: Tensor | None, cache: Cache | None
     ) -> tuple[Tensor, Tensor | None]:
-        """Positions (B or 1, 1, T), and who sees whom, (B or 1, 1, T, keys) bool; None is all before."""
+        """Positions (B or 1, 1, T) and attention mask (B or 1, 1, T, keys) bool; None is plain causal."""
         start, num = (0 if cache is None else cache.length), ids.shape[1]
         if cache is not None and start + num > cache.most:
             raise ValueError(
@@ -151,16 +155,16 @@ class MiniLLM(nn.Module):
             same = documents.unsqueeze(2) == documents.unsqueeze(1)
             return (places - firsts).unsqueeze(1), (same & (places.view(-1, 1) >= places)).unsqueeze(1)
         if num_padding is None:
-            if start == 0 or num == 1:  # all that came before, which attention knows without a mask
+            if start == 0 or num == 1:  # causal, which attention does without a mask
                 return positions, None
             return positions, (places.view(-1, 1) >= keys).view(1, 1, num, -1)
         is_seen = (places.view(-1, 1) >= keys) & (keys >= num_padding.view(-1, 1, 1))
-        is_seen |= places.view(-1, 1) == keys  # padding sees itself: a row of nothing would give no number
+        is_seen |= places.view(-1, 1) == keys  # padding attends to itself: an empty row would give NaN
         return (positions - num_padding.view(-1, 1, 1)).clamp(min=0), is_seen.unsqueeze(1)
 
 
 class Layer(nn.Module):
-    """Attention, then SwiGLU, each of the normed stream and added to it."""
+    """Attention, then SwiGLU, each applied to the normed stream and added to it."""
 
     def __init__(self, shape: Shape, dropout: float) -> None:
         super().__init__()
@@ -182,7 +186,7 @@ class Layer(nn.Module):
 
 
 class Attention(nn.Module):
-    """Causal attention with rotary positions and fewer heads of keys and values than of queries."""
+    """Causal attention with rotary positions and fewer key-value heads than query heads."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -235,7 +239,7 @@ class SwiGLU(nn.Module):
 
 
 class RMSNorm(nn.Module):
-    """x / sqrt(mean(x^2) + eps) times a learned weight; the mean in float32 whatever x is."""
+    """x / sqrt(mean(x^2) + eps) times a learned weight; the mean is computed in float32 for any dtype."""
 
     def __init__(self, dim: int, eps: float) -> None:
         super().__init__()
@@ -246,11 +250,11 @@ class RMSNorm(nn.Module):
 
 
 def rotate(heads: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn number i of the first half of each head with number i of the second by its angle.
+    """Rotate number i of the first half of each head with number i of the second half by its angle.
 
     heads: (B, heads, T, head_dim).  rotation: cosine and sine, (B or 1, 1, T, head_dim / 2) float32.
-    Halves, as in Llama's and Qwen's published weights, not neighbours as in the paper: an export must not
-    need retraining.
+    Pairs are taken across halves, as in Llama's and Qwen's published weights, not from neighbours as in the
+    paper: an export must not need retraining.
     """
     first, second = heads.float().chunk(2, dim=-1)
     cosine, sine = rotation
@@ -259,7 +263,7 @@ def rotate(heads: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
 
 
 class Cache:
-    """Keys and values of the tokens so far, for `most` of them: (layers, 2, B, kv heads, most, head_dim)."""
+    """Keys and values of up to `most` tokens: (layers, 2, B, kv heads, most, head_dim)."""
 
     def __init__(self, shape: Shape, num_rows: int, most: int, like: Tensor) -> None:
         sizes = (shape.num_layers, 2, num_rows, shape.num_kv_heads, most, shape.head_dim)
@@ -273,7 +277,7 @@ class Cache:
         return LayerCache(self.memory[number], self.length)
 
     def repeat(self, times: int) -> Cache:
-        """The cache of a prompt read once, for so many samples of it."""
+        """The cache of a prompt read once, copied for `times` samples."""
         copy = object.__new__(Cache)
         copy.memory, copy.length = self.memory.repeat_interleave(times, dim=2), self.length
         copy.most = self.most
@@ -282,13 +286,13 @@ class Cache:
 
 @dataclass(frozen=True)
 class LayerCache:
-    """One layer's part, (2, B, kv heads, most, head_dim), of which `length` tokens are filled."""
+    """One layer's part, (2, B, kv heads, most, head_dim), filled for `length` tokens."""
 
     memory: Tensor
     length: int
 
     def add(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """All keys and all values up to and with these."""
+        """Store these keys and values; return all up to and including them."""
         end = self.length + keys.shape[2]
         self.memory[0, :, :, self.length : end] = keys
         self.memory[1, :, :, self.length : end] = values

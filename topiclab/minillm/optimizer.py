@@ -1,4 +1,4 @@
-"""AdamW, or Muon for the matrices within the layers beside AdamW for the rest, behind one optimizer."""
+"""AdamW, or Muon for the matrices within the layers and AdamW for the rest, as one optimizer."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-PEAK = "peak"  # of a group's learning rate, which the schedule takes shares of
+PEAK = "peak"  # key of a group's peak learning rate, which the schedule scales
 
 
 def make_optimizer(model: nn.Module, options: Mapping[str, Any]) -> Optimizer:
-    """options: name (adamw | muon), lr, embedding_lr, betas, eps, weight_decay, matrix_lr, momentum (muon).
+    """Build the optimizer of a model; its groups keep their peak learning rate under PEAK.
 
-    Matrices of the layers decay, the embedding and the weights of norms do not. Muon (Jordan et al. 2024)
-    takes each such matrix by itself, since it makes the update of one near orthogonal.
+    options: name (adamw | muon), lr, embedding_lr, betas, eps, weight_decay, matrix_lr, momentum (muon).
+    Weight decay applies to matrices of the layers, not to the embedding and norms. Muon (Jordan et al. 2024)
+    treats each such matrix separately, since it makes the update of a matrix nearly orthogonal.
     """
     groups: dict[str, list[nn.Parameter]] = {"matrices": [], "embedding": [], "norms": []}
     for name, weight in model.named_parameters():
@@ -49,7 +50,7 @@ def make_optimizer(model: nn.Module, options: Mapping[str, Any]) -> Optimizer:
 
 
 class Pair(Optimizer):
-    """Two optimizers of different parameters as one: stepped, saved and scheduled together."""
+    """Two optimizers of different parameters, stepped, saved and scheduled as one."""
 
     def __init__(self, first: Optimizer, second: Optimizer) -> None:
         self.parts = (first, second)
@@ -57,7 +58,7 @@ class Pair(Optimizer):
         self._link()
 
     def _link(self) -> None:
-        """Their groups are ours, so that a schedule reaches them."""
+        """Share the parts' parameter groups, so that a schedule reaches them."""
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
     @torch.no_grad()

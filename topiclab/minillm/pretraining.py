@@ -1,4 +1,4 @@
-"""Training a MiniLLM with Lightning: each step's loss exact to the token, each round resumable to the bit."""
+"""Training a MiniLLM with Lightning: loss exact to the token, bit-identical resumption at every round."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ MAX_EXPONENT = math.log(sys.float_info.max)
 
 
 class Pretraining(L.LightningModule):
-    """Next-token training. A Lightning batch is one step of the optimizer, an epoch a round of such steps.
+    """Next-token training. A Lightning batch is one optimizer step; an epoch is a round of such steps.
 
     model: trained in place.  num_steps: of the whole training.  micro_rows: rows of a step that are in memory
-    at once; gradients add up over them, and the loss is the sum of nats over all the step's tokens by their
-    number, on all devices, so that neither cut changes it.
-    optimizer, schedule: options of `make_optimizer` and `share_of_peak`.  gradient_clip: largest norm.
+    at once; gradients are accumulated over them. The loss is the sum of nats over all tokens of the step,
+    divided by their number, on all devices, so that neither split changes it.
+    optimizer, schedule: options of `make_optimizer` and `share_of_peak`.  gradient_clip: maximum norm.
     z_loss: weight of the squared log-normaliser (Chowdhery et al. 2022).
-    token_bytes: (V,) UTF-8 bytes of each token, 0 for special ones: bits per byte come from them.
-    tells_few: most labels are IGNORED, and logits are made for the others alone.
-    is_compiled: through torch.compile, in each process for itself.
-    on_round: called after each validation with the module, for `samples`, one text a round.
-    Raises FloatingPointError when a loss is not finite, before it reaches the weights or a checkpoint.
+    token_bytes: (V,) UTF-8 bytes of each token, 0 for special ones; used for bits per byte.
+    tells_few: most labels are IGNORED, so logits are computed only for the others.
+    is_compiled: use torch.compile, in each process separately.
+    on_round: called with the module after each validation; it may add to `samples`, one text per round.
+    Raises FloatingPointError if a loss is not finite, before it reaches the weights or a checkpoint.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Pretraining(L.LightningModule):
     token_bytes: Tensor
 
     def setup(self, stage: str) -> None:
-        if self.is_compiled:  # here, since a compiled module arrives in another process as it was before
+        if self.is_compiled:  # here, since a module loses its compilation on the way to another process
             self.model.compile(dynamic=False)
 
     def configure_optimizers(self) -> Optimizer:
@@ -101,13 +101,13 @@ class Pretraining(L.LightningModule):
             group["lr"] = share * group[PEAK]
         optimizer.zero_grad(set_to_none=True)
         num_tokens = self._over_devices((batch["labels"] != IGNORED).sum())
-        loss = self._backward(batch, num_tokens.clamp(min=1))  # 0 where replies are cut off
+        loss = self._backward(batch, num_tokens.clamp(min=1))  # 0 if replies are cut off
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.gradient_clip)
         nats, size = float(self._over_devices(loss)), float(norm)
         if not math.isfinite(nats + size):
             raise FloatingPointError(
-                f"the loss of step {self.steps_done + 1} is {nats} nats a token, the norm of its gradient "
-                f"{size}; {self._kept()}: lower the learning rate, or look at the rows of that step"
+                f"the loss of step {self.steps_done + 1} is {nats} nats per token, its gradient norm "
+                f"{size}; {self._kept()}: lower the learning rate, or inspect the rows of that step"
             )
         wrapped.step()
         self.steps_done += 1
@@ -115,42 +115,42 @@ class Pretraining(L.LightningModule):
         self._round.append((nats, size, int(num_tokens)))
 
     def _backward(self, batch: dict[str, Tensor], num_tokens: Tensor) -> Tensor:
-        """Add up the gradients of a step; its mean nats a token on this device's share of them."""
+        """Accumulate the gradients of a step; return its nats per token on this device's rows."""
         ids, labels, documents = batch["ids"], batch["labels"], batch.get("documents")
         loss = torch.zeros((), device=self.device)
         parts = range(0, len(ids), self.micro_rows)
         for start in parts:
             rows = slice(start, start + self.micro_rows)
             hidden = self.model(ids[rows], documents=None if documents is None else documents[rows])
-            hidden, told = self._told(hidden, labels[rows])
-            nats = self.model.nll(hidden, told).sum() / num_tokens
-            penalty = self._penalty(hidden, told) / num_tokens if self.z_loss else 0.0
+            hidden, scored = self._scored(hidden, labels[rows])
+            nats = self.model.nll(hidden, scored).sum() / num_tokens
+            penalty = self._penalty(hidden, scored) / num_tokens if self.z_loss else 0.0
             with nullcontext() if start == parts[-1] else self._unsynced():
                 # devices average their gradients, but this loss is a sum over all of them
                 self.manual_backward((nats + penalty) * self.trainer.world_size)
             loss += nats.detach()
         return loss
 
-    def _told(self, hidden: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """One row of the places that carry loss, where few do: the other logits cost a fifth of a step."""
+    def _scored(self, hidden: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """One row of the positions that carry loss, if few do: the other logits cost a fifth of a step."""
         if not self.tells_few:
             return hidden, labels
-        is_told = labels != IGNORED
-        return hidden[is_told].unsqueeze(0), labels[is_told].unsqueeze(0)
+        is_scored = labels != IGNORED
+        return hidden[is_scored].unsqueeze(0), labels[is_scored].unsqueeze(0)
 
     def _kept(self) -> str:
-        """What a training that stops leaves behind."""
+        """Clause of an error message: the checkpoint left by a training that stops."""
         if not self.history:
-            return "no checkpoint is there yet"
+            return "there is no checkpoint yet"
         best = min(self.history, key=lambda entry: entry["val/ce"])
-        return f"{self.trainer.default_root_dir}/checkpoints/best.ckpt of step {best['step']:.0f} stays"
+        return f"{self.trainer.default_root_dir}/checkpoints/best.ckpt of step {best['step']:.0f} is kept"
 
     def _penalty(self, hidden: Tensor, labels: Tensor) -> Tensor:
         normalisers = self.model.logits(hidden).float().logsumexp(dim=-1)
         return self.z_loss * (normalisers.square() * (labels != IGNORED)).sum()
 
     def _unsynced(self) -> Any:
-        """Gradients of all but the last part of a step stay on their device."""
+        """Context in which gradients stay on their device, for all but the last part of a step."""
         wrapper: Any = self.trainer.strategy.model
         return wrapper.no_sync() if hasattr(wrapper, "no_sync") else nullcontext()
 
@@ -165,7 +165,7 @@ class Pretraining(L.LightningModule):
 
     def validation_step(self, batch: dict[str, Tensor], _index: int) -> None:
         labels = batch["labels"]
-        hidden, labels = self._told(self.model(batch["ids"], documents=batch.get("documents")), labels)
+        hidden, labels = self._scored(self.model(batch["ids"], documents=batch.get("documents")), labels)
         nats = self.model.nll(hidden, labels)
         is_scored = labels != IGNORED
         self._sums["nats"] += nats.double().sum()
@@ -176,13 +176,13 @@ class Pretraining(L.LightningModule):
         sums = {name: float(self._over_devices(value)) for name, value in self._sums.items()}
         if not sums["tokens"]:
             raise ValueError(
-                "held-out rows have no token to be told: conversations are cut before their replies; raise "
+                "held-out rows have no token to predict: conversations are cut before their replies; raise "
                 "finetune.length"
             )
         entry = {"step": self.steps_done, "tokens": self.tokens_done, **held_out(**sums)}
         if not math.isfinite(entry["val/perplexity"]):
             raise FloatingPointError(
-                f"held-out text costs {entry['val/ce']} nats a token after step {self.steps_done}; "
+                f"held-out text costs {entry['val/ce']} nats per token after step {self.steps_done}; "
                 f"{self._kept()}: lower the learning rate"
             )
         if self._round:
@@ -215,9 +215,9 @@ class Pretraining(L.LightningModule):
 
 
 def held_out(nats: float, tokens: float, bytes: float) -> dict[str, float]:
-    """Cross-entropy in nats a token, its exponent, and bits per byte, which alone compares tokenizers.
+    """Cross-entropy in nats per token, its exponential, and bits per byte, comparable across tokenizers.
 
-    The nats of special tokens count, which have no bytes: to end a document costs, too.
+    Nats of special tokens count although these have no bytes: ending a document has a cost, too.
     """
     ce = nats / tokens
     return {
@@ -228,7 +228,7 @@ def held_out(nats: float, tokens: float, bytes: float) -> dict[str, float]:
 
 
 class BestCheckpoint(Callback):
-    """Keeps best.ckpt of the round with the lowest cross-entropy on held-out text."""
+    """Keeps best.ckpt, from the round with the lowest cross-entropy on held-out text."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "checkpoints" / "best.ckpt"
@@ -250,10 +250,10 @@ def train_rounds(
     num_rounds: int,
     inputs: str,
 ) -> None:
-    """Train in place, from folder/checkpoints/last.ckpt where that is of the same inputs, and save there.
+    """Train in place, resuming from folder/checkpoints/last.ckpt if it has the same inputs, and save there.
 
-    trainer: device, devices, precision, checkpoint_seconds.  inputs: hash of all that the rows depend on.
-    With several devices, a process for each (gloo or NCCL).
+    trainer: device, devices, precision, checkpoint_seconds.  inputs: hash of everything the rows depend on.
+    Several devices get one process each (gloo or NCCL).
     """
     device = torch.device(resolve_device(trainer.device))
     precision = resolve_precision(trainer.precision, device.type)
@@ -280,20 +280,20 @@ def train_rounds(
         warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         fitter.fit(module, datamodule=datamodule, ckpt_path=resumed, weights_only=True)
-    if trainer.devices != 1:  # the module that was trained ended with its process
+    if trainer.devices != 1:  # the trained module ended with its process
         last = folder / "checkpoints" / "last.ckpt"
         module.on_load_checkpoint(torch.load(last, map_location="cpu", weights_only=True))
 
 
 def resumable(checkpoints: Path, inputs: str) -> Path | None:
-    """last.ckpt where it and best.ckpt are whole and of these inputs, else None; what is not is dropped."""
+    """last.ckpt if it and best.ckpt are intact and of these inputs, else None; others are dropped."""
     last = path = checkpoints / "last.ckpt"
     if not last.exists():
         return None
     try:
         for path in (checkpoints / "best.ckpt", last):
             if torch.load(path, map_location="cpu", weights_only=True).get("inputs") != inputs:
-                fault = "they are of another text, tokenizer or shape"
+                fault = "they belong to another text, tokenizer or shape"
                 break
         else:
             return last

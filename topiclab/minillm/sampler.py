@@ -1,4 +1,4 @@
-"""Which token comes next, drawn from logits."""
+"""Sampling of the next token from logits."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Sampler:
-    """Draws tokens; what it is made with is the model's own distribution.
+    """Draws tokens; the defaults give the model's own distribution.
 
-    In this order: tokens that stand in the text already lose (repetition_penalty, Keskar et al. 2019: a
-    positive logit is divided by it, a negative one multiplied), logits are divided by `temperature` (0 takes
-    the most probable token), and the tail is cut: all but the top_k most probable tokens, all after the
-    first at which the sum passes top_p (Holtzman et al. 2020), all below min_p of the most probable (Nguyen
-    et al. 2024). Each cut counts what the one before left.
-    Raises ValueError for a value out of its range.
+    In this order: tokens that already occur in the text are penalised (repetition_penalty, Keskar et al.
+    2019: a positive logit is divided by it, a negative one multiplied), logits are divided by `temperature`
+    (0 takes the most probable token), and the tail is cut: all but the top_k most probable tokens, all after
+    the first at which the sum passes top_p (Holtzman et al. 2020), all below min_p of the most probable
+    (Nguyen et al. 2024). Each cut applies to what the previous one left.
+    Raises ValueError for a value out of range.
     """
 
     temperature: float = 1.0
@@ -43,9 +43,9 @@ class Sampler:
         return self.temperature == 0
 
     def draw(self, logits: Tensor, is_used: Tensor | None, generator: torch.Generator) -> Tensor:
-        """One token a row, (B,).
+        """Draw one token per row, (B,).
 
-        logits: (B, V).  is_used: (B, V) bool, the tokens that the penalty is for; None where it is 1.
+        logits: (B, V).  is_used: (B, V) bool, the tokens to penalise; None if the penalty is 1.
         """
         if self.is_greedy:
             return self.penalised(logits, is_used).argmax(dim=1)
@@ -54,7 +54,7 @@ class Sampler:
         return tokens.gather(1, place).squeeze(1)
 
     def ranked(self, logits: Tensor, is_used: Tensor | None) -> tuple[Tensor, Tensor]:
-        """What is drawn from: weights (B, n) float32 that fall, 0 past the cuts, and their tokens (B, n)."""
+        """Weights to draw from, (B, n) float32, descending, 0 past the cuts, and their tokens (B, n)."""
         scaled = self.penalised(logits.float(), is_used) / self.temperature
         num = scaled.shape[1] if self.top_k is None else min(self.top_k, scaled.shape[1])
         values, tokens = scaled.topk(num, dim=1)
@@ -67,7 +67,7 @@ class Sampler:
         return weights, tokens
 
     def penalised(self, logits: Tensor, is_used: Tensor | None) -> Tensor:
-        """(B, V) logits after the penalty on used tokens."""
+        """Logits (B, V) after the penalty on used tokens."""
         if is_used is None or self.repetition_penalty == 1:
             return logits
         lowered = torch.where(logits > 0, logits / self.repetition_penalty, logits * self.repetition_penalty)

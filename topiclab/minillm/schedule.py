@@ -8,11 +8,11 @@ import math
 def share_of_peak(
     step: int, num_steps: int, *, kind: str, warmup: float, decay: float, floor: float
 ) -> float:
-    """The learning rate of a step (from 0) over its peak, 0..1.
+    """Learning rate of a step (from 0) divided by its peak, 0..1.
 
     wsd: rises over the first `warmup` share of the steps, stays, falls linearly over the last `decay` share
     to `floor` (warmup-stable-decay, Hu et al. 2024).  cosine: falls along a half cosine instead, from the end
-    of the warm-up on (Loshchilov & Hutter 2017).  constant: rises and stays.
+    of the warm-up on (Loshchilov & Hutter 2017).  constant: rises, then stays.
     """
     num_warm = round(warmup * num_steps)
     if step < num_warm:

@@ -29,7 +29,7 @@ from topiclab.minillm.data.instructions import Instructions, instructions
 from topiclab.minillm.data.packing import Packing, pack, ranges
 from topiclab.minillm.data.tokenizer import END_OF_TEXT, Tokenizer
 from topiclab.minillm.data.tokens import token_set
-from topiclab.minillm.evaluation import GREEDY, ask
+from topiclab.minillm.evaluation import GREEDY, evaluate_labels
 from topiclab.minillm.export import WEIGHTS, export_folder, load_folder
 from topiclab.minillm.finished import export_of
 from topiclab.minillm.network import MiniLLM
@@ -103,7 +103,7 @@ def finetune(cfg: Configuration, folder: Path) -> Outcome:
             write_curve(module.history, folder)
         with clock("ask"):
             num, path = options["num_questions"], folder / "replies.jsonl"
-            right = ask(model, tokenizer, data.asked, num, seed=cfg.seed, path=path)
+            right = evaluate_labels(model, tokenizer, data.asked, num, seed=cfg.seed, path=path)
     metrics = training_metrics(module, datamodule)
     print("  ".join(f"{name} {value:.3f}" for name, value in metrics.items()))
     print(f"run folder: {folder}")

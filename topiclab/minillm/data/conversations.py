@@ -1,4 +1,4 @@
-"""Conversations: JSON lines of chat, and their tokens in ChatML with what a model learns to say marked."""
+"""Conversations: JSON lines of chat, and their tokens in ChatML, with the training targets marked."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from topiclab.minillm.data.tokenizer import END_OF_TURN, START_OF_TURN, Tokenize
 
 ROLES = ("system", "user", "assistant")
 REPLY = "assistant"
-# What a file may call them.
+# Role names in files -> ours.
 ALIASES = {**{role: role for role in ROLES}, "human": "user", "gpt": "assistant"}
 FORMS = ("conversations", "messages")
 
 
 class Turn(NamedTuple):
-    """role: of ROLES."""
+    """One message of a conversation.  role: one of ROLES."""
 
     role: str
     content: str
@@ -34,9 +34,9 @@ Conversation = tuple[Turn, ...]
 
 @dataclass(frozen=True, eq=False)
 class ConversationTokens:
-    """Tokens of D conversations, (N,) uint16, by offsets (D + 1,) int64.
+    """Tokens of D conversations: ids (N,) uint16, offsets (D + 1,) int64.
 
-    is_target: (N,) bool, the tokens of replies and the END_OF_TURN that closes each.
+    is_target: (N,) bool, true for the tokens of replies and the END_OF_TURN that closes each.
     """
 
     ids: np.ndarray
@@ -45,10 +45,10 @@ class ConversationTokens:
 
 
 def read_conversations(path: Path) -> list[Conversation]:
-    """Of a file, plain, .gz or .zst, with {"messages": [...]} or {"conversations": [...]} a line.
+    """Read a file, plain, .gz or .zst, with {"messages": [...]} or {"conversations": [...]} per line.
 
-    A message is {"role", "content"} or {"from", "value"}; an instruction of the system may be blank and is
-    left out then. Raises ValueError with the number of the line that is no conversation, and why.
+    A message is {"role", "content"} or {"from", "value"}; a blank system message is left out. Raises
+    ValueError with the number of the first line that is not a conversation, and the reason.
     """
     conversations: list[Conversation] = []
     for number, line in enumerate(_lines(path), 1):
@@ -60,7 +60,7 @@ def read_conversations(path: Path) -> list[Conversation]:
             raise ValueError(f"{path}, line {number}: {fault}; correct or remove it") from fault
     if not conversations:
         raise ValueError(
-            f'{path} holds no conversation; give JSON lines such as {{"messages": [{{"role": "user", '
+            f'{path} holds no conversations; give JSON lines such as {{"messages": [{{"role": "user", '
             '"content": "..."}, {"role": "assistant", "content": "..."}]}'
         )
     return conversations
@@ -75,7 +75,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def conversation_of(record: Any) -> Conversation:
-    """The turns of a record; ValueError when it is none, a role is unknown or nobody replies at the end."""
+    """The turns of a record; ValueError if it is malformed, has an unknown role or ends without a reply."""
     found = [record[form] for form in FORMS if isinstance(record, Mapping) and form in record]
     if len(found) != 1 or not isinstance(found[0], list):
         raise ValueError("not an object with one list, messages or conversations")
@@ -83,7 +83,7 @@ def conversation_of(record: Any) -> Conversation:
     if not turns:
         raise ValueError("the conversation is empty")
     if turns[-1].role != REPLY:
-        raise ValueError(f"the conversation ends with the {turns[-1].role}, but a reply is to be learned")
+        raise ValueError(f"the conversation ends with the {turns[-1].role}, not with a reply to learn")
     return tuple(turns)
 
 
@@ -95,16 +95,16 @@ def _turn(message: Any) -> Turn:
     if role not in ALIASES:
         raise ValueError(f"the role {role!r} is unknown; use {', '.join(ALIASES)}")
     if not isinstance(content, str):
-        raise ValueError(f"the content of a {role} is a {type(content).__name__}, not a text")
+        raise ValueError(f"the content of a message of the {role} has type {type(content).__name__}, not str")
     if ALIASES[role] != "system" and not content.strip():
         raise ValueError(f"a message of the {role} is empty")
     if any("\ud800" <= character <= "\udfff" for character in content):
-        raise ValueError(f"the content of a {role} holds half a surrogate pair")
+        raise ValueError(f"the content of a message of the {role} holds half a surrogate pair")
     return Turn(ALIASES[role], content)
 
 
 def conversation_tokens(conversations: Sequence[Conversation], tokenizer: Tokenizer) -> ConversationTokens:
-    """Turn by turn, so that each reply's place is known; no text becomes a special token."""
+    """Tokens of the conversations, turn by turn, with replies marked; no text becomes a special token."""
     turns = list(chain.from_iterable(conversations))
     ids, ends, is_target = _turn_tokens(turns, tokenizer)
     last = np.cumsum([len(turns) for turns in conversations], dtype=np.int64)
@@ -112,17 +112,17 @@ def conversation_tokens(conversations: Sequence[Conversation], tokenizer: Tokeni
 
 
 def turn_ids(tokenizer: Tokenizer, role: str, content: str) -> list[int]:
-    """One turn of ChatML; what looks like a special token in the content stays text."""
+    """Ids of one turn of ChatML; names of special tokens in the content stay text."""
     return _turn_tokens([Turn(role, content)], tokenizer)[0].tolist()
 
 
 def opening_ids(tokenizer: Tokenizer) -> list[int]:
-    """What stands before a reply."""
+    """Ids that precede a reply."""
     return [START_OF_TURN, *tokenizer.encode(f"{REPLY}\n")]
 
 
 def _turn_tokens(turns: Sequence[Turn], tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Ids, where each turn ends, and what is a target; a reply is split as it is written: by itself."""
+    """Ids, ends of the turns, and target mask; a reply is tokenized on its own, as it is generated."""
     opening, closing = opening_ids(tokenizer), [END_OF_TURN, *tokenizer.encode("\n")]
     is_reply = np.array([turn.role == REPLY for turn in turns], dtype=bool)
     inner, offsets = tokenizer.encode_batch(

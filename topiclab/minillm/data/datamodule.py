@@ -1,4 +1,4 @@
-"""Rows of tokens for each step of a training, a function of the step alone, so that a step can come again."""
+"""Rows of tokens for each training step, a function of the step number alone: a step can be repeated."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from torch import Tensor
 
 from topiclab.minillm.data.packing import Packing, Rows
 
-Batch = dict[str, Tensor]  # ids, labels and where documents are masked documents, (rows, T) int64
+Batch = dict[str, Tensor]  # ids, labels and, with masks_documents, documents: (rows, T) int64
 
 
 class TokenDataModule(L.LightningDataModule):
     """Batches for next-token training; a Lightning epoch is a round of steps.
 
-    pack: the rows of epoch 0, 1, ... over the training documents.  val: rows of held-out documents.
+    pack: gives the rows of epoch 0, 1, ... over the training documents.  val: rows of held-out documents.
     rows_per_step: on all devices together.  steps_per_round, num_steps: the last round may be shorter.
-    rows_per_batch, most_val_rows: of held-out rows.  masks_documents: tokens see their own document alone.
+    rows_per_batch, most_val_rows: batch size and maximum number of held-out rows.
+    masks_documents: tokens attend to their own document only.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class TokenDataModule(L.LightningDataModule):
 
     @property
     def fill(self) -> float:
-        """Share of the places of the training rows that carry loss or may: that are no padding."""
+        """Share of the positions of the training rows that are not padding."""
         return self._packing.fill
 
     def train_dataloader(self) -> Batches:
@@ -62,11 +63,11 @@ class TokenDataModule(L.LightningDataModule):
         return Batches(self._val_batch, range(0, len(self._val_rows), self.rows_per_batch))
 
     def step(self, number: int) -> Batch:
-        """The rows of a step, this device's share of them.
+        """This device's share of the rows of a step.
 
-        Epochs follow one another row by row. They are as long as the first one: best fit needs a few rows
-        more or less in another order, of which the last wait or the first come again.
-        Raises ValueError where a device would have none.
+        Epochs follow one another row by row, and all count as long as the first. In another order, best fit
+        needs a few rows more or fewer: the last ones are then left out, or the first ones repeated.
+        Raises ValueError if a device would have none.
         """
         rank, world = self._device
         if self.rows_per_step < world:
@@ -104,14 +105,14 @@ class TokenDataModule(L.LightningDataModule):
 
     @property
     def _device(self) -> tuple[int, int]:
-        """Its number, and of how many."""
+        """Rank and world size of this process."""
         trainer = self.trainer
         return (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
 
 
 @dataclass(frozen=True)
 class Batches:
-    """batch(number) for each number: made when asked for, and no list, which Lightning takes for loaders."""
+    """Batches made on demand from their numbers; not a list, which Lightning takes for several loaders."""
 
     batch: Callable[[int], Batch]
     numbers: range

@@ -14,7 +14,7 @@ from topiclab.minillm.data.conversations import Conversation, Turn
 from topiclab.minillm.data.tokenizer import Tokenizer
 
 KINDS = ("label", "title", "keyword")
-# A corpus -> what its documents and its labels are called.
+# Corpus -> names of its documents and of its labels.
 NAMES = {
     "arxiv": ("paper", "arXiv category"),
     "20newsgroups": ("post", "newsgroup"),
@@ -49,7 +49,7 @@ SATURATION, LENGTH_WEIGHT = 1.2, 0.75  # of BM25
 class Instructions:
     """N questions of one kind about one corpus.
 
-    texts: what each asks about.  split: (N,) int8 index into SPLITS, of the documents.
+    texts: the text each question is about.  split: (N,) int8 index into SPLITS, of the documents.
     """
 
     corpus: str
@@ -69,12 +69,12 @@ class Instructions:
 def instructions(
     corpus: Corpus, kind: str, tokenizer: Tokenizer, *, max_tokens: int, seed: int
 ) -> Instructions | None:
-    """Questions of a kind of KINDS about all documents that have its answer; None where none has.
+    """Questions of one kind (see KINDS) about all documents that have an answer; None if none has.
 
-    label: the document's label, asked about its title where the corpus has titles.  title: what the rest of
-    the document is called.  keyword: its word of the vocabulary of the highest BM25 (Robertson & Zaragoza
-    2009), counted over training documents.
-    max_tokens: of a text; longer ones lose their end.  seed: draws the paraphrase of each.
+    label: the document's label, given its title if the corpus has titles.  title: the title, given the rest
+    of the document.  keyword: the document's vocabulary word with the highest BM25 (Robertson & Zaragoza
+    2009), with statistics of the training documents.
+    max_tokens: of a text; longer ones are cut at the end.  seed: draws the paraphrase of each question.
     """
     rows, texts, replies = _KIND[kind](corpus)
     if not len(rows):
@@ -93,7 +93,7 @@ def instructions(
 
 
 def clipped(texts: Sequence[str], tokenizer: Tokenizer, max_tokens: int) -> list[str]:
-    """The texts, those of more tokens up to the last whole word before."""
+    """The texts, stripped; those of more than max_tokens are cut after the last whole word within them."""
     stripped = [text.strip() for text in texts]
     ids, offsets = tokenizer.encode_batch(stripped)
     for row in np.flatnonzero(np.diff(offsets) > max_tokens).tolist():
@@ -137,7 +137,7 @@ def _keywords(corpus: Corpus) -> tuple[np.ndarray, list[str], list[str]]:
     scores = counts.data * (SATURATION + 1) / (counts.data + norm) * idf[counts.indices]
     document = np.repeat(np.arange(corpus.num_docs), sizes)
     indptr, indices = np.asarray(counts.indptr), np.asarray(counts.indices)
-    order = np.lexsort((indices, -scores, document))  # the best of a document first
+    order = np.lexsort((indices, -scores, document))  # best word of a document first
     rows = np.flatnonzero(sizes)
     best = indices[order[indptr[rows]]]
     return rows, [corpus.texts[row] for row in rows.tolist()], [corpus.vocab[word] for word in best.tolist()]

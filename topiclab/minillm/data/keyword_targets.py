@@ -1,4 +1,4 @@
-"""Which words a document is about, also absent ones: salience in it, spread by what occurs together."""
+"""Distributions over the words a document is about, also absent ones: salience, spread by co-occurrence."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 from scipy import sparse
 from sklearn.preprocessing import normalize
 
-SATURATION = 1.2  # BM25's k1: how soon more of a word stops to tell more
+SATURATION = 1.2  # BM25's k1: how fast further occurrences of a word stop counting
 SHIFT = np.log(5)
 BISECTIONS = 40
 
 
 @dataclass(frozen=True, eq=False)
 class KeywordStatistics:
-    """What the training documents tell of V words.
+    """Statistics of V words over the training documents.
 
     idf: (V,).  prior: (V,) shares of the training documents' word counts.
-    neighbours: CSR (V, V), of each word a distribution over words that stand near it, or nothing.
+    neighbours: CSR (V, V), for each word a distribution over words that occur near it, or an empty row.
     """
 
     idf: np.ndarray
@@ -27,24 +27,25 @@ class KeywordStatistics:
     neighbours: sparse.csr_matrix
 
     def salience(self, bow: sparse.csr_matrix) -> sparse.csr_matrix:
-        """CSR (D, V): BM25's term frequency without length, times idf; rows sum to 1 or 0."""
+        """CSR (D, V): BM25's term frequency without length normalization, times idf; rows sum to 1 or 0."""
         weighted = sparse.csr_matrix(bow, dtype=np.float64)
         saturated = weighted.data * (SATURATION + 1) / (weighted.data + SATURATION)
         weighted.data = saturated * self.idf[weighted.indices]
         return sparse.csr_matrix(normalize(weighted, norm="l1"))
 
     def diffusion(self, bow: sparse.csr_matrix) -> sparse.csr_matrix:
-        """CSR (D, V): the salient words' neighbours, by salience; a word without neighbours adds nothing."""
+        """CSR (D, V): neighbours of a document's words, weighted by salience; words without any add none."""
         spread: Any = self.salience(bow) @ self.neighbours
         return sparse.csr_matrix(spread)
 
     def targets(
         self, bow: sparse.csr_matrix, *, own: float, prior_power: float, perplexity: float
     ) -> sparse.csr_matrix:
-        """CSR (D, V), rows of sum 1, or empty for a document without words.
+        """CSR (D, V), rows sum to 1; empty for a document without words.
 
-        own: share of the document's words, the rest is diffusion.  prior_power: words weigh by prior to minus
-        this.  perplexity: the mean of all rows, which one exponent for all brings about as far as it can.
+        own: share of the document's own words; the rest is diffusion.  prior_power: words are weighted by
+        prior ** -prior_power.  perplexity: mean over all rows, approached as far as possible with one
+        exponent for all.
         """
         mixed: Any = own * self.salience(bow) + (1 - own) * self.diffusion(bow)
         mixed = sparse.csr_matrix(mixed)
@@ -69,11 +70,11 @@ def keyword_statistics(
     min_df: int,
     num_neighbours: int,
 ) -> KeywordStatistics:
-    """Counted on the training documents alone.
+    """Statistics counted on the training documents only.
 
-    bow, token_ids, token_offsets: of the corpus.  window: words, of which two may be neighbours, stop words
-    left out.  min_df: documents that a neighbour and its word must be in.  num_neighbours: kept of each word,
-    those with the largest positive pointwise mutual information, less ln 5.
+    bow, token_ids, token_offsets: of the corpus.  window: number of words within which two may be neighbours,
+    not counting stop words.  min_df: documents in which a word and its neighbour must each occur.
+    num_neighbours: kept per word, those with the largest positive pointwise mutual information minus ln 5.
     """
     train = bow[train_rows]
     df = np.bincount(train.indices, minlength=bow.get_shape()[1])
@@ -86,7 +87,7 @@ def keyword_statistics(
 
 
 def _pairs(tokens: np.ndarray, docs: np.ndarray, window: int, is_frequent: np.ndarray) -> sparse.csr_matrix:
-    """CSR (V, V), how often two different words stand in one window of a document, symmetric."""
+    """CSR (V, V), symmetric: number of times two different words occur in one window of a document."""
     num_words = len(is_frequent)
     known = np.where((tokens >= 0) & is_frequent[tokens], tokens, -1)
     total = sparse.csr_matrix((num_words, num_words))
@@ -100,7 +101,7 @@ def _pairs(tokens: np.ndarray, docs: np.ndarray, window: int, is_frequent: np.nd
 
 
 def _nearest(pairs: sparse.csr_matrix, num_neighbours: int) -> sparse.csr_matrix:
-    """softmax of each word's largest shifted positive pointwise mutual informations."""
+    """Softmax over each word's largest shifted positive pointwise mutual informations."""
     table: Any = pairs.tocoo()
     totals = np.asarray(pairs.sum(axis=1)).ravel()
     information = np.log(table.data * totals.sum() / (totals[table.row] * totals[table.col])) - SHIFT
@@ -115,7 +116,7 @@ def _nearest(pairs: sparse.csr_matrix, num_neighbours: int) -> sparse.csr_matrix
 
 
 def _raised(matrix: sparse.csr_matrix, logs: np.ndarray, power: float) -> sparse.csr_matrix:
-    """Rows to a power, of sum 1 again; none of their largest values vanishes on the way."""
+    """Rows raised to a power and renormalized to sum 1; the largest value of a row never underflows."""
     rows = np.repeat(np.arange(matrix.get_shape()[0]), np.diff(matrix.indptr))
     largest = np.full(matrix.get_shape()[0], -np.inf)
     np.maximum.at(largest, rows, logs)
@@ -125,7 +126,7 @@ def _raised(matrix: sparse.csr_matrix, logs: np.ndarray, power: float) -> sparse
 
 
 def _perplexity(matrix: sparse.csr_matrix) -> float:
-    """e to the mean entropy of the rows that hold something."""
+    """exp of the mean entropy of the nonempty rows."""
     values = matrix.data[matrix.data > 0]
     num_rows = max(1, int((np.diff(matrix.indptr) > 0).sum()))
     return float(np.exp(-(values * np.log(values)).sum() / num_rows))

@@ -1,4 +1,4 @@
-"""Texts without every occurrence of a word of theirs."""
+"""Texts with every occurrence of one of their words removed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from topiclab.settings import Vocabulary
 
 
 class MaskedWords:
-    """Where the vocabulary's words stand in D texts, found once; `without` leaves some out."""
+    """Places of the vocabulary's words in D texts, found once; `without` removes some of them."""
 
     def __init__(self, texts: Sequence[str], vocab: Sequence[str], vocabulary: Vocabulary) -> None:
         self.texts = texts
@@ -20,7 +20,7 @@ class MaskedWords:
         self.offsets = self.places.offsets
 
     def without(self, docs: np.ndarray, words: np.ndarray) -> list[str]:
-        """Text docs[i] without the word words[i]; -1 leaves it whole."""
+        """Texts docs[i] without the word words[i]; -1 removes nothing."""
         return [self._one(doc, word) for doc, word in zip(docs.tolist(), words.tolist(), strict=True)]
 
     def _one(self, doc: int, word: int) -> str:
@@ -35,7 +35,7 @@ class MaskedWords:
 
 
 def stretches(texts: Sequence[str], num_words: int, generator: np.random.Generator) -> list[str]:
-    """So many words in a row from a random place of each longer text; shorter ones as they are."""
+    """num_words consecutive words from a random place of each longer text; shorter texts unchanged."""
     found = []
     for text, share in zip(texts, generator.random(len(texts)).tolist(), strict=True):
         words = text.split()
@@ -45,7 +45,7 @@ def stretches(texts: Sequence[str], num_words: int, generator: np.random.Generat
 
 
 def draw_words(shares: sparse.csr_matrix, generator: np.random.Generator) -> np.ndarray:
-    """(D,) int64, a word of each row by its shares; -1 for an empty row."""
+    """(D,) int64, a word per row, drawn by its shares; -1 for an empty row."""
     drawn = np.full(shares.get_shape()[0], -1, np.int64)
     filled = np.flatnonzero(np.diff(shares.indptr) > 0)
     sums = np.concatenate([[0.0], np.cumsum(shares.data)])
@@ -57,7 +57,7 @@ def draw_words(shares: sparse.csr_matrix, generator: np.random.Generator) -> np.
 
 
 def without_words(bow: sparse.csr_matrix, words: np.ndarray) -> sparse.csr_matrix:
-    """Counts (D, V) without word words[d] of row d; -1 leaves a row whole."""
+    """Counts (D, V) without word words[d] in row d; -1 removes nothing."""
     rows = np.repeat(np.arange(bow.get_shape()[0]), np.diff(bow.indptr))
     left = sparse.csr_matrix(bow, copy=True)
     left.data = np.where(bow.indices == words[rows], 0, bow.data)

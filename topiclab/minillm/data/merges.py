@@ -1,4 +1,4 @@
-"""Merges of byte-level BPE, and those that make a given word one token."""
+"""Merges of byte-level BPE, and those that turn a given word into one token."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Merge = tuple[str, str]
 def byte_symbols() -> list[str]:
     """The printable character that stands for each byte 0..255 in a vocabulary, as in GPT-2's.
 
-    Bytes that print in Latin-1 are themselves, the others the characters from 256 on.
+    Bytes printable in Latin-1 stand for themselves; the others are the characters from 256 on.
     """
     prints = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = iter(range(256, 512))
@@ -21,7 +21,7 @@ def byte_symbols() -> list[str]:
 
 
 def segment(symbols: Sequence[str], ranks: Mapping[Merge, int]) -> list[str]:
-    """What merging leaves of the symbols: the pair of lowest rank goes first, the leftmost of equals."""
+    """Pieces left after merging the symbols: the pair of lowest rank first, the leftmost of equals."""
     pieces = list(symbols)
     while len(pieces) > 1:
         ranked = [(ranks.get(pair, len(ranks)), at) for at, pair in enumerate(pairwise(pieces))]
@@ -33,9 +33,9 @@ def segment(symbols: Sequence[str], ranks: Mapping[Merge, int]) -> list[str]:
 
 
 def fit_merges(learned: Sequence[Merge], words: Sequence[Sequence[str]], num_tokens: int) -> list[Merge]:
-    """The first learned merges and behind them those that make every word one piece, num_tokens at most.
+    """The first learned merges, then those that make every word one piece, at most num_tokens in all.
 
-    words: the symbols of each.  Raises ValueError when the words alone need more.
+    words: symbols of each word.  Raises ValueError if the words alone need more tokens.
     """
     made: dict[str, None] = {}
     num_made = [len(made)]  # distinct tokens after each merge
@@ -51,16 +51,16 @@ def fit_merges(learned: Sequence[Merge], words: Sequence[Sequence[str]], num_tok
             return merges
         if room <= 0:
             raise ValueError(
-                f"{len(words)} forced words need {num_tokens + excess} tokens beside the bytes and the "
+                f"{len(words)} forced words need {num_tokens + excess} tokens besides the bytes and the "
                 f"special ones, but there is room for {num_tokens}; raise vocab_size or force fewer"
             )
         room = max(0, room - excess)
 
 
 def missing_merges(merges: Sequence[Merge], words: Sequence[Sequence[str]]) -> list[Merge]:
-    """Merges that, ranked behind the given ones, make every word one piece.
+    """Merges that, ranked after the given ones, make every word one piece.
 
-    A merge behind all others changes no word that was one piece before it, so words are taken one by one.
+    A merge ranked last changes no word that was already one piece, so words are handled one by one.
     """
     ranks = {pair: rank for rank, pair in enumerate(merges)}
     added: list[Merge] = []

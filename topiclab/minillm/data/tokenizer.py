@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 END_OF_TEXT, START_OF_TURN, END_OF_TURN = 0, 1, 2
 CONTROL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-# Seen in what a model writes, unlike control tokens, which a decoder may leave out.
+# Shown in generated text, unlike control tokens, which a decoder may leave out.
 TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
 RESERVED = tuple(f"<|reserved_{number}|>" for number in range(7))
 SPECIAL_TOKENS = (*CONTROL_TOKENS, *TAGS, *RESERVED)
@@ -45,10 +45,10 @@ CHAT_TEMPLATE = (
 
 
 class Tokenizer:
-    """Ids 0..15 are SPECIAL_TOKENS, 16..271 bytes, then one token a merge, then unused ones up to vocab_size.
+    """Ids 0..15 are SPECIAL_TOKENS, 16..271 bytes, then one token per merge, then unused up to vocab_size.
 
-    No text becomes a special token; who wants one puts its id.  Words are split as by GPT-2's pattern.
-    info: how it was made.
+    No text becomes a special token; insert its id instead.  Words are split by GPT-2's pattern.
+    info: facts about its training.
     """
 
     def __init__(self, merges: Sequence[Merge], vocab_size: int, info: Mapping[str, Any] | None = None):
@@ -70,14 +70,14 @@ class Tokenizer:
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 over what decides every id."""
+        """sha256 of tokens and merges, which determine every id."""
         return hashlib.sha256(
             canonical_json({"tokens": self.tokens, "merges": self.merges}).encode()
         ).hexdigest()
 
     @cached_property
     def pieces(self) -> tuple[bytes, ...]:
-        """The bytes that each id stands for; of a special or unused one its name."""
+        """The bytes that each id stands for; for special and unused ones their names."""
         names = len(SPECIAL_TOKENS)
         return tuple(
             bytes(BYTE_OF[symbol] for symbol in token) if names <= number < self.num_used else token.encode()
@@ -86,7 +86,7 @@ class Tokenizer:
 
     @cached_property
     def num_bytes(self) -> np.ndarray:
-        """(vocab_size,) int64, bytes of text an id stands for: 0 for special and unused ones."""
+        """(vocab_size,) int64, number of bytes of text an id stands for: 0 for special and unused ones."""
         num = np.array([len(piece) for piece in self.pieces], dtype=np.int64)
         num[: len(SPECIAL_TOKENS)] = num[self.num_used :] = 0
         return num
@@ -97,8 +97,8 @@ class Tokenizer:
     def encode_batch(self, texts: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
         """Ids of all texts, (N,) uint16, and offsets, (D + 1,) int64.
 
-        Text d has ids[offsets[d]:offsets[d + 1]]. Blocks of texts go to tokenizers' own threads;
-        TOKENIZERS_PARALLELISM=false keeps it to one.
+        Text d has ids[offsets[d]:offsets[d + 1]]. Blocks of texts are encoded by tokenizers' own threads;
+        TOKENIZERS_PARALLELISM=false limits it to one.
         """
         parts, ends = [np.zeros(0, dtype=np.uint16)], [np.zeros(1, dtype=np.int64)]
         for block in text_blocks(texts, BLOCK_BYTES):
@@ -109,9 +109,9 @@ class Tokenizer:
         return np.concatenate(parts), np.cumsum(np.concatenate(ends))
 
     def decode(self, ids: Iterable[int], *, skip_special_tokens: bool = False) -> str:
-        """The text; bytes that are no UTF-8 become U+FFFD.
+        """The text; bytes that are not UTF-8 become U+FFFD.
 
-        skip_special_tokens: leave out all but the tags, as transformers does.
+        skip_special_tokens: leave out special tokens except the tags, as transformers does.
         """
         kept = [int(number) for number in ids]
         if skip_special_tokens:
@@ -121,16 +121,16 @@ class Tokenizer:
         return b"".join(map(self.pieces.__getitem__, kept)).decode("utf-8", errors="replace")
 
     def word_ids(self, words: Sequence[str]) -> np.ndarray:
-        """The id of each word behind a space, (N,) int64; -1 where it takes several tokens."""
+        """The id of each word after a space, (N,) int64; -1 if it takes several tokens."""
         ids, offsets = self.encode_batch([f" {word}" for word in words])
         return np.where(
             np.diff(offsets) == 1, ids[np.minimum(offsets[:-1], len(ids) - 1)].astype(np.int64), -1
         )
 
     def hf(self) -> PreTrainedTokenizerFast:
-        """The same for transformers, with ChatML as chat template.
+        """This tokenizer for transformers, with ChatML as chat template.
 
-        It turns names of special tokens in a text into their ids, with split_special_tokens=True only tags.
+        It turns names of special tokens in a text into their ids; with split_special_tokens=True only tags.
         """
         from transformers import PreTrainedTokenizerFast
 
@@ -156,7 +156,7 @@ class Tokenizer:
 
     @classmethod
     def load(cls, folder: Path) -> Tokenizer:
-        """Of a folder of `save` or of an export; ValueError for a tokenizer that is not one of ours."""
+        """Load from a folder of `save` or an export; ValueError for a tokenizer not written by topiclab."""
         path = Path(folder) / "tokenizer.json"
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file; give the folder of a tokenizer or of an export")
@@ -196,11 +196,11 @@ class Tokenizer:
 def train_tokenizer(
     texts: Iterable[str], *, vocab_size: int, forced_words: Sequence[str] = (), seed: int, max_bytes: int
 ) -> Tokenizer:
-    """A tokenizer of the texts, each once, of about max_bytes of them by the hash of (seed, text).
+    """Train a tokenizer on about max_bytes of the distinct texts, chosen by the hash of (seed, text).
 
-    Neither their order nor their copies change a bit of it.
-    forced_words: each becomes one token with the space before it; the last learned merges make room.
-    Raises ValueError without text, for a vocabulary too small, or a word that the pattern splits.
+    The result does not depend on the order of the texts or on repetitions.
+    forced_words: each becomes one token together with the space before it; the last learned merges make room.
+    Raises ValueError without text, for a vocabulary that is too small, or a word that the pattern splits.
     """
     room = vocab_size - len(FIRST_TOKENS)
     if room < 0:
@@ -233,16 +233,16 @@ def train_tokenizer(
     }
     tokenizer = Tokenizer(fit_merges(learned, words, room), vocab_size, info)
     if unused := vocab_size - tokenizer.num_used:
-        log.info("%d of %d tokens stay unused: the texts have no more pairs that repeat", unused, vocab_size)
+        log.info("%d of %d tokens stay unused: the texts have no more repeated pairs", unused, vocab_size)
     return tokenizer
 
 
 def forceable_words(words: Sequence[str]) -> tuple[str, ...]:
-    """Those that can become one token; of the others, such as pairs of words, the number is logged."""
+    """Words that can become one token; the number of others, such as pairs of words, is logged."""
     kept = tuple(word for word in words if len(_runs(word)) == 1)
     if num_split := len(words) - len(kept):
         log.warning(
-            "%d of %d words stay of several tokens: texts are split into runs of letters, of digits and of "
+            "%d of %d words stay several tokens: texts are split into runs of letters, of digits and of "
             "other signs",
             num_split,
             len(words),
@@ -251,7 +251,7 @@ def forceable_words(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def text_blocks(texts: Iterable[str], num_bytes: int) -> Iterator[list[str]]:
-    """Runs of texts of about so many characters."""
+    """Consecutive texts in blocks of about num_bytes characters."""
     block, size = [], 0
     for text in texts:
         block.append(text)
@@ -264,7 +264,7 @@ def text_blocks(texts: Iterable[str], num_bytes: int) -> Iterator[list[str]]:
 
 
 def _chosen(texts: Iterable[str], seed: int, max_bytes: int) -> list[str]:
-    """Distinct texts by ascending hash, as many as it takes for max_bytes; holds no more than those."""
+    """Distinct texts by ascending hash, as many as max_bytes requires; no others are kept in memory."""
     seen: set[bytes] = set()
     heap: list[tuple[int, str]] = []  # the largest hash first
     total = 0
@@ -282,7 +282,7 @@ def _chosen(texts: Iterable[str], seed: int, max_bytes: int) -> list[str]:
 
 
 def _symbols(word: str) -> list[str]:
-    """A forced word with the space before it, as symbols; ValueError where the pattern splits it."""
+    """A forced word with the space before it, as symbols; ValueError if the pattern splits it."""
     runs = _runs(word)
     if len(runs) != 1:
         raise ValueError(
@@ -293,19 +293,19 @@ def _symbols(word: str) -> list[str]:
 
 
 def _runs(word: str) -> list[str]:
-    """The symbols of a word behind a space, in the parts that no merge joins."""
+    """The symbols of a word after a space, in the parts across which nothing merges."""
     splitter = pre_tokenizers.ByteLevel(add_prefix_space=False)
     return [symbols for symbols, _ in splitter.pre_tokenize_str(f" {_checked(word)}")]
 
 
 def _checked(text: str) -> str:
-    """ValueError for half a surrogate pair, which no encoder reads."""
+    """Return the text; ValueError for half a surrogate pair, which cannot be encoded."""
     if text.isascii():
         return text
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise ValueError(
-            f"a text holds half a surrogate pair at character {error.start}; repair it where it is written"
+            f"a text holds half a surrogate pair at character {error.start}; repair its source"
         ) from error
     return text

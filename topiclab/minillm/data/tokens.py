@@ -1,4 +1,4 @@
-"""Token sets: the tokens of many documents in two bytes each, made once and read from disk."""
+"""Token sets: tokens of many documents at two bytes each, computed once and read from disk."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from topiclab.data.corpus import text_fingerprint
 from topiclab.minillm.data.tokenizer import Tokenizer, text_blocks
 
 SHARD_BYTES = 16 << 20
-FORMAT = 1  # raise it when the files of the same texts change
+FORMAT = 1  # raise it if the files for the same texts change
 
 
 @dataclass(frozen=True, eq=False)
 class TokenSet:
     """Tokens of D documents in the order of their texts, without separators.
 
-    ids: (N,) uint16, mapped from disk.  offsets: (D + 1,) int64, document d has
+    ids: (N,) uint16, memory-mapped.  offsets: (D + 1,) int64, document d has
     ids[offsets[d]:offsets[d + 1]].  num_bytes: (D,) int64, UTF-8 bytes of the texts.
     """
 
@@ -36,15 +36,15 @@ class TokenSet:
         return len(self.num_bytes)
 
     def bytes_per_token(self, documents: np.ndarray) -> float:
-        """Of the documents of these numbers, or where the mask (D,) is true; NaN without a token."""
+        """UTF-8 bytes per token of the documents chosen by numbers or by a mask (D,); NaN without a token."""
         num = int(np.diff(self.offsets)[documents].sum())
         return float(self.num_bytes[documents].sum() / num) if num else float("nan")
 
 
 def token_set(texts: Sequence[str], tokenizer: Tokenizer, cache: Path) -> TokenSet:
-    """The tokens of the texts: entry `tokens` of the cache, keyed by the tokenizer and the texts.
+    """The tokens of the texts, cached (kind `tokens`) by tokenizer and texts.
 
-    Written in shards of 16 MiB of text; a killed fill resumes after its last one.
+    They are written in shards of 16 MiB of text; a killed run resumes after its last shard.
     """
     key = {"format": FORMAT, "tokenizer": tokenizer.fingerprint, "texts": text_fingerprint(texts)}
     entry = Cache(Path(cache)).entry(
@@ -59,7 +59,7 @@ def _fill(folder: Path, texts: Sequence[str], tokenizer: Tokenizer) -> dict[str,
     with tqdm(total=len(texts), unit=" texts", desc="tokens", disable=None) as bar:
         for number, block in enumerate(text_blocks(texts, SHARD_BYTES)):
             shard, size = (folder / f"{name}-{number:06d}.npy" for name in ("shard", "size"))
-            if not size.exists():  # which is written last
+            if not size.exists():  # the sizes are written last
                 ids, offsets = tokenizer.encode_batch(block)
                 save_array(shard, ids)
                 num_bytes = np.fromiter((len(text.encode()) for text in block), np.int64, len(block))
@@ -78,7 +78,7 @@ def _fill(folder: Path, texts: Sequence[str], tokenizer: Tokenizer) -> dict[str,
 
 
 def _join(path: Path, shards: Sequence[Path], num_tokens: int) -> None:
-    """One array of all shards, one of them in memory at a time."""
+    """Join all shards to one array, with one shard in memory at a time."""
     with atomic_path(path) as partial:
         joined = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint16, shape=(num_tokens,))
         end = 0
