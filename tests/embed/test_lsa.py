@@ -115,13 +115,9 @@ def test_words_of_any_script() -> None:
 
 def test_tokenizer_is_a_dotted_name() -> None:
     texts = ["a,b,c", "a,b,d", "c,d,e"] * 3
-    embedder = LsaEmbedder(dim=2, tokenizer="test_embed_lsa.commas").fit(texts)
+    embedder = LsaEmbedder(dim=2, tokenizer="embedding_corpus.commas").fit(texts)
     assert sorted(embedder.terms) == ["a", "b", "c", "d", "e"]
     assert embedder.fingerprint() != LsaEmbedder(dim=2).fingerprint()
-
-
-def commas(text: str) -> list[str]:
-    return text.split(",")
 
 
 def test_small_corpora() -> None:

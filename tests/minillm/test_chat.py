@@ -133,7 +133,8 @@ def test_a_run_loads_as_its_export(run, model):
 
 
 def test_a_finished_run_loads_from_python(run, tmp_path):
-    result = {"status": "done", "reason": None, "config": {"task": {"name": "pretrain"}}, "config_hash": ""}
+    config = compose(["task=pretrain", "model=minillm/nano"])
+    result = {"status": "done", "reason": None, "config": config, "config_hash": ""}
     (run / "result.json").write_text(json.dumps(result))
     loaded = topiclab.load(run, device="cpu")
     assert isinstance(loaded, ChatModel)

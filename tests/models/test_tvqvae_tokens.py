@@ -13,6 +13,7 @@ from topiclab.data.words.occurrences import Occurrences
 from topiclab.embed.occurrences import text_occurrences
 from topiclab.models.codes.occurrence_codes import code_bags, occurrence_codes, usual_codes
 from topiclab.pipeline.build import make_model
+from topiclab.settings import Vocabulary
 
 RIVER = ["fish swim near the bank of the river", "the river bank was muddy after the flood"]
 MONEY = ["the bank gave them a cheap loan", "her bank account holds money from the loan"]
@@ -45,7 +46,9 @@ def run(tmp_path_factory):
 
 
 def occurrences(run, texts) -> Occurrences:
-    return text_occurrences(run.embedder, texts, run.result.vocab, run.config["data"]["vocabulary"])
+    return text_occurrences(
+        run.embedder, texts, run.result.vocab, Vocabulary.of(run.config["data"]["vocabulary"])
+    )
 
 
 @needs_minilm

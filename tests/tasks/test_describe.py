@@ -9,6 +9,7 @@ from pyarrow import parquet
 from small_cells import cell
 
 from topiclab.config.compose import ConfigError, compose, compose_cell, quote_run
+from topiclab.config.configuration import Configuration
 from topiclab.report.__main__ import main
 from topiclab.result import TopicResult
 from topiclab.runs.run import CellFailed, run_cell
@@ -183,7 +184,8 @@ def test_runs_without_documents_are_refused(change, told, dated, tmp_path):
 
 def test_vectors_are_those_of_the_fit_on_another_device_too(dated):
     outcome = json.loads((dated / "result.json").read_text())
-    cfg, _ = compose_cell(["task=describe", f"run={dated}", "trainer.device=cpu"])
+    composed, _ = compose_cell(["task=describe", f"run={dated}", "trainer.device=cpu"])
+    cfg = Configuration.of(composed)
     assert config_of_run(outcome, cfg, dated).trainer.precision == "auto"  # lsa has none
     outcome["manifest"]["embedding"]["dtype"] = "bf16"
     trainer = config_of_run(outcome, cfg, dated).trainer

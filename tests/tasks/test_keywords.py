@@ -20,11 +20,12 @@ from topiclab.minillm.finished import export_of
 from topiclab.minillm.keyword_training import Examples, keyword_loss, word_logits
 from topiclab.minillm.network import IGNORED
 from topiclab.runs.run import CellFailed, run_cell
+from topiclab.settings import Vocabulary
 from topiclab.tasks.keywords import _ranks
 
 
 def test_every_occurrence_of_a_word_goes() -> None:
-    vocabulary = compose()["data"]["vocabulary"]
+    vocabulary = Vocabulary.of(compose()["data"]["vocabulary"])
     texts = ["Cats, cats and dogs: no CATS!", "no such thing"]
     masked = MaskedWords(texts, ("cats", "dogs", "thing"), vocabulary)
     assert masked.without(np.array([0, 1, 0]), np.array([0, -1, 1])) == [
@@ -165,7 +166,7 @@ def test_a_checkpoint_of_others_or_a_half_one_is_dropped(pretrained, taught, tmp
     shutil.copytree(taught[0], tmp_path / "run")
     stored = torch.load(last, weights_only=True)
     for write, told in (
-        (lambda: torch.save({**stored, "inputs": "others"}, last), "it is of other examples"),
+        (lambda: torch.save({**stored, "inputs": "others"}, last), "it belongs to other examples"),
         (lambda: last.write_bytes(last.read_bytes()[:1000]), "it is damaged"),
     ):
         write()
