@@ -1,5 +1,4 @@
-"""topiclab: neural topic models, from one configuration to topics, honest metrics and a finished run
-folder."""
+"""Neural topic models: from one configuration to topics, honest metrics and a finished run folder."""
 
 __version__ = "0.1.0"
 
@@ -12,7 +11,7 @@ __all__ = ["FittedTopics", "__version__", "fit", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    """The Python face on first use: importing topiclab alone stays light."""
+    """Import the Python API on first use, so that importing topiclab alone stays light."""
     if name in ("FittedTopics", "fit", "load"):
         from topiclab.api import topics as api
 

@@ -1,4 +1,4 @@
-"""`python -m topiclab` and `topiclab`: the line of a person to cells that run."""
+"""`python -m topiclab` and `topiclab`: from a command line to running cells."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from topiclab.runs.sweeper import GridSweeper
 
 
 def main() -> None:
-    """Exit codes: 0 all cells done, 1 a cell failed, 2 the line is at fault and nothing ran, 130 stopped."""
+    """Exit with 0 if all cells are done, 1 if one failed, 2 if the line is faulty, 130 if interrupted."""
     arguments = sys.argv[1:] = readable(multirun_first(sys.argv[1:]))
     wants_trace = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what it would print, and we print less
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def register_plugins() -> None:
-    """Our sweeper and launchers, which Hydra would look for in the namespace hydra_plugins only."""
+    """Register our sweeper and launchers; Hydra itself looks only in the namespace hydra_plugins."""
     plugins = Plugins.instance()
     plugins.is_in_toplevel_plugins_module = lambda clazz: clazz.startswith(  # type: ignore[method-assign]
         ("topiclab.", "hydra_plugins.", "hydra._internal.core_plugins.")
@@ -61,18 +61,18 @@ def multirun_first(arguments: list[str]) -> list[str]:
 
 
 def readable(arguments: list[str]) -> list[str]:
-    """The arguments as Hydra's grammar takes them; those of a sweep are left alone, where run=a,b is two."""
+    """The arguments quoted for Hydra's grammar; unchanged in a sweep, where run=a,b means two runs."""
     if {"-m", "--multirun"} & set(arguments):
         return arguments
     return [quote_prompt(argument) for argument in quote_run(arguments)]
 
 
 def quote_prompt(argument: str) -> str:
-    """The argument, the question of prompt=... in quotes: its commas and brackets are no grammar of Hydra."""
+    """The argument with the text of prompt=... in quotes: its commas and brackets are not Hydra's grammar."""
     key, equals, value = argument.partition("=")
     if key != "prompt" or value in ("", "null") or value[0] in "\"'":
         return argument
-    # a backslash is one but before a quote
+    # a backslash is literal except before a quote
     escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), value)
     return f"{key}{equals}'{escaped}'"
 

@@ -13,11 +13,11 @@ class Trainer:
     """conf/trainer: how models are trained, and on what.
 
     max_epochs, batch_size, gradient_clip: None leaves them to the model.
-    patience: epochs without a better validation loss before stopping; None runs them all.
-    checkpoint_seconds: at least so long between two saves of last.ckpt.
+    patience: epochs without a better validation loss before stopping; None never stops early.
+    checkpoint_seconds: minimum time between two saves of last.ckpt.
     device: auto, cpu, cuda, cuda:<number> or mps.  devices: number of them, 1 for topic models.
     precision: auto (bf16 where the device has it), fp32 or bf16.
-    num_threads: of torch on the CPU; None takes all that the process may use.
+    num_threads: CPU threads of torch; None uses all that the process may use.
     """
 
     max_epochs: int | None
@@ -33,8 +33,8 @@ class Trainer:
 
     @classmethod
     def of(cls, node: Mapping[str, Any]) -> Trainer:
-        """The group of a configuration; ValueError names a key that is missing or unknown."""
-        node = {"checkpoint_seconds": 10, **node}  # which the oldest runs lack
+        """Build from the group of a configuration; ValueError names a missing or unknown key."""
+        node = {"checkpoint_seconds": 10, **node}  # the oldest runs lack it
         _check_keys(cls, "trainer", node)
         return cls(**node)
 
@@ -43,8 +43,8 @@ class Trainer:
 class Paths:
     """conf/paths: folders.
 
-    data: of corpora; None is the folder that `data_folder` finds.  outputs: of runs.
-    cache: of embeddings and of what else runs share.
+    data: corpora; None is the folder that `data_folder` finds.  outputs: runs.
+    cache: embeddings and everything else that runs share.
     """
 
     data: Path | None
@@ -53,7 +53,7 @@ class Paths:
 
     @classmethod
     def of(cls, node: Mapping[str, Any]) -> Paths:
-        """The group of a configuration; ValueError names a key that is missing or unknown."""
+        """Build from the group of a configuration; ValueError names a missing or unknown key."""
         _check_keys(cls, "paths", node)
         return cls(Path(node["data"]) if node["data"] else None, Path(node["outputs"]), Path(node["cache"]))
 
@@ -62,9 +62,9 @@ class Paths:
 class SelectK:
     """select_k: how task=select_k and num_topics=auto compare numbers of topics.
 
-    candidates: numbers of topics.  sample: training documents that are clustered at most; None takes all.
-    num_seeds: clusterings of each candidate.  seed: of the first.
-    silhouette_sample: documents.
+    candidates: numbers of topics.  sample: maximum number of training documents to cluster; None takes all.
+    num_seeds: clusterings per candidate.  seed: the first one.
+    silhouette_sample: number of documents for the silhouette.
     """
 
     candidates: tuple[int, ...]
@@ -76,16 +76,16 @@ class SelectK:
 
     @classmethod
     def of(cls, node: Mapping[str, Any]) -> SelectK:
-        """The group of a configuration; ValueError names a key that is missing or unknown."""
+        """Build from the group of a configuration; ValueError names a missing or unknown key."""
         _check_keys(cls, "select_k", node)
         return cls(**{**node, "candidates": tuple(node["candidates"])})
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What every conf/data says of the documents that are kept.
+    """Keys of every conf/data that choose the documents to keep.
 
-    name: of the corpus.  sample: number of documents; None keeps all.  sample_seed: another one draws others.
+    name: the corpus.  sample: number of documents; None keeps all.  sample_seed: another seed draws others.
     deduplicate: drops documents whose text repeats an earlier one.
     """
 
@@ -96,20 +96,20 @@ class Selection:
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Selection:
-        """The keys of a group `data`, whose others are its source's own."""
+        """Build from a group `data`, whose other keys belong to its source."""
         return cls(**{field.name: data[field.name] for field in fields(cls)})
 
 
 @dataclass(frozen=True)
 class Split:
-    """data.split: shares (0..1) of the documents held out; None keeps the makers' own division."""
+    """data.split: shares (0..1) of the documents held out; None keeps the original split."""
 
     val: float | None
     test: float | None
 
     @classmethod
     def of(cls, node: Mapping[str, Any]) -> Split:
-        """The group of a configuration; ValueError names a key that is missing or unknown."""
+        """Build from the group of a configuration; ValueError names a missing or unknown key."""
         _check_keys(cls, "data.split", node)
         return cls(**node)
 
@@ -118,8 +118,8 @@ class Split:
 class Vocabulary:
     """data.vocabulary: what counts as a word, and which words a corpus keeps.
 
-    token_pattern: regular expression of a word; None is the tokenizer's own.
-    min_df, max_df: documents that a word is in at least and at most; int = number, float = share of them.
+    token_pattern: regular expression of a word; None uses the tokenizer's own.
+    min_df, max_df: minimum and maximum of documents with the word; int = number, float = share of them.
     size: number of words kept; None keeps all.  ngrams: shortest and longest run of words that counts as one.
     domain_words: stop words of this corpus; None for data without such a key.
     """
@@ -136,7 +136,7 @@ class Vocabulary:
 
     @classmethod
     def of(cls, node: Mapping[str, Any]) -> Vocabulary:
-        """The group of a configuration; ValueError names a key that is missing or unknown."""
+        """Build from the group of a configuration; ValueError names a missing or unknown key."""
         _check_keys(cls, "data.vocabulary", node)
         shortest, longest = node["ngrams"]
         domain_words = node.get("domain_words")
@@ -157,7 +157,7 @@ class Vocabulary:
 
 
 def _check_keys(settings: type, group: str, node: Mapping[str, Any]) -> None:
-    """ValueError for a group of the configuration that lacks a key, or has one too many."""
+    """Raise ValueError if a group of the configuration lacks a key or has an unknown one."""
     known = [field.name for field in fields(settings)]
     needed = [field.name for field in fields(settings) if field.default is MISSING]
     if missing := [name for name in needed if name not in node]:

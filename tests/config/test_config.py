@@ -108,7 +108,7 @@ def test_line_that_cannot_be_composed_is_explained(overrides, told):
         ({"data.vocabulary.ngrams": [1]}, ["data.vocabulary.ngrams=[1] is refused: give a pair"]),
         ({"data.path": "nowhere.csv"}, ["data.path=nowhere.csv: nothing there"]),
         ({"data.split.val": 0.5, "data.split.test": 0.5}, ["data.split.val=0.5", "leave no documents"]),
-        ({"data.split.val": None}, ["null keeps the makers' division, which data=lee has not"]),
+        ({"data.split.val": None}, ["null keeps the original split, which data=lee does not have"]),
         ({"data.modality": "images"}, ["model=theta reads texts", "holds images; use model=tvqvae_image"]),
         ({"model.modality": "images"}, ["model=theta reads images", "add data=digits"]),
         ({"data": IMAGES, "embed_text": "bow", "mode.name": "supervised"}, ["holds images"]),

@@ -57,11 +57,11 @@ def test_models_of_counts_alone_are_known() -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("model=lda mode=supervised", "mode=supervised: model=lda learns from no labels; use mode=zero_shot"),
+        ("model=lda mode=supervised", "mode=supervised: model=lda does not learn from labels; use mode=zero_shot"),
         ("model=kmeans mode=supervised", "mode=supervised: model=kmeans"),
         (
             "model=nmf objective=dsl teacher=neighbours",
-            "objective=dsl: model=nmf minds no objective; use objective=bow",
+            "objective=dsl: model=nmf ignores the objective; use objective=bow",
         ),
         ("model=agglomerative teacher=neighbours", "teacher=neighbours: model=agglomerative reads no soft"),
         ("model=lda teacher=llama1b input=teacher", "input=teacher: model=lda reads no vectors"),
@@ -72,7 +72,7 @@ def test_models_of_counts_alone_are_known() -> None:
         ("model=lda trainer.batch_size=3 trainer.patience=2", "trainer.patience=2: model=lda has no epochs"),
         ("model=lda mode=unsupervised mode.adapt=simcse", "mode.adapt=simcse: model=lda reads no vectors"),
         ("task=embed logger=wandb", "logger=wandb: task=embed logs nothing there; use logger=csv"),
-        ("model=lda model.uses=[vectors]", "model.uses says what model= is, and is not an option"),
+        ("model=lda model.uses=[vectors]", "model.uses describes model= and is not an option"),
     ],
 )
 def test_what_a_cell_would_not_read_is_refused(line: str, told: str) -> None:

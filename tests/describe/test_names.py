@@ -134,7 +134,7 @@ def test_a_writer_needs_a_model(tmp_path):
     with pytest.raises(ConfigError, match="needs a language model, but rating=none"):
         compose(asked)
     compose([*asked, "rating=endpoint", "rating.url=http://x", "rating.model=m"])
-    with pytest.raises(ConfigError, match=r"a text that holds \{terms\}"):
+    with pytest.raises(ConfigError, match=r"a text that contains \{terms\}"):
         compose([*asked, "describe.labels.prompt=name"])
     with pytest.raises(ValueError, match="rating=local"):
         make_writer(compose([])["rating"], TRAINER)

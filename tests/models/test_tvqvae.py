@@ -300,8 +300,8 @@ def test_word_lists_and_shares_of_codes_by_hand():
         (["num_topics=1"], "ask for at least 2"),
         (["model.num_codes=4", "model.expansion=5"], "lower model.expansion"),
         (["model.encoder.reads=bow"], "give codes or embeddings or both"),
-        (["embedder=precomputed", "embedder.path=vectors.npy"], "embedder=precomputed has not"),
-        (["input=teacher", "teacher=llama1b"], "input=teacher has not"),
+        (["embedder=precomputed", "embedder.path=vectors.npy"], "embedder=precomputed lacks"),
+        (["input=teacher", "teacher=llama1b"], "input=teacher lacks"),
     ],
 )
 def test_what_cannot_be_fitted_is_refused(overrides, told, tmp_path, monkeypatch):

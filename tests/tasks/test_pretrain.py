@@ -131,7 +131,7 @@ def test_what_cannot_be_trained_is_told(override, message, tmp_path):
 
 
 def test_a_topic_model_is_no_language_model():
-    with pytest.raises(ConfigError, match="model=theta is no language model"):
+    with pytest.raises(ConfigError, match="needs a language model, which model=theta is not"):
         compose(["task=pretrain", "model=theta"])
 
 

@@ -1,4 +1,4 @@
-"""What a whole configuration must fulfil: every value its rule, and values one another."""
+"""Checks of a whole configuration: every value against its rule, and values against each other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from topiclab.config.rules import refused_values
 
 
 def validate(cfg: Mapping[str, Any]) -> list[str]:
-    """Every fault of a plain configuration: the value, the rule, the way out."""
+    """Faults of a plain configuration, each with the value, the rule and the way out."""
     if faults := refused_values(cfg):
         return faults  # the checks below rely on types
     checks = (
@@ -33,7 +33,7 @@ def validate(cfg: Mapping[str, Any]) -> list[str]:
 
 
 def _check_modality(cfg: Mapping[str, Any]) -> Iterator[str]:
-    """Data and model must be of one kind, and images need nothing that reads text."""
+    """Check that data and model have one modality, and that nothing reads text where the data are images."""
     data, model, task = cfg["data"], cfg["model"], cfg["task"]["name"]
     has_images, reads_images = (node.get("modality") == "images" for node in (data, model))
     if task == "fit" and reads_images and not has_images:
@@ -41,7 +41,7 @@ def _check_modality(cfg: Mapping[str, Any]) -> Iterator[str]:
     if task == "fit" and model.get("modality") == "tokens":
         yield f"model={model['name']} is a language model, which has no topics; use task=pretrain"
     if task == "pretrain" and model.get("modality") != "tokens":
-        yield f"model={model['name']} is no language model, which task=pretrain needs; leave model= out"
+        yield f"task=pretrain needs a language model, which model={model['name']} is not; leave model= out"
     if not has_images:
         return
     if task in ("fit", "tvq_crossmodal") and not reads_images:
@@ -70,18 +70,18 @@ def _check_data(cfg: Mapping[str, Any]) -> Iterator[str]:
     if path and not Path(path).expanduser().exists():
         yield f"data.path={path}: nothing there, seen from {Path.cwd()}; give an existing file"
     if None in split.values() and not data.get("is_divided"):
-        yield f"data.split: null keeps the makers' division, which data={data['name']} has not; give 0.1"
+        yield f"data.split: null keeps the original split, which data={data['name']} does not have; give 0.1"
     if sum(share or 0 for share in split.values()) >= 1:
         shares = " and ".join(f"data.split.{name}={share}" for name, share in split.items())
         yield f"{shares} leave no documents to train on; lower one"
     if mode == "supervised" and data["name"] == "lee":
-        yield "mode=supervised needs labels, which data=lee has not; use data=20newsgroups or mode=zero_shot"
+        yield "mode=supervised needs labels, which data=lee lacks; use data=20newsgroups or mode=zero_shot"
     if mode == "supervised" and "label_column" in data and data["label_column"] is None:
         yield "mode=supervised needs labels; add data.label_column=<column> or use mode=zero_shot"
 
 
 def _check_num_topics(cfg: Mapping[str, Any]) -> Iterator[str]:
-    """num_topics=auto clusters vectors of texts, for a model that takes the number as it is."""
+    """Check num_topics=auto, which clusters vectors of texts for a model that keeps the number given."""
     data, model, task = cfg["data"], cfg["model"], cfg["task"]["name"]
     if cfg["num_topics"] != "auto" or task not in ("fit", "tvq_crossmodal"):
         return
@@ -89,8 +89,8 @@ def _check_num_topics(cfg: Mapping[str, Any]) -> Iterator[str]:
         yield f"num_topics=auto clusters texts, but data={data['name']} holds images; use num_topics=<number>"
     elif model.get("finds_num_topics"):
         yield (
-            f"num_topics=auto: model={model['name']} finds its number of topics itself; give the most that "
-            "it may keep, such as num_topics=100"
+            f"num_topics=auto: model={model['name']} finds the number of topics itself; give the "
+            "maximum that it may keep, such as num_topics=100"
         )
 
 
@@ -127,7 +127,7 @@ def _check_embedder(cfg: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _check_codes(cfg: Mapping[str, Any]) -> Iterator[str]:
-    """What models of words as codes ask for."""
+    """Check the requirements of models that represent words by codes."""
     model, embedder = cfg["model"], cfg["embedder"]["name"]
     is_encoder = cfg["embedder"].get("is_encoder", True)
     if "codebook" not in model or model.get("modality") == "images":
@@ -144,31 +144,31 @@ def _check_codes(cfg: Mapping[str, Any]) -> Iterator[str]:
         )
     if model["expansion"] > model["num_codes"]:
         yield (
-            f"model.expansion={model['expansion']} codes a word, but model.num_codes={model['num_codes']}; "
+            f"model.expansion={model['expansion']} codes per word, but model.num_codes={model['num_codes']}; "
             "lower model.expansion"
         )
     if cfg["num_topics"] == 1:
         yield (
-            f"num_topics=1: model={model['name']} compares topics with one another, word by word; ask for at "
+            f"num_topics=1: model={model['name']} compares topics with each other, word by word; ask for at "
             "least 2"
         )
     if cfg["task"]["name"] == "fit" and (embedder == "precomputed" or cfg["input"] == "teacher"):
         chosen = "input=teacher" if cfg["input"] == "teacher" else "embedder=precomputed"
         yield (
-            f"model={model['name']} quantises vectors of words, which {chosen} has not; use input=embedder "
+            f"model={model['name']} quantises vectors of words, which {chosen} lacks; use input=embedder "
             "with an embedder that reads words, e.g. embedder=lsa"
         )
 
 
 def _check_reference(cfg: Mapping[str, Any]) -> Iterator[str]:
     reference = cfg["reference"]
-    if not isinstance(reference, Mapping):  # of task=predict: an image, or a folder of them
+    if not isinstance(reference, Mapping):  # task=predict: an image, or a folder of images
         if reference and not Path(reference).expanduser().exists():
             yield f"reference={reference}: nothing there, seen from {Path.cwd()}; give an image or a folder"
         return
     for name in ("path", "words"):
         if (given := reference[name]) and not Path(given).expanduser().exists():
-            yield f"reference.{name}={given}: nothing there, seen from {Path.cwd()}; give what exists"
+            yield f"reference.{name}={given}: nothing there, seen from {Path.cwd()}; give an existing one"
     if cfg["task"]["name"] == "count" and (not reference["path"] or reference["path"].endswith(".npz")):
         yield f"task=count counts texts, but reference.path={reference['path']}; give a folder or file"
 
@@ -180,7 +180,7 @@ def _check_task(cfg: Mapping[str, Any]) -> Iterator[str]:
     if task == "describe" and not run:
         yield "task=describe describes a fitted model; add run=<folder of a finished fit>"
     if task == "describe" and run and run.startswith("~"):
-        yield f"run={run}: task=describe writes into it as it stands; write the folder of ~ out"
+        yield f"run={run}: task=describe does not expand ~; write out the home folder"
     if (
         task == "describe"
         and cfg["describe"]["labels"]["labeller"] == "model"
@@ -197,7 +197,7 @@ def _check_task(cfg: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _check_language_run(cfg: Mapping[str, Any]) -> Iterator[str]:
-    """The model to talk with or to teach is of a finished run; to talk with, also an export by itself."""
+    """Check that run= is a finished run of a language model, or for task=chat an export by itself."""
     task, run = cfg["task"]["name"], cfg["run"]
     names = ("result.json", "config.json", "export/config.json") if task == "chat" else ("result.json",)
     way_out = "folder of a finished pretraining or fine-tuning"
@@ -213,7 +213,7 @@ def _check_language_run(cfg: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _check_parts(cfg: Mapping[str, Any]) -> Iterator[str]:
-    """Of a corpus that several jobs embed."""
+    """Check which part of a corpus this job embeds, where several jobs share the corpus."""
     if cfg["task"]["name"] != "embed" or "embed" not in cfg:
         return
     part, num_parts, embedder = cfg["embed"]["part"], cfg["embed"]["num_parts"], cfg["embedder"]["name"]
@@ -222,12 +222,12 @@ def _check_parts(cfg: Mapping[str, Any]) -> Iterator[str]:
         yield f"embed.num_parts={num_parts}, but this job has no part; add -m embed.part={parts}"
     elif part is not None and part >= num_parts:
         yield (
-            f"embed.part={part}, but embed.num_parts={num_parts} counts them from 0; "
+            f"embed.part={part}, but with embed.num_parts={num_parts} parts count from 0; "
             f"lower it, or use embed.num_parts={part + 1}"
         )
     if part is not None and not cfg["embedder"].get("is_encoder", True):
         yield (
-            f"embed.part={part} shares the work of a sentence encoder, which embedder={embedder} is not; "
+            f"embed.part={part} splits the work of a sentence encoder, which embedder={embedder} is not; "
             "use embed.part=null embed.num_parts=1, or embedder=minilm"
         )
 
@@ -252,7 +252,7 @@ def _check_objective(cfg: Mapping[str, Any]) -> Iterator[str]:
     for key in ("floor", "bow_share"):
         if objective.get("loss") == "raw_logit_ce" and objective[key]:
             yield (
-                f"objective.{key}={objective[key]} is of distributions, which the weights of "
+                f"objective.{key}={objective[key]} applies to distributions, which the weights of "
                 f"objective.loss=raw_logit_ce are not; use objective.{key}=0 or objective.loss=kl"
             )
 
@@ -265,7 +265,7 @@ def _check_extras(cfg: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _check_unread(cfg: Mapping[str, Any]) -> Iterator[str]:
-    """What a cell would not read, although its line and its folder name it."""
+    """Check for settings that the cell would not read, although its command line and folder name them."""
     task, model, trainer = cfg["task"], cfg["model"], cfg["trainer"]
     if cfg["logger"]["name"] == "wandb" and not task.get("logs"):
         yield f"logger=wandb: task={task['name']} logs nothing there; use logger=csv"
@@ -274,9 +274,9 @@ def _check_unread(cfg: Mapping[str, Any]) -> Iterator[str]:
     of_model, name, mode = uses(model), f"model={model['name']}", cfg["mode"]
     tunes_by_labels = mode["adapt"] == "supcon" and reads_vectors(cfg)
     if mode["name"] == "supervised" and "labels" not in of_model and not tunes_by_labels:
-        yield f"mode=supervised: {name} learns from no labels; use mode=zero_shot, or another model"
+        yield f"mode=supervised: {name} does not learn from labels; use mode=zero_shot, or another model"
     if cfg["objective"]["name"] != "bow" and "objective" not in of_model:
-        yield f"objective={cfg['objective']['name']}: {name} minds no objective; use objective=bow"
+        yield f"objective={cfg['objective']['name']}: {name} ignores the objective; use objective=bow"
     if not reads_vectors(cfg):
         for key, value, usual in (
             ("mode.adapt", mode["adapt"], None),
@@ -289,4 +289,4 @@ def _check_unread(cfg: Mapping[str, Any]) -> Iterator[str]:
         yield f"teacher={cfg['teacher']['name']}: {name} reads no soft labels; use teacher=none"
     for key in ("max_epochs", "batch_size", "gradient_clip", "patience"):
         if trainer[key] is not None and "epochs" not in of_model and key not in model:
-            yield f"trainer.{key}={trainer[key]}: {name} has no epochs; leave it out where this model runs"
+            yield f"trainer.{key}={trainer[key]}: {name} has no epochs; leave it out for this model"

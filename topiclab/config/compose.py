@@ -1,4 +1,4 @@
-"""Composing, checking and identifying a configuration; imports nothing heavy."""
+"""Composition of a checked configuration from overrides; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def compose_cell(overrides: Sequence[str]) -> tuple[dict[str, Any], Path]:
-    """`compose`, and the folder in which `python -m topiclab <overrides>` would run it."""
+    """The configuration of `compose`, and the folder in which `python -m topiclab <overrides>` would run."""
     composed = compose_unchecked(overrides, with_hydra=True)
     cfg = to_plain(composed)
     if faults := [*overridden(overrides), *validate(cfg)]:
@@ -46,7 +46,7 @@ def compose_cell(overrides: Sequence[str]) -> tuple[dict[str, Any], Path]:
 
 
 def quote_run(overrides: Sequence[str]) -> list[str]:
-    """The overrides with the value of run= in quotes: folders hold =, which Hydra's grammar refuses bare."""
+    """The overrides with the value of run= in quotes: folders contain =, which Hydra refuses unquoted."""
     return [
         f"run='{value}'" if (key, equals) == ("run", "=") and "=" in value and "'" not in value else override
         for override in overrides
@@ -55,11 +55,11 @@ def quote_run(overrides: Sequence[str]) -> list[str]:
 
 
 def compose_unchecked(overrides: Sequence[str] = (), *, with_hydra: bool = False) -> DictConfig:
-    """The configuration as Hydra lays it, values may be missing; ConfigError explains what it refused.
+    """The configuration as Hydra composes it; values may be missing. ConfigError explains what Hydra refused.
 
-    with_hydra: its own node too.
+    with_hydra: includes Hydra's own node.
     """
-    standing = GlobalHydra.instance().hydra  # of a caller who uses Hydra too
+    standing = GlobalHydra.instance().hydra  # state of a caller who uses Hydra too
     GlobalHydra.instance().clear()
     try:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="topiclab"):
@@ -79,7 +79,7 @@ def to_plain(composed: DictConfig) -> dict[str, Any]:
 
 
 def _containers(composed: DictConfig) -> dict[str, Any]:
-    """to_plain, but for errors of interpolation."""
+    """`to_plain` without the handling of interpolation errors."""
     keys = [str(key) for key in composed if key != "hydra"]
     try:
         return {
@@ -94,12 +94,12 @@ def _containers(composed: DictConfig) -> dict[str, Any]:
 
 
 def explain(error: CompactHydraException, overrides: Sequence[str]) -> list[str]:
-    """What Hydra refused, with the key or value that was probably meant."""
+    """Faults that Hydra found, each with the key or value that was probably meant."""
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, given = error.missing_cfg_file.rpartition("/")
         options = sorted(name for name in error.options if not name.startswith("_"))
         return [
-            f"{group}={given}: no such {group}{_meant(given, options, group)} There are: {', '.join(options)}"
+            f"{group}={given}: no such {group}{_meant(given, options, group)} Options: {', '.join(options)}"
         ]
     root = getattr(error.__cause__, "parent_node", None)
     if root is not None and "Could not override" in str(error):

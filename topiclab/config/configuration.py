@@ -1,4 +1,4 @@
-"""Configuration: what a task is given, with its fixed groups as types."""
+"""Configuration: the settings that a task receives, with types for the groups of fixed keys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from topiclab.settings import Paths, SelectK, Split, Trainer, Vocabulary
 
-# What runs of earlier versions lack, as it was then.
+# Keys that runs of earlier versions lack, with the behaviour of that time.
 OLDER: dict[str, Any] = {
     "embed_text": "raw",  # an embedder read raw texts
     "input": "embedder",
@@ -26,8 +26,8 @@ class Configuration:
     """One cell, composed and checked. The fields are the keys of conf/config.yaml.
 
     data, embedder, teacher, model, objective, mode, rating, logger, task: the chosen option of each group,
-    whose keys are its own.  select_k: None in runs that are older than the group, whose num_topics is given.
-    reference: a group, or of task=predict an image or a folder of them.
+    with its own keys.  select_k: None in runs older than this group; their num_topics is a number.
+    reference: a group, or for task=predict an image or a folder of images.
     own: the keys that conf/task/<name>.yaml adds.
     """
 
@@ -54,7 +54,7 @@ class Configuration:
 
     @classmethod
     def of(cls, cfg: Mapping[str, Any]) -> Configuration:
-        """A composed configuration, or that of a finished run; ValueError names a key that is missing."""
+        """Build from a composed configuration or that of a finished run; ValueError names a missing key."""
         cfg = {**OLDER, **cfg, "trainer": Trainer.of(cfg["trainer"]), "paths": Paths.of(cfg["paths"])}
         if cfg["select_k"] is not None:
             cfg["select_k"] = SelectK.of(cfg["select_k"])
@@ -67,7 +67,7 @@ class Configuration:
         )
 
     def plain(self) -> dict[str, Any]:
-        """The configuration as it was composed, of plain containers and values."""
+        """The configuration as it was composed, in plain containers and values."""
         groups = {name: value for name, value in vars(self).items() if name != "own"}
         paths = {name: None if path is None else str(path) for name, path in vars(self.paths).items()}
         plain = {**groups, **self.own, "trainer": dict(vars(self.trainer)), "paths": paths}
@@ -76,9 +76,9 @@ class Configuration:
 
     @property
     def comparison(self) -> SelectK:
-        """select_k; ValueError for a run that is older than it."""
+        """The group select_k; ValueError for a run older than this group."""
         if self.select_k is None:
-            raise ValueError("this configuration has no group select_k; compose it anew")
+            raise ValueError("this configuration has no group select_k; compose it again")
         return self.select_k
 
     @property

@@ -1,6 +1,6 @@
-"""Declarations: what the yaml of a model, objective, task, embedder or data source says of itself.
+"""Declarations: facts that a yaml states about its model, objective, task, embedder or data source.
 
-They are no options: nobody overrides them, no class is built with them and no identity holds them.
+They are not options: they cannot be overridden, no class is built with them and no identity contains them.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-# uses: what a model can read or mind; of an objective, whether it needs soft labels (USES)
-# needs: the package of a model beyond ours, and the extra that brings it
-# finds_num_topics: num_topics is the most that the model may keep
+# uses: inputs and settings that a model can use; for an objective, whether it needs soft labels (USES)
+# needs: a package that the model requires beyond ours, and the extra that installs it
+# finds_num_topics: num_topics is the maximum that the model may keep
 # logs: a task's losses and results go to logger=wandb
-# is_encoder: an embedder has a hidden state at every word, can be tuned, and its work shared
-# is_divided: data may come divided into train, val and test by their makers
+# is_encoder: the embedder has hidden states of every word, can be tuned, and can split its work among jobs
+# is_divided: the data can come with an original split into train, val and test
 DECLARATIONS = ("uses", "needs", "finds_num_topics", "logs", "is_encoder", "is_divided")
-# vectors: of documents.  labels: through a classifier, in mode=supervised.  soft_labels: a teacher's, as the
-# target or the start.  objective: objective=.  epochs: trainer.max_epochs, patience and their like.
+# vectors: of documents.  labels: through a classifier, in mode=supervised.  soft_labels: of a teacher, as the
+# target or the start.  objective: objective=.  epochs: trainer.max_epochs, patience and similar keys.
 USES = ("vectors", "labels", "soft_labels", "objective", "epochs")
 
 
@@ -46,7 +46,7 @@ def uses(group: Mapping[str, Any]) -> frozenset[str]:
 
 
 def reads_soft_labels(cfg: Mapping[str, Any]) -> bool:
-    """Whether the fit has a teacher's soft labels as its target, its start or its input."""
+    """True if the fit has a teacher's soft labels as its target, start or input."""
     model, of_model = _group(cfg, "model"), uses(_group(cfg, "model"))
     is_target = "objective" in of_model and "soft_labels" in uses(_group(cfg, "objective"))
     is_start = "soft_labels" in (model.get("init"), model.get("reads"))
@@ -54,20 +54,20 @@ def reads_soft_labels(cfg: Mapping[str, Any]) -> bool:
 
 
 def reads_vectors(cfg: Mapping[str, Any]) -> bool:
-    """Whether the fit reads vectors of documents: its model, its teacher or the choice of num_topics."""
+    """True if the fit reads vectors of documents: for its model, its teacher or the choice of num_topics."""
     is_auto = cfg.get("num_topics") == "auto"
     return is_auto or "vectors" in uses(_group(cfg, "model")) or reads_soft_labels(cfg)
 
 
 def reads_teacher(cfg: Mapping[str, Any]) -> bool:
-    """Whether the fit reads a teacher's soft labels or its states."""
+    """True if the fit reads a teacher's soft labels or its states."""
     return reads_soft_labels(cfg) or (cfg.get("input") == "teacher" and reads_vectors(cfg))
 
 
 def unread(cfg: Mapping[str, Any]) -> dict[str, str]:
     """Groups and keys that the cell does not read, each with the reason.
 
-    A task that lists its keys reads those, and all of them.
+    A task that lists its keys reads all of those.
     """
     if _group(cfg, "task").get("keys") is not None:
         return {}
@@ -82,7 +82,7 @@ def unread(cfg: Mapping[str, Any]) -> dict[str, str]:
         objective = _group(cfg, "objective").get("name")
         found["teacher"] = f"{model} with objective={objective} reads no teacher"
     if "objective" not in uses(_group(cfg, "model")):
-        found["objective"] = f"{model} minds no objective"
+        found["objective"] = f"{model} ignores the objective"
     return found
 
 
@@ -91,7 +91,7 @@ def overridden(overrides: Iterable[str]) -> Iterator[str]:
     for override in overrides:
         key = override.lstrip("+~").partition("=")[0]
         if len(parts := key.split(".")) > 1 and set(parts[1:]) & set(DECLARATIONS):
-            yield f"{key} says what {parts[0]}= is, and is not an option; choose another {parts[0]}"
+            yield f"{key} describes {parts[0]}= and is not an option; choose another {parts[0]}"
 
 
 def _group(cfg: Mapping[str, Any], name: str) -> Mapping[str, Any]:

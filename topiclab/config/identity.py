@@ -10,7 +10,7 @@ from typing import Any
 from topiclab.config.declared import DECLARATIONS, unread
 from topiclab.config.rules import flatten
 
-# Keys that cannot change a number: where files lie, who watches, what the work is called, what runs it.
+# Keys that cannot change a result: places of files, logging, names, hardware.
 UNHASHED_KEYS = (
     *("paths", "logger", "grid", "name", "task", "trainer.device", "trainer.num_threads"),
     *("trainer.checkpoint_seconds", "embedder.devices", "embedder.batch_tokens", "rating.key_variable"),
@@ -22,10 +22,10 @@ UNHASHED_PREFIXES = tuple(f"{key}." for key in UNHASHED_KEYS)
 
 
 def read_values(cfg: Mapping[str, Any], asked: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Dotted keys and values that the cell reads, declarations aside.
+    """Dotted keys and values that the cell reads, without declarations.
 
-    asked: the configuration that declares what is read, where cfg is of an earlier version, which did not
-    declare it; None is cfg itself.
+    asked: the configuration that declares what is read, if cfg is of an earlier version without declarations;
+    None: cfg itself.
     """
     ignored = tuple(f"{key}." for key in unread(cfg if asked is None else asked))
     return {
@@ -39,7 +39,7 @@ def scientific(cfg: Mapping[str, Any], asked: Mapping[str, Any] | None = None) -
     """Dotted keys and values that the outcome of the cell depends on; asked as in `read_values`.
 
     A group that has a name is identified by it and by its options, never by the path of its class: a class
-    may move to another file without a change of any result.
+    may move to another file without changing any result.
     """
     wanted = (cfg.get("task") or {}).get("keys")
     named = {
@@ -62,7 +62,7 @@ def config_hash(cfg: Mapping[str, Any]) -> str:
 def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """'key (old -> new)' for every scientific key that differs; empty for the same cell.
 
-    What new does not read may differ.
+    Keys that new does not read may differ.
     """
     before, after = scientific(old, new), scientific(new)
     return [

@@ -11,7 +11,7 @@ from hydra.utils import get_object
 from topiclab.config.declared import DECLARATIONS
 from topiclab.settings import Trainer
 
-# Where classes lie that a finished run names by an earlier path.
+# Current paths of classes that finished runs name by an earlier one.
 MOVED: dict[str, str] = {
     "topiclab.models.classical.LDA": "topiclab.models.lda.LDA",
     "topiclab.models.classical.NMF": "topiclab.models.nmf.NMF",
@@ -21,7 +21,7 @@ NOT_OPTIONS = ("_target_", "_partial_", "_convert_", "name", "modality", *DECLAR
 
 
 def target_of(group: Mapping[str, Any]) -> Callable[..., Any]:
-    """The class or function that the group names, also by a path that it had in an earlier version."""
+    """The class or function that the group names, even by its path in an earlier version."""
     path: str = group["_target_"]
     return get_object(MOVED.get(path) or path)
 

@@ -1,8 +1,8 @@
-"""What every configuration value must be: by the class that takes it, else by name in one table.
+"""Rules for every configuration value: from the class that takes it, else by name from one table.
 
-In a group whose `_target_` names a class, the annotations of its constructor rule. In the table a name means
-the same thing wherever it stands: a rule is found by the end of the dotted key. It holds no key that a class
-takes. Defaults live in conf/ only.
+In a group whose `_target_` names a class, the annotations of its constructor are the rules. In the table a
+name means the same thing everywhere: a rule is found by the end of the dotted key. The table holds no key
+that a class takes. Defaults live in conf/ only.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Rule:
         return Rule(self.kind | None, f"{self.says}, or null")
 
 
-@cache  # equal types share the adapter, which costs more than all that is asked of it
+@cache  # equal types share an adapter: building one costs more than all its checks
 def rule_of_type(kind: Any) -> Rule | None:
     """The rule that an annotation states; None where a configuration cannot hold such a value."""
     if inner_class(kind) is not None:
@@ -60,7 +60,7 @@ def rule_of_type(kind: Any) -> Rule | None:
 
 
 def _says(kind: Any) -> str | None:
-    """The sentence of a type: its description, its choices, or what it is called."""
+    """The sentence for a type: its description, its choices or its name."""
     origin, parts = get_origin(kind), get_args(kind)
     if origin is Annotated:
         said = [part.description for part in parts[1:] if isinstance(part, FieldInfo) and part.description]
@@ -162,7 +162,7 @@ RULES: dict[str, Rule] = {
     "patience": COUNT.optional(),
     "checkpoint_seconds": WEIGHT,
     "deterministic": FLAG,
-    # reference: of fits a group of keys, of task=predict an image or a folder of them
+    # reference: a group of keys for fits; an image or a folder of images for task=predict
     "reference": TEXT.optional(),
     "num_samples": COUNT,
     "reference.text_column": TEXT,
@@ -177,7 +177,7 @@ RULES: dict[str, Rule] = {
     "num": COUNT,
     "diversity": UNIT,
     "labeller": one_of("keyword", "model"),
-    "labels.prompt": Rule(Annotated[str, Field(pattern=r"\{terms\}")], "a text that holds {terms}"),
+    "labels.prompt": Rule(Annotated[str, Field(pattern=r"\{terms\}")], "a text that contains {terms}"),
     "time.unit": one_of("auto", "day", "week", "month", "quarter", "year", "decade"),
     "layout.method": one_of("umap", "tsne"),
     "layout.sample": COUNT,
@@ -222,9 +222,9 @@ RULES: dict[str, Rule] = {
     "channels": one_of(1, 3, None),
     "crop": COUNT,
     "on_corrupt": one_of("refuse", "skip"),
-    "embedder.devices": COUNT.optional(),  # their class takes names of devices, too
+    "embedder.devices": COUNT.optional(),  # the class also takes device names
     "embed.part": NATURAL.optional(),
-    # language models: to talk with, to pretrain, to fine-tune
+    # language models: chat, pretraining, fine-tuning
     "prompt": TEXT.optional(),
     "max_length": COUNT.optional(),
     "chat_template": FLAG,
@@ -275,7 +275,7 @@ RULES: dict[str, Rule] = {
     "own": UNIT,
     "prior_power": UNIT,
     "keywords.perplexity": POSITIVE,
-    # patterns: the first that fits
+    # patterns: the first match applies
     "*_column": TEXT.optional(),
     "*dropout": SHARE,
     "*_weight": WEIGHT,
@@ -301,7 +301,7 @@ def flatten(cfg: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def entry_of(key: str) -> str | None:
-    """The name in the table that rules a dotted key: its longest ending there, else a pattern, else None."""
+    """The entry of the table for a dotted key: its longest ending there, else a pattern, else None."""
     parts = key.split(".")
     for start in range(len(parts)):
         if (ending := ".".join(parts[start:])) in RULES:

@@ -20,7 +20,7 @@ LIGHT = ("typing", "collections.abc", "pydantic", "topiclab.limits")
 
 @dataclass(frozen=True)
 class WrittenClass:
-    """A class by where it stands in a source."""
+    """A class that is not imported, by its module and name."""
 
     module: str
     name: str
@@ -64,7 +64,7 @@ class _Names(Mapping[str, Any]):
 
 @cache
 def kinds_of(target: str) -> dict[str, Any]:
-    """Dotted key -> type of everything that a class takes; Any where the type cannot be told.
+    """Dotted key -> type of everything that a class takes; Any where the type cannot be determined.
 
     A parameter that is a TypedDict or a dataclass, or Annotated with the class that it is passed to, is
     followed by the keys of that class. {} where target is not the dotted name of a class.
@@ -91,7 +91,7 @@ def _kinds(written: WrittenClass, prefix: str = "", outer: tuple[WrittenClass, .
 
 @cache
 def _source(module: str) -> _Source | None:
-    """None where there is no such module in Python. Packages above it are imported."""
+    """Parse a module; None unless it exists as a Python file. Its parent packages are imported."""
     try:
         spec = find_spec(module)
     except (ModuleNotFoundError, ValueError):
@@ -115,7 +115,7 @@ def _source(module: str) -> _Source | None:
 
 
 def _evaluate(node: ast.expr, source: _Source) -> Any:
-    """The type that an annotation stands for; Any where it names what is not looked into."""
+    """The type that an annotation denotes; Any where it uses names that are not followed."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):  # a type in quotes
         node = ast.parse(node.value, mode="eval").body
     try:
@@ -137,7 +137,7 @@ def _lineage(written: WrittenClass) -> Iterator[tuple[ast.ClassDef, _Source]]:
 
 
 def _parameters(written: WrittenClass) -> dict[str, tuple[ast.expr | None, _Source]]:
-    """Parameter -> annotation and the source it stands in; fields where no class has a constructor."""
+    """Parameter -> its annotation and the source with it; fields where no class has a constructor."""
     found: dict[str, tuple[ast.expr | None, _Source]] = {}
     fields: dict[str, tuple[ast.expr | None, _Source]] = {}
     for node, source in _lineage(written):

@@ -1,4 +1,4 @@
-"""What --help prints; Hydra's own listing of groups takes a second."""
+"""Text of --help; Hydra's own listing of groups takes a second."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ The same line reuses a finished cell and resumes an interrupted one."""
 
 
 def usage(arguments: Sequence[str]) -> str:
-    """The help for a line; its overrides show in the keys. ConfigError when they are at fault."""
+    """The help for a command line, whose overrides show in the keys; ConfigError if they are faulty."""
     overrides = [argument for argument in arguments if not argument.startswith("-")]
     options: dict[str, list[str]] = {}
     for path in sorted(conf_dir().glob("*/[!_]*.yaml")):
