@@ -57,7 +57,10 @@ def test_models_of_counts_alone_are_known() -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("model=lda mode=supervised", "mode=supervised: model=lda does not learn from labels; use mode=zero_shot"),
+        (
+            "model=lda mode=supervised",
+            "mode=supervised: model=lda does not learn from labels; use mode=zero_shot",
+        ),
         ("model=kmeans mode=supervised", "mode=supervised: model=kmeans"),
         (
             "model=nmf objective=dsl teacher=neighbours",
