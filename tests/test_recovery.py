@@ -213,7 +213,7 @@ def test_failure_on_a_full_disk_keeps_its_reason(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("topiclab.runs.run.write_failure", full)
-    with pytest.raises(CellFailed, match=r"num_topics=50.*\nnot told in .*No space left"):
+    with pytest.raises(CellFailed, match=r"num_topics=50.*\nnot written to .*No space left"):
         cell(tmp_path / "run", "num_topics=50")
 
 

@@ -85,7 +85,7 @@ def test_a_class_without_a_name_is_identified_by_its_path(cfg, tmp_path):
 @pytest.mark.parametrize("content", ["", '{"status": "done"', "[]", '{"status": "done"}'])
 def test_unreadable_result_is_named(cfg, tmp_path, content):
     (tmp_path / "result.json").write_text(content)
-    with pytest.raises(ConfigError, match=r"result\.json is no readable result"):
+    with pytest.raises(ConfigError, match=r"result\.json is not a readable result"):
         run_cell(cfg, tmp_path)
 
 

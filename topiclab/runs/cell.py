@@ -1,4 +1,4 @@
-"""Cell: one configuration of a sweep, and what of it others may share."""
+"""Cell: one configuration of a sweep, and what it may share with others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from topiclab.config.compose import to_plain
 
 @dataclass(frozen=True)
 class Cell:
-    """cfg: plain and resolved.  folder: where it runs.  is_reused: it stood finished before the sweep."""
+    """One configuration of a sweep.
+
+    cfg: plain and resolved.  folder: where it runs.  is_reused: it was finished before the sweep.
+    """
 
     overrides: tuple[str, ...]
     cfg: dict[str, Any]
@@ -24,30 +27,30 @@ class Cell:
 
     @property
     def group(self) -> tuple[str, str, str]:
-        """What a process keeps for the next cell that has the same: corpus, vectors, soft labels."""
+        """Keys of what a process keeps for the next cell with the same ones: corpus, vectors, soft labels."""
         parts = (("data",), ("embedder", "mode", "embed_text", "input"), ("teacher",))
         data, vectors, labels = (_text([self.cfg.get(key) for key in part]) for part in parts)
         return data, vectors, labels
 
     @property
     def kind(self) -> tuple[str, ...]:
-        """Cells that take about the same time."""
+        """Task, data, model and objective; cells of one kind take about the same time."""
         return tuple(_name(self.cfg.get(group)) for group in ("task", "data", "model", "objective"))
 
 
 def folder_of(composed: DictConfig) -> Path:
-    """Where Hydra will run this job of a sweep."""
+    """The folder in which Hydra will run this job of a sweep."""
     sweep = composed.hydra.sweep
     return Path(sweep.dir, sweep.subdir)
 
 
 def cell_of(overrides: Sequence[str], composed: DictConfig) -> Cell:
-    """The cell of a configuration as Hydra composed it; ConfigError when values are missing."""
+    """The cell of a configuration as Hydra composed it; ConfigError if values are missing."""
     return Cell(tuple(overrides), to_plain(composed), folder_of(composed))
 
 
 def labels_of(cells: Sequence[Sequence[str]]) -> list[str]:
-    """What tells each cell's overrides from the others'."""
+    """A label for each cell: its overrides that are not common to all cells."""
     shared = set.intersection(*(set(overrides) for overrides in cells)) if len(cells) > 1 else set()
     return [" ".join(part for part in overrides if part not in shared) or "-" for overrides in cells]
 

@@ -1,4 +1,4 @@
-"""The cells of a sweep: one after another in this process, or several at a time in workers of their own."""
+"""The cells of a sweep: one after another in this process, or several at a time in worker processes."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from topiclab.runs.worker import DONE, STOPPED, TOLD, Worker, first_ended, run_h
 
 log = logging.getLogger("topiclab.runs.sweeper")
 
-CELL_BYTES = 2 * 2**30  # of memory, and of GPU memory, that grid.jobs=auto reckons for one process
-SHARE_FOR_CELLS = 0.8  # of the memory, split among the workers: one that has outgrown its part is replaced
+CELL_BYTES = 2 * 2**30  # of memory, and of GPU memory, that grid.jobs=auto assumes per process
+SHARE_FOR_CELLS = 0.8  # of the memory, split among the workers: one that exceeds its part is replaced
 
 
 class GridLauncher(Launcher):
-    """Hydra's launcher behind grid.jobs; returns for every cell and raises for none but an interrupt."""
+    """Hydra's launcher behind grid.jobs; returns for every cell and raises only on an interrupt."""
 
     def __init__(self) -> None:
-        # what the sweeper has composed already
+        # cells that the sweeper has already composed
         self.cells: Mapping[tuple[str, ...], Cell] = {}
         self.composer: SweepComposer | None = None
 
@@ -52,7 +52,7 @@ class GridLauncher(Launcher):
         return self.run(cells, compose)
 
     def run(self, cells: Sequence[Cell], compose: Callable[[int], DictConfig]) -> Sequence[JobReturn]:
-        """Run all the cells; compose(number) is the configuration of one, until the next call."""
+        """Run all cells; compose(number) is the configuration of one, valid until the next call."""
         jobs = jobs_for(self.config.grid.jobs, cells)
         progress = progress_of(cells, jobs)
         if jobs > 1:
@@ -77,7 +77,7 @@ def progress_of(cells: Sequence[Cell], jobs: int) -> Progress:
 
 
 def jobs_for(jobs: int | str, cells: Sequence[Cell]) -> int:
-    """grid.jobs, where `auto` is a process for trainer.num_threads cores while memory lasts."""
+    """Number of processes; `auto` is one per trainer.num_threads cores, as far as memory allows."""
     if jobs != "auto":
         return int(jobs)
     trainers = [cell.cfg["trainer"] for cell in cells]
@@ -100,7 +100,7 @@ def run_pool(
     jobs: int,
     progress: Progress,
 ) -> list[JobReturn]:
-    """`jobs` workers, each with cells that share what it has loaded; one that dies loses its cell only."""
+    """Run in `jobs` workers, each with cells that share what it has loaded; one that dies loses one cell."""
     task_module = cells[0].cfg["task"]["_target_"].rpartition(".")[0]
     starter = start_method(task_module, max(1, num_cores() // jobs))
     gpus = _gpus_of(cells)
@@ -131,7 +131,7 @@ def run_pool(
 
 
 def _end(worker: Worker, cells: Sequence[Cell], progress: Progress) -> tuple[int, JobReturn, bool]:
-    """The number of the cell that ended, what Hydra wants of it, and whether the worker goes on."""
+    """The number of the cell that ended, its JobReturn, and whether the worker goes on."""
     number, seconds = worker.number, time.monotonic() - worker.start
     assert number is not None
     code, goes_on = worker.end()
@@ -142,13 +142,13 @@ def _end(worker: Worker, cells: Sequence[Cell], progress: Progress) -> tuple[int
 
 
 def _gpus_of(cells: Sequence[Cell]) -> list[str]:
-    """The GPUs to share among the workers; none where the cells use none or name theirs."""
+    """The GPUs to share among the workers; empty if the cells use none or name their own."""
     devices = {cell.cfg["trainer"]["device"] for cell in cells}
     return visible_gpus() if devices & {"auto", "cuda"} and devices <= {"auto", "cuda", "cpu"} else []
 
 
 def job_return(cell: Cell, code: int, seconds: float) -> JobReturn:
-    """What Hydra wants of a cell that ended; one that was killed gets the result.json it could not write."""
+    """JobReturn of a cell that ended; a killed one gets the result.json that it could not write."""
     log_file = cell.folder / "run.log"
     job = JobReturn(overrides=list(cell.overrides), status=JobStatus.FAILED)
     if code == DONE:
@@ -162,9 +162,9 @@ def job_return(cell: Cell, code: int, seconds: float) -> JobReturn:
 
 
 def died(cell: Cell, reason: str, seconds: float) -> CellFailed:
-    """What became of a cell whose process is gone, told in its result.json too."""
+    """Failure of a cell whose process is gone, also written to its result.json."""
     try:
         write_failure(cell.cfg, cell.folder, reason, seconds)
-    except OSError as fault:  # a full disk: the other cells may need less of it
-        log.warning("%s; not told in %s: %s", reason, cell.folder, fault)
+    except OSError as fault:  # a full disk: the other cells may need less space
+        log.warning("%s; not written to %s: %s", reason, cell.folder, fault)
     return CellFailed(reason)

@@ -1,4 +1,4 @@
-"""Outcome: what a task ends in, and result.json holds."""
+"""Outcome: what a task returns and result.json holds."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """Numbers of one cell, and how they came about.
+    """Numbers of one cell, and how they were obtained.
 
     metrics: values by name; nan, infinite or None where one is not defined.
-    reasons: why not, by the names of such metrics.
+    reasons: why a metric is not defined, by its name.
     seconds: wall seconds of the stages.
-    manifest: facts of the inputs and of the work, in plain containers, numbers, texts and paths.
+    manifest: facts about the inputs and the work, in plain containers, numbers, texts and paths.
     """
 
     metrics: Mapping[str, float | None]

@@ -10,10 +10,10 @@ from statistics import median
 
 
 class Progress:
-    """Counts cells as they end; begins when it is made.
+    """Counts cells as they end; the clock starts when it is created.
 
-    labels: of the cells that are to run.  kinds: cells of one kind are expected to take the same time.
-    jobs: how many run at a time.
+    labels: of the cells to run.  kinds: cells of one kind are expected to take the same time.
+    jobs: number of cells that run at a time.
     """
 
     def __init__(self, labels: Sequence[str], kinds: Sequence[Hashable], jobs: int) -> None:
@@ -24,7 +24,7 @@ class Progress:
         self._ended = self._failed = 0
 
     def ended(self, number: int, is_done: bool, seconds: float) -> str:
-        """The line of a cell that took so long, and of the sweep so far."""
+        """Line about a cell that took so many seconds, and about the sweep so far."""
         self._ended += 1
         self._failed += not is_done
         self._waiting[self._kinds[number]] -= 1
@@ -40,9 +40,10 @@ class Progress:
         return f"{count}  {status}  {seconds:.1f} s  ({', '.join(parts)})"
 
     def seconds_left(self) -> float | None:
-        """From the median cell of each kind, or of all while a kind has none; None before the first is done.
+        """Estimate of the remaining seconds; None before the first cell is done.
 
-        The median, because the first cells also load the corpus and fill the caches.
+        From the median cell of each kind, or of all kinds while a kind has none. The median, because the
+        first cells also load the corpus and fill the caches.
         """
         waiting = sum(self._waiting.values())
         if not waiting or not self._seconds:

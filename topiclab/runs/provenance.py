@@ -1,4 +1,4 @@
-"""What made a result: configuration, source, libraries, device, time and memory."""
+"""Provenance of a result: configuration, source, libraries, device, time and memory."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def facts_of(cfg: Mapping[str, Any], seconds: float) -> dict[str, Any]:
 
 
 def git_revision() -> str | None:
-    """The commit of topiclab's own source, '-dirty' when it was changed since; None outside a checkout."""
+    """The commit of topiclab's own source, with '-dirty' if it has changes; None outside a checkout."""
     return _revision(Path(__file__).resolve().parents[2])
 
 
 @cache
 def _revision(checkout: Path) -> str | None:
-    """Asked once: what a process has imported does not change with the checkout."""
+    """Cached: what a process has imported does not change with the checkout."""
     if not (checkout / ".git").exists():
         return None
     command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
@@ -69,7 +69,7 @@ def _versions() -> dict[str, str]:
 
 
 def _device(cfg: Mapping[str, Any]) -> str:
-    """The device that trainer.device stood for, with its name; 'cpu' for a task that never imported torch."""
+    """The device that trainer.device meant, with its name; 'cpu' for a task that never imported torch."""
     wanted, torch = cfg["trainer"]["device"], sys.modules.get("torch")
     if torch is None or wanted == "cpu":
         return "cpu"
@@ -80,7 +80,7 @@ def _device(cfg: Mapping[str, Any]) -> str:
 
 
 def reset_peak_rss() -> None:
-    """Start the peak of this process anew, so that cells of one process do not inherit it (Linux only)."""
+    """Reset the peak memory of this process, so that its next cell does not inherit it (Linux only)."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 

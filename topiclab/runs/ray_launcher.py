@@ -1,4 +1,4 @@
-"""The cells of a sweep as tasks of Ray: on a cluster, or on this machine in a Ray started for them."""
+"""The cells of a sweep as Ray tasks: on a cluster, or on this machine in a Ray started for them."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from topiclab.runs.worker import do_cell, let_go
 
 log = logging.getLogger("topiclab.runs.sweeper")
 
-OBJECT_STORE_BYTES = 80 * 2**20  # the least that Ray takes: cells share files, not objects
+OBJECT_STORE_BYTES = 80 * 2**20  # the minimum of Ray: cells share files, not objects
 
 
 class RayLauncher(GridLauncher):
-    """Hydra's launcher of hydra/launcher=ray; returns for every cell and raises for none but an interrupt.
+    """Hydra's launcher of hydra/launcher=ray; returns for every cell and raises only on an interrupt.
 
     address: of a cluster whose machines see this folder and this installation; None starts Ray here with
-    num_workers processes, and ends it.  num_cpus, num_gpus: what a cell asks of the cluster, shares too.
+    num_workers processes, and ends it.  num_cpus, num_gpus: needed by a cell, fractions too.
     """
 
     def __init__(self, address: str | None, num_workers: int, num_cpus: float, num_gpus: float) -> None:
@@ -62,13 +62,13 @@ class RayLauncher(GridLauncher):
         return [returns[number] for number in range(len(cells))]
 
     def _started(self) -> Any:
-        """The module ray, connected; nobody is told of it, and no page is served."""
+        """The module ray, connected, without usage statistics or a dashboard."""
         if find_spec("ray") is None:
             raise ConfigError(["hydra/launcher=ray needs the package ray: pip install 'topiclab[ray]'"])
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         options: Mapping[str, Any] = {"address": self.address}
         if self.address is None:
-            # what others on the network lack: a token, in no file
+            # a token, kept in no file, keeps out others on the network
             os.environ.setdefault("RAY_AUTH_MODE", "token")
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
             options = {
@@ -83,7 +83,7 @@ class RayLauncher(GridLauncher):
         return ray
 
     def _jobs(self, there: Mapping[str, float]) -> int:
-        """Cells at a time with these resources; ConfigError where Ray of this machine alone has too few."""
+        """Number of cells at a time with these resources; ConfigError if a Ray started here has too few."""
         asked = {"CPU": self.num_cpus, "GPU": self.num_gpus}
         for name, count in asked.items():
             if count <= there.get(name, 0):
@@ -97,10 +97,10 @@ class RayLauncher(GridLauncher):
 
 
 def _do_remotely(job: tuple[HydraContext, TaskFunction, Path], config: DictConfig) -> tuple[int, float]:
-    """In a process of Ray: how the cell ended and its seconds."""
+    """Run a cell in a Ray process; return its exit code (see worker.py) and its seconds."""
     context, task_function, folder = job
     start = time.monotonic()
-    os.chdir(folder)  # relative paths mean what they mean where the sweep was started
+    os.chdir(folder)  # relative paths start where the sweep was started
     version.setbase("1.3")
     setup_globals()
     faulthandler.enable()

@@ -1,4 +1,4 @@
-"""One cell: the folder of a run, its reuse, and result.json around the task's work."""
+"""One cell: its run folder, its reuse, its task and result.json."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class CellFailed(RuntimeError):
 
 
 def run_from_hydra(composed: DictConfig) -> dict[str, Any]:
-    """What Hydra calls for every cell."""
+    """Run a cell; Hydra calls this for each of them."""
     cfg = to_plain(composed)
     if faults := validate(cfg):
         raise ConfigError(faults)
@@ -47,10 +47,10 @@ Task = Callable[[Configuration, Path], Outcome]
 
 
 def run_cell(cfg: dict[str, Any], folder: Path, task: Task | None = None) -> dict[str, Any]:
-    """Do the task of cfg in folder and return what result.json says; a finished cell is read back.
+    """Run the task of cfg in folder and return the content of result.json; a finished cell is read back.
 
-    task: done instead of the function that cfg.task names.
-    Raises ConfigError when the folder holds another configuration, CellFailed when the task raised.
+    task: called instead of the function that cfg.task names.
+    Raises ConfigError if the folder holds another configuration, CellFailed if the task raised.
     An interrupt writes no result: the same line resumes.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,9 +65,9 @@ def run_cell(cfg: dict[str, Any], folder: Path, task: Task | None = None) -> dic
 
 
 def finished_result(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
-    """The result that stands in folder, or None when there is none yet or the last attempt failed.
+    """The finished result in folder, or None if there is none yet or the last attempt failed.
 
-    Raises ConfigError when it is of another configuration or cannot be read.
+    Raises ConfigError if it is of another configuration or cannot be read.
     """
     path = folder / "result.json"
     if not path.is_file():
@@ -79,14 +79,14 @@ def finished_result(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any] | No
         raise ConfigError(
             [
                 f"{folder} holds a finished run of another configuration: {', '.join(changed)}; "
-                "give this one a name of its own (name=...) or remove that folder"
+                "give this run another name (name=...) or remove that folder"
             ]
         )
     return result
 
 
 def read_result(path: Path) -> dict[str, Any]:
-    """A result.json; ConfigError when it is not one."""
+    """Read a result.json; ConfigError if it is not one."""
     try:
         result = json.loads(path.read_text())
         if {"status", "config", "config_hash"} <= result.keys():
@@ -94,19 +94,19 @@ def read_result(path: Path) -> dict[str, Any]:
         fault = "keys are missing"
     except (OSError, ValueError, AttributeError) as error:
         fault = str(error)
-    raise ConfigError([f"{path} is no readable result ({fault}); remove it to run the cell again"])
+    raise ConfigError([f"{path} is not a readable result ({fault}); remove it to run the cell again"])
 
 
 def finished_fit(folder: Path) -> dict[str, Any]:
-    """What result.json of a finished task=fit says; ValueError when folder holds none."""
+    """Content of result.json of a finished task=fit; ValueError if folder holds none."""
     return finished_run(folder, "fit")
 
 
 def finished_run(folder: Path, *tasks: str) -> dict[str, Any]:
-    """What result.json of a finished run of one of these tasks says; ValueError when folder holds none."""
+    """Content of result.json of a finished run of one of these tasks; ValueError if folder holds none."""
     if not (folder / "result.json").is_file():
         raise ValueError(
-            f"{folder} holds no result.json, so no finished run; fit the cell, or give its folder"
+            f"{folder} has no result.json, so it is not a finished run; fit the cell, or give its folder"
         )
     result = read_result(folder / "result.json")
     if result["status"] != "done":
@@ -120,7 +120,7 @@ def finished_run(folder: Path, *tasks: str) -> dict[str, Any]:
 
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """The folder's lock: of two processes with one cell the second waits and reuses."""
+    """Hold the folder's lock: of two processes with one cell the second waits, then reuses the result."""
     lock = FileLock(folder / ".lock")
     try:
         lock.acquire(timeout=0)
@@ -134,10 +134,10 @@ def hold(folder: Path) -> Iterator[None]:
 
 
 def _drop_foreign_checkpoints(cfg: Mapping[str, Any], folder: Path) -> None:
-    """Mark the folder as this configuration's; what an unfinished run of another left is not resumed from."""
+    """Mark the folder as this configuration's; remove checkpoints that an unfinished run of another left."""
     mark, checkpoints = folder / ".config_hash", folder / "checkpoints"
     if checkpoints.is_dir() and (not mark.is_file() or mark.read_text() != config_hash(cfg)):
-        log.warning("starting over: the checkpoints in %s are of another configuration", folder)
+        log.warning("starting over: the checkpoints in %s belong to another configuration", folder)
         shutil.rmtree(checkpoints)
     mark.write_text(config_hash(cfg))
 
@@ -151,7 +151,7 @@ def _do_task(cfg: dict[str, Any], folder: Path, task: Task | None) -> dict[str, 
         result = {"status": "done", "reason": None} | _plain_json(outcome)
         result |= facts_of(cfg, time.perf_counter() - start)
         write_json(folder / "result.json", result)
-    except (Exception, SystemExit) as error:  # told in result.json, then raised
+    except (Exception, SystemExit) as error:  # written to result.json, then raised
         if isinstance(error.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into exit(1)
             raise KeyboardInterrupt from error
         reason = f"{type(error).__name__}: {error}{_way_out(error, cfg, folder)}"
@@ -159,15 +159,15 @@ def _do_task(cfg: dict[str, Any], folder: Path, task: Task | None) -> dict[str, 
             with (folder / "run.log").open("a") as stream:
                 traceback.print_exc(file=stream)
             write_failure(cfg, folder, reason, time.perf_counter() - start)
-        except OSError as fault:  # a full disk holds no account of itself
-            raise CellFailed(f"{reason}\nnot told in {folder}: {fault}") from error
+        except OSError as fault:  # such as a full disk
+            raise CellFailed(f"{reason}\nnot written to {folder}: {fault}") from error
         raise CellFailed(f"{reason}\ntraceback: {folder / 'run.log'}") from error
     log.info("done in %.1f s: %s", result["seconds_total"], folder)
     return result
 
 
 def _way_out(error: BaseException, cfg: Mapping[str, Any], folder: Path) -> str:
-    """What to do about a full disk, whichever library met it; nothing for other errors."""
+    """Advice on a full disk, whichever library met it; empty for other errors."""
     if not any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT)):
         return ""
     cache = cfg["paths"].get("cache")
@@ -175,7 +175,7 @@ def _way_out(error: BaseException, cfg: Mapping[str, Any], folder: Path) -> str:
 
 
 def write_failure(cfg: Mapping[str, Any], folder: Path, reason: str, seconds: float) -> None:
-    """Leave result.json with status failed, but for a finished run that stands there."""
+    """Write result.json with status failed, unless the folder holds a finished run."""
     path = folder / "result.json"
     if path.is_file() and read_result(path)["status"] == "done":
         return
@@ -183,7 +183,7 @@ def write_failure(cfg: Mapping[str, Any], folder: Path, reason: str, seconds: fl
 
 
 def _plain_json(outcome: Outcome) -> dict[str, Any]:
-    """A task's outcome as JSON takes it; a metric that is no number becomes null and gets a reason."""
+    """A task's outcome as plain JSON; a metric that is not a finite number becomes null with a reason."""
     plain = _plain(vars(outcome))
     reasons = {
         name: f"the value is {value}"
@@ -207,10 +207,10 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, Path):
         return str(value)
-    raise TypeError(f"{value!r} of the task's outcome is no JSON; return plain numbers, texts, lists, dicts")
+    raise TypeError(f"{value!r} of the task's outcome is not JSON; return plain numbers, texts, lists, dicts")
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Atomic and durable; ValueError where a value is not plain JSON."""
+    """Write JSON, atomic and durable; ValueError if a value is not plain JSON."""
     with atomic_file(path) as stream:
         stream.write(json.dumps(content, indent=1, allow_nan=False).encode())

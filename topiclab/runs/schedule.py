@@ -11,9 +11,9 @@ Group = tuple[str, ...]
 class Schedule:
     """Cells by group, so that a worker keeps to what it has loaded.
 
-    groups: of each cell, the dearest part first. A worker stays with its group while that has cells; then it
-    takes a group nobody is at, of the same dearest parts where there is one, and with none left it helps
-    where the most cells wait for each worker.
+    groups: one per cell, the costliest part first. A worker stays with its group while that has cells; then
+    it takes a group without a worker, preferably one with the same costliest parts; if there is none, it
+    helps where the most cells wait per worker.
     """
 
     def __init__(self, groups: Sequence[Group]) -> None:
@@ -23,11 +23,11 @@ class Schedule:
         self._at: dict[int, Group] = {}
 
     def __bool__(self) -> bool:
-        """Whether cells wait."""
+        """True if cells wait."""
         return bool(self._waiting)
 
     def take(self, worker: int) -> int:
-        """The number of the worker's next cell; KeyError when none waits."""
+        """The number of the worker's next cell; KeyError if none waits."""
         mine = self._at.pop(worker, None)
         if mine not in self._waiting:
             mine = self._best(mine)
@@ -38,7 +38,7 @@ class Schedule:
         return number
 
     def leave(self, worker: int) -> None:
-        """The worker ended: what it had loaded is gone."""
+        """Forget a worker that ended: what it had loaded is gone."""
         self._at.pop(worker, None)
 
     def _best(self, last: Group | None) -> Group:
@@ -57,7 +57,7 @@ class Schedule:
 
 
 def _shared(group: Group, other: Group) -> int:
-    """How many parts agree from the first on."""
+    """Number of leading parts that agree."""
     count = 0
     for part, part_of_other in zip(group, other, strict=False):
         if part != part_of_other:

@@ -1,4 +1,4 @@
-"""A sweep: every cell checked before the first starts, and a table of what became of them."""
+"""A sweep: every cell checked before the first starts, and a table of their outcomes."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from topiclab.runs.twins import fill, told, twins_of
 
 
 class CheckRun(Callback):
-    """Hydra's hook of a single run before anything is written."""
+    """Hydra's hook that checks a single run before anything is written."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         try:
             if faults := list(overridden(config.hydra.overrides.task)):
                 raise ConfigError(faults)
             check(to_plain(config), Path(config.hydra.run.dir))
-        except ConfigError as error:  # Hydra swallows what a callback raises, but for an exit
+        except ConfigError as error:  # Hydra swallows what a callback raises, except an exit
             print(error, file=sys.stderr)
             sys.exit(2)
 
 
 class GridSweeper(Sweeper):
-    """All combinations of a sweep: none starts while one is at fault, and one that fails stops no other.
+    """All combinations of a sweep: none starts if one is faulty, and one that fails does not stop the others.
 
-    Raises ConfigError with every fault of every cell; exit code 1 when a cell failed.
+    Raises ConfigError with every fault of every cell; exit code 1 if a cell failed.
     """
 
     def __init__(self, params: Mapping[str, str] | None) -> None:
@@ -76,7 +76,7 @@ class GridSweeper(Sweeper):
         launcher.launch([cell.overrides for cell in cells], initial_job_idx=0)
 
     def _compose_cells(self, arguments: list[str]) -> list[Cell]:
-        # imported here: Hydra's search for plugins executes its own modules anew
+        # imported here: Hydra's search for plugins executes its own modules again
         from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
         parser = OverridesParser.create(config_loader=self._context.config_loader)
@@ -110,22 +110,22 @@ class GridSweeper(Sweeper):
         cell = cell_of(overrides, self._composer.compose(overrides, number))
         devices = cell.cfg["trainer"]["devices"]
         if devices != 1:
-            fault = f"trainer.devices={devices} in a sweep: each process would begin it anew"
+            fault = f"trainer.devices={devices} in a sweep: each process would start it again"
             raise ConfigError([f"{fault}; run such cells one by one without -m"])
         return replace(cell, is_reused=check(cell.cfg, cell.folder))
 
 
 def check(cfg: Mapping[str, Any], folder: Path) -> bool:
-    """Whether the cell stands finished in folder; ConfigError where its values or that folder forbid it."""
+    """True if the cell is finished in folder; ConfigError if its values or that folder forbid the cell."""
     if faults := validate(cfg):
         raise ConfigError(faults)
     return finished_result(cfg, folder) is not None
 
 
 def outcome_of(cell: Cell, fitted: Cell | None = None) -> tuple[str, str]:
-    """(status, detail) after the sweep: done, reused, failed or 'not run'; where it lies or why it failed.
+    """(status, detail) after the sweep: done, reused, failed or 'not run'; its folder or why it failed.
 
-    fitted: the cell whose fit this one's is.
+    fitted: the cell whose fit this one shares.
     """
     path = cell.folder / "result.json"
     if not path.is_file():
@@ -142,7 +142,7 @@ def outcome_of(cell: Cell, fitted: Cell | None = None) -> tuple[str, str]:
 
 
 def format_table(cells: Sequence[Cell], outcomes: Sequence[tuple[str, str]]) -> str:
-    """One line a cell, labelled by what differs between them, and a line of totals."""
+    """One line per cell, labelled by what differs between them, and a line of totals."""
     labels = labels_of([cell.overrides for cell in cells])
     width = max(map(len, labels))
     lines = [

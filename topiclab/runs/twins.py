@@ -1,4 +1,4 @@
-"""Twins: cells of a sweep that are one fit, since they differ in what they do not read."""
+"""Twins: cells of a sweep that share one fit, since they differ only in what they do not read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from topiclab.runs.run import hold, read_result, write_failure, write_json
 
 log = logging.getLogger("topiclab.runs.sweeper")
 
-# Of a run folder what is its own, or of another run that lies in it.
+# Parts of a run folder that belong to it alone, or to another run inside it.
 NOT_COPIED = (
     ".hydra",
     ".lock",
@@ -31,8 +31,7 @@ NOT_COPIED = (
 
 
 def twins_of(cells: Sequence[Cell]) -> dict[Path, Cell]:
-    """By the folder of a cell that need not be fitted, the cell whose fit it shares: a finished one, else the
-    first."""
+    """Folder of a cell that need not be fitted -> the cell whose fit it shares, finished or the first."""
     groups: dict[str, list[Cell]] = {}
     for cell in cells:
         groups.setdefault(json.dumps(read_values(cell.cfg), sort_keys=True), []).append(cell)
@@ -44,9 +43,9 @@ def twins_of(cells: Sequence[Cell]) -> dict[Path, Cell]:
 
 
 def fill(cell: Cell, fitted: Cell) -> None:
-    """Copy the finished fit into the folder of its twin; its failure becomes the twin's.
+    """Copy the finished fit into the folder of its twin; if it failed, so has the twin.
 
-    Nothing where the fit did not end: the same line runs it.
+    Does nothing if the fit did not end: the same line runs it.
     """
     path = fitted.folder / "result.json"
     if not path.is_file():
@@ -60,12 +59,12 @@ def fill(cell: Cell, fitted: Cell) -> None:
     with hold(cell.folder):
         try:
             _copy(result, cell, fitted)
-        except OSError as fault:  # a full disk, which the other twins may have room on
+        except OSError as fault:  # a full disk: there may be room for other twins
             log.warning("%s not copied to %s: %s", fitted.folder, cell.folder, fault)
 
 
 def _copy(result: Mapping[str, Any], cell: Cell, fitted: Cell) -> None:
-    """The files, and last the result, which says whose copy it is."""
+    """Copy the files, and last the result, which names the run that it is a copy of."""
     result_file = cell.folder / "result.json"
     result_file.unlink(missing_ok=True)  # why an earlier attempt failed
     ignored = shutil.ignore_patterns(*NOT_COPIED)
@@ -76,7 +75,7 @@ def _copy(result: Mapping[str, Any], cell: Cell, fitted: Cell) -> None:
 
 
 def told(cell: Cell, fitted: Cell) -> str:
-    """Why the cell is not fitted itself."""
+    """The reason that the cell is not fitted itself."""
     ours, theirs = dict(flatten(cell.cfg)), dict(flatten(fitted.cfg))
     differing = {key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)}
     reasons = {

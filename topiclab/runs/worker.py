@@ -1,4 +1,4 @@
-"""Worker: a process that does the cells of a sweep one after another, and the parent's end of it."""
+"""Worker: a process that runs cells of a sweep one after another, and the parent's end of it."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from topiclab.runs.run import CellFailed
 
 SECONDS_TO_STOP = 10  # for a cell to close its files after Ctrl-C
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-MAX_CELLS = 200  # of one process, whatever a library may let grow in it
-# How a cell ended; TOLD: result.json says why it failed. None is 1, with which Python leaves by itself.
+MAX_CELLS = 200  # of one process, in case a library leaks memory
+# Exit codes of a cell; TOLD: result.json says why it failed. No code is 1: Python itself exits with 1.
 DONE, TOLD, RAISED, STOPPED = 0, 70, 71, 130
 
 
 class Worker:
-    """The parent's end. slot: its place among those at work.  number: of the cell it does, None when free."""
+    """The parent's end.  slot: its place among the workers.  number: of the cell it runs, None if free."""
 
     number: int | None
     start: float  # of that cell
@@ -52,16 +52,18 @@ class Worker:
         self.connection, theirs = starter.Pipe()
         self.process = starter.Process(target=_work, args=(theirs, *job, gpu, most_bytes))
         self.process.start()
-        theirs.close()  # the end of file then tells that the process died
+        theirs.close()  # an end of file then shows that the process died
 
     def begin(self, number: int, config: DictConfig) -> None:
         self.number, self.start = number, time.monotonic()
-        with suppress(BrokenPipeError, ConnectionResetError):  # it died; `end` tells how
+        with suppress(BrokenPipeError, ConnectionResetError):  # it died; `end` reports how
             self.connection.send(config)
 
     def end(self) -> tuple[int, bool]:
-        """How its cell ended (a code above, or the exit code of a process that died with it), and whether it
-        goes on; waits for both."""
+        """Wait for the cell; return its code and whether the worker goes on.
+
+        The code is one of those above, or the exit code of a process that died with the cell.
+        """
         try:
             return self.connection.recv()
         except (EOFError, ConnectionResetError):
@@ -75,7 +77,7 @@ class Worker:
 
 
 def start_method(task_module: str, threads: int) -> SpawnContext | ForkServerContext:
-    """Processes forked from a server that has imported the task once, where the system can."""
+    """Context of processes, forked from a server that has imported the task once where the system can."""
     for variable in THREAD_VARIABLES:  # before the server imports torch
         os.environ.setdefault(variable, str(threads))
     if sys.platform != "linux":
@@ -86,13 +88,13 @@ def start_method(task_module: str, threads: int) -> SpawnContext | ForkServerCon
 
 
 def first_ended(workers: Sequence[Worker]) -> list[Worker]:
-    """Those of the workers with a cell that have something to tell; waits for one."""
+    """Workers whose cell has ended, among those with a cell; waits for one."""
     ended = wait([worker.connection for worker in workers])
     return [worker for worker in workers if worker.connection in ended]
 
 
 def stop(workers: Sequence[Worker]) -> None:
-    """Interrupt the cells that still run, and kill what has not ended some seconds later."""
+    """Interrupt the cells that still run, and kill workers that have not ended some seconds later."""
     for worker in workers:
         if worker.number is None:
             worker.dismiss()
@@ -106,7 +108,7 @@ def stop(workers: Sequence[Worker]) -> None:
 
 
 def run_here(context: HydraContext, task_function: TaskFunction, config: DictConfig) -> JobReturn:
-    """One cell in this process, as Hydra's own launcher runs it."""
+    """Run one cell in this process, as Hydra's own launcher does."""
     return run_job(task_function, config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
 
 
@@ -117,7 +119,7 @@ def _work(
     gpu: str | None,
     most_bytes: int,
 ) -> None:
-    """In the worker's process: cells until there are no more, one fails, or it has grown or done enough.
+    """Run cells in the worker's process until none is left, one fails, or it has grown or done enough.
 
     A failed cell may leave anything behind (a CUDA context that is lost, memory), so no other follows it.
     """
@@ -126,10 +128,10 @@ def _work(
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-    version.setbase("1.3")  # before it Hydra worked in the run folder, where relative paths mean others
+    version.setbase("1.3")  # older versions run in the run folder, which breaks relative paths
     setup_globals()
     faulthandler.enable()
-    gc.freeze()  # what is imported stays: a collection need not look at it
+    gc.freeze()  # what is imported stays: a collection need not scan it
     try:
         for count in itertools.count(1):
             config = connection.recv()
@@ -146,7 +148,7 @@ def _work(
 
 
 def do_cell(context: HydraContext, task_function: TaskFunction, config: DictConfig) -> int:
-    """A cell in a process that has no other; how it ended, by the codes above."""
+    """Run a cell in a process that runs no other meanwhile; return one of the codes above."""
     with open_dict(config):
         config.hydra.job_logging.root.handlers = ["file"]
     folder = folder_of(config)
@@ -155,7 +157,7 @@ def do_cell(context: HydraContext, task_function: TaskFunction, config: DictConf
         job = run_here(context, task_function, config)
         if job.status == JobStatus.COMPLETED:
             return DONE
-        if isinstance(job._return_value, CellFailed):  # told in result.json and run.log already
+        if isinstance(job._return_value, CellFailed):  # already written to result.json and run.log
             return TOLD
         traceback.print_exception(job._return_value)
         return RAISED
@@ -163,7 +165,7 @@ def do_cell(context: HydraContext, task_function: TaskFunction, config: DictConf
 
 @contextmanager
 def _output_to(path: Path) -> Iterator[None]:
-    """What this process and its libraries print is added to the file meanwhile."""
+    """Append what this process and its libraries print to the file meanwhile."""
     kept = os.dup(1), os.dup(2)
     output = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
@@ -180,7 +182,7 @@ def _output_to(path: Path) -> Iterator[None]:
 
 
 def let_go() -> None:
-    """Give back what the cell held: cycles of objects (Lightning's trainer and its model), GPU memory."""
+    """Release what the cell held: cycles of objects (Lightning's trainer and its model), GPU memory."""
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
