@@ -1,1 +1,1 @@
-"""Steps that tasks and the Python face share: inputs, models, outputs, saved models."""
+"""Steps that tasks and the Python API share: inputs, models, outputs, saved models."""

@@ -22,8 +22,10 @@ def make_model(cfg: Configuration, datamodule: TopicDataModule) -> Estimator:
 
 
 def build_model(cfg: Configuration, sizes: Mapping[str, Any]) -> Estimator:
-    """The unfitted estimator of a configuration; sizes: num_words, embedding_dim, num_classes, and of a model
-    of images grid_shape."""
+    """The unfitted estimator of a configuration.
+
+    sizes: num_words, embedding_dim, num_classes, and for models of images grid_shape.
+    """
     node = dict(cfg.model)
     if cfg.trainer.max_epochs is not None:
         node |= {"min_steps": 0} if "min_steps" in node else {}
@@ -41,5 +43,5 @@ def build_model(cfg: Configuration, sizes: Mapping[str, Any]) -> Estimator:
 
 
 def with_num_topics(cfg: Configuration, manifest: Mapping[str, Any]) -> Configuration:
-    """The configuration with the number that the manifest of a run tells of num_topics=auto."""
+    """The configuration with the number of topics that num_topics=auto chose, according to the manifest."""
     return replace(cfg, num_topics=manifest["select_k"]["num_topics"]) if "select_k" in manifest else cfg

@@ -1,4 +1,4 @@
-"""task=fit on images: codebook, topics over its codes, a prior that draws, metrics and pictures."""
+"""task=fit on images: codebook, topics over its codes, a prior to sample from, metrics and pictures."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from topiclab.runs.outcome import Outcome
 log = logging.getLogger(__name__)
 
 SHUFFLES = 5  # draws of another image's topics
-MAX_TESTED = 2000  # test images, at random, that the prior is measured on
-MAX_NEIGHBOURS = 10_000  # training images among which a drawn one's nearest is looked for
+MAX_TESTED = 2000  # randomly chosen test images on which the prior is evaluated
+MAX_NEIGHBOURS = 10_000  # training images searched for the nearest one of a sample
 
 
 def fit_images(cfg: Configuration, folder: Path) -> Outcome:
-    """Images -> codes -> topics and prior -> metrics and pictures in the run folder; as `fit` returns it."""
+    """Fit images -> codes -> topics and prior -> metrics and pictures in the run folder."""
     clock = Stages()
     cache = cfg.paths.cache
     with clock("load"):
@@ -100,7 +100,7 @@ def fit_images(cfg: Configuration, folder: Path) -> Outcome:
 
 
 def check_images(cfg: Configuration, images: ImageSet) -> None:
-    """ValueError when the set is too small, or has too few labels, for the configuration."""
+    """Raise ValueError if the set is too small, or has too few labels, for the configuration."""
     num_train = len(images.rows("train"))
     if num_train < 2:
         raise ValueError(
@@ -121,7 +121,7 @@ def check_images(cfg: Configuration, images: ImageSet) -> None:
 
 
 def learned_codes(cfg: Configuration, images: ImageSet) -> ImageCodes:
-    """The codebook and every image's grid; trainer.max_epochs limits this stage too."""
+    """The codebook and the code grid of every image; trainer.max_epochs limits this stage too."""
     options, epochs = dict(cfg.model["codebook"]), cfg.trainer.max_epochs
     if epochs is not None:
         options["max_epochs"] = min(epochs, options["max_epochs"])
@@ -167,7 +167,7 @@ def make_image_model(
 def image_evidence(
     fitted: ImageTopicModel, images: ImageSet, codes: ImageCodes, result: TopicResult, gallery: Gallery
 ) -> ImageEvidence:
-    """What the metrics of images are taken from, over the test images and the drawn ones."""
+    """Inputs of the image metrics, over the test images and the samples."""
     rows = np.random.default_rng(0).permutation(images.rows("test"))[:MAX_TESTED]
     model = fitted.model
     grids, theta, originals = codes.grid[rows], result.theta[rows], images.images[rows]
@@ -195,7 +195,7 @@ def image_evidence(
 
 
 def write_image_topics(result: TopicResult, captions: Sequence[str], folder: Path) -> None:
-    """topics.txt: one line a topic, the largest first: number, share, most frequent label, codes."""
+    """Write topics.txt: one line per topic, the largest first: number, share, most frequent label, codes."""
     share, words = result.theta.mean(axis=0), result.topic_words(10)
     lines = [
         f"{topic:3d}  {share[topic]:6.1%}  {captions[topic]:24s}  {' '.join(words[topic])}"

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 def fit_corpus(cfg: Configuration, folder: Path, corpus: Corpus) -> Outcome:
-    """`fit` for a corpus that is at hand."""
+    """Fit a corpus that is already loaded: embeddings, model, metrics and the files in folder."""
     clock = Stages()
     check_sizes(cfg.num_topics, corpus)
     cache = cfg.paths.cache
@@ -86,7 +86,7 @@ def fit_corpus(cfg: Configuration, folder: Path, corpus: Corpus) -> Outcome:
 def chosen_num_topics(
     cfg: Configuration, corpus: Corpus, embeddings: Embeddings | None, clock: Stages
 ) -> dict[str, Any]:
-    """{"select_k": what num_topics=auto came to and why} for the manifest; nothing for a given number."""
+    """{"select_k": the chosen K and the reason} for the manifest; {} unless num_topics=auto."""
     if cfg.num_topics != "auto":
         return {}
     assert embeddings is not None

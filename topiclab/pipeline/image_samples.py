@@ -1,4 +1,4 @@
-"""Gallery: what a fitted model of images draws, and its pictures in the run folder."""
+"""Samples of a fitted model of images, and their pictures in the run folder."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from topiclab.report.figures.pictures import (
     draw_topics,
 )
 
-ORIGINALS = 32  # images beside what their codes give back
-EXAMPLES = 6  # images beside what a topic draws
+ORIGINALS = 32  # images beside their reconstructions
+EXAMPLES = 6  # images beside the samples of a topic
 
 
 @dataclass(frozen=True, eq=False)
 class Gallery:
-    """Images (.., C, H, W) uint8; K topics, r references, s or n drawn of each.
+    """Images (.., C, H, W) uint8: n samples of each of K topics, s of each of r references.
 
-    by_topic: (K, n, ...) drawn from one topic each.  topic_theta: (K, n, K) their own proportions.
+    by_topic: (K, n, ...) drawn from one topic each.  topic_theta: (K, n, K) their topic proportions.
     references: (r, ...) held-out images.  by_reference: (r, s, ...) drawn from the topics of each.
-    originals, restored: (o, ...) held-out images and how their codes give them back.
-    unconditional: (u, ...) drawn without topics; None for a prior that never drew without.
+    originals, restored: (o, ...) held-out images and their reconstructions from the codes.
+    unconditional: (u, ...) drawn without topics; None for a prior that was never trained without.
     """
 
     by_topic: np.ndarray
@@ -45,7 +45,7 @@ class Gallery:
 def draw_gallery(
     fitted: ImageTopicModel, images: ImageSet, theta: np.ndarray, sample: Mapping[str, Any], seed: int
 ) -> Gallery:
-    """theta: (D, K) of all images.  sample: cfg.model.sample."""
+    """Draw the samples of a fitted model.  theta: (D, K) of all images.  sample: cfg.model.sample."""
     num_topics, num = theta.shape[1], sample["num_per_topic"]
     grids = fitted.draw_topics(num, seed)
     rows = held_out_rows(images, sample["num_references"], seed)
@@ -63,12 +63,12 @@ def draw_gallery(
 
 
 def draw_like(fitted: ImageTopicModel, theta: np.ndarray, num: int, seed: int) -> np.ndarray:
-    """num images of each row of theta (r, K): (r, num, C, H, W)."""
+    """Draw num images for each row of theta (r, K): (r, num, C, H, W)."""
     return _of(len(theta), fitted.decode(fitted.draw(theta.repeat(num, axis=0), num * len(theta), seed)))
 
 
 def held_out_rows(images: ImageSet, num: int, seed: int) -> np.ndarray:
-    """At most num images that training did not see, or of it where all were; ascending, chosen at random."""
+    """Rows of at most num random held-out images, ascending; of training images if none is held out."""
     rows = next(rows for split in ("test", "val", "train") if len(rows := images.rows(split)))
     return np.sort(np.random.default_rng(seed).permutation(rows)[:num])
 
@@ -76,7 +76,7 @@ def held_out_rows(images: ImageSet, num: int, seed: int) -> np.ndarray:
 def draw_pictures(
     gallery: Gallery, images: ImageSet, theta: np.ndarray, usage: np.ndarray, folder: Path
 ) -> list[Path]:
-    """The PNG files of a run folder; theta (D, K) of all images, usage (N,) how often each code occurs."""
+    """Write the PNG files of a run folder; theta: (D, K) of all images, usage: (N,) counts of the codes."""
     topics = {
         "examples": images.images[most_typical(theta, EXAMPLES)],
         "captions": label_captions(images, theta),
@@ -93,12 +93,12 @@ def draw_pictures(
 
 
 def most_typical(theta: np.ndarray, num: int) -> np.ndarray:
-    """Rows (K, num) of the images with most of each topic; fewer where there are fewer images."""
+    """Rows (K, num) of the images with the most of each topic; fewer columns if there are fewer images."""
     return np.argsort(-theta, axis=0, kind="stable")[:num].T
 
 
 def label_captions(images: ImageSet, theta: np.ndarray) -> list[str]:
-    """'name 87%' of the label that most images with this main topic have, for each topic; '-' without one."""
+    """'name 87%' for each topic: the most frequent label of images with this main topic; '-' without one."""
     return [_most_frequent(images, theta.argmax(axis=1) == topic) for topic in range(theta.shape[1])]
 
 

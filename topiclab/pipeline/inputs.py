@@ -15,7 +15,7 @@ from topiclab.teach.states import teacher_states
 
 
 def check_sizes(num_topics: int | Literal["auto"], corpus: Corpus) -> None:
-    """ValueError when the corpus is too small for so many topics."""
+    """Raise ValueError if the corpus is too small for num_topics."""
     rows = corpus.rows("train")
     num_train = len(rows)
     if num_train < 2:
@@ -36,7 +36,7 @@ def check_sizes(num_topics: int | Literal["auto"], corpus: Corpus) -> None:
 
 
 def document_vectors(cfg: Configuration, corpus: Corpus) -> Embeddings:
-    """What the models read of every document: the embedder's vectors, or the teacher's states."""
+    """The vectors of every document that models read: the embedder's, or the teacher's states."""
     cache = cfg.paths.cache
     if cfg.input == "teacher":
         return teacher_states(cfg.teacher, corpus, cache, cfg.trainer)
@@ -45,7 +45,7 @@ def document_vectors(cfg: Configuration, corpus: Corpus) -> Embeddings:
 
 
 def make_datamodule(cfg: Configuration, corpus: Corpus, embeddings: Embeddings | None) -> TopicDataModule:
-    """Documents for the model; labels are in it only when mode=supervised.
+    """Documents for the model; with labels only if mode=supervised.
 
     embeddings: None for a fit that reads no vectors.
     """

@@ -1,4 +1,4 @@
-"""The number of topics from the document vectors: k-means over candidates, several starts each, cached."""
+"""Choice of the number of topics: cached k-means of document vectors, several seeds per candidate."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ log = logging.getLogger(__name__)
 KIND, VERSION = "clusterings", 1
 Pair = tuple[int, int]  # candidate and seed
 TOP_WORDS = 10
-MIN_SHARE = 2  # documents a topic on average
+MIN_SHARE = 2  # documents per topic on average
 
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """What was compared and what it says; num_docs: how many documents were clustered."""
+    """A comparison of candidates and its recommendation; num_docs: number of documents clustered."""
 
     candidates: Candidates
     recommendation: Recommendation
     num_docs: int
 
     def facts(self) -> dict[str, Any]:
-        """For a manifest: the number, why, and the criteria of every candidate."""
+        """Facts for a manifest: the number, the reason, and the criteria of every candidate."""
         found, compared = self.recommendation, self.candidates
         columns = {"num_topics": compared.num_topics, "mean_rank": found.mean_ranks, **compared.values}
         return {
@@ -60,12 +60,12 @@ class Choice:
 
 
 def choose_num_topics(options: SelectK, corpus: Corpus, embeddings: Embeddings, cache: Path) -> Choice:
-    """The recommended one of options.candidates for the training documents of a corpus.
+    """Recommend one of options.candidates for the training documents of a corpus.
 
-    One clustering of a candidate and a seed is one cache entry, so that a
-    killed run resumes and every model over the same vectors shares the work. Held-out documents are clustered
-    by none; the windows of words are counted over all documents, as those of the metric npmi are.
-    Raises ValueError for candidates that the corpus is too small for.
+    Each clustering of a candidate and a seed is a cache entry, so that a killed run resumes and all models
+    over the same vectors share the work. Held-out documents are not clustered, but word co-occurrences are
+    counted over the windows of all documents, as for the metric npmi.
+    Raises ValueError if the corpus is too small for a candidate.
     """
     rows = sampled_rows(corpus, options.sample, options.seed)
     numbers = sorted(options.candidates)
@@ -88,10 +88,10 @@ def _compared(
     topics: Mapping[Pair, Sequence[Sequence[str]]],
     counts: Cooccurrence,
 ) -> Candidates:
-    """Stability over the seeds, the rest of the clustering of least inertia, which one would keep.
+    """Stability over the seeds; all else of the clustering of least inertia, the one to keep.
 
-    A mean over seeds would also judge starts that missed what is there, and those miss less often with a few
-    clusters too many: of 5 planted corpora 4 then had a candidate above the true number.
+    A mean over seeds would also count starts that missed true clusters, which is rarer with a few clusters
+    too many: with the mean, 4 of 5 planted corpora had a candidate above the true number.
     """
     values: dict[str, list[float]] = {name: [] for name in (*CRITERIA, "inertia")}
     stds: dict[str, list[float]] = {name: [] for name in values}
@@ -111,7 +111,7 @@ def _compared(
 
 
 def sampled_rows(corpus: Corpus, sample: int | None, seed: int) -> np.ndarray:
-    """Rows of at most so many training documents, ascending; null: all."""
+    """Rows of at most `sample` training documents, ascending; None: of all."""
     rows = corpus.rows("train")
     if sample is None or sample >= len(rows):
         return rows
@@ -119,7 +119,7 @@ def sampled_rows(corpus: Corpus, sample: int | None, seed: int) -> np.ndarray:
 
 
 def check_candidates(numbers: Sequence[int], num_docs: int, name: str) -> None:
-    """ValueError when a candidate leaves fewer than MIN_SHARE documents for a topic."""
+    """Raise ValueError if a candidate leaves fewer than MIN_SHARE documents per topic."""
     most = num_docs // MIN_SHARE
     if numbers[-1] <= most:
         return
@@ -159,7 +159,7 @@ def _clusterings(
     if not missing:
         return entries
     vectors, bow = np.asarray(embeddings.vectors[rows], dtype=np.float32), corpus.bow[rows]
-    # time grows with the clusters, and so does the bar: its estimate holds from the first candidate on
+    # the bar counts clusters, as time grows with them: its estimate holds from the first candidate on
     with tqdm(
         total=sum(number for number, _ in missing), unit="clusters", desc="select_k", disable=None
     ) as bar:
@@ -175,7 +175,7 @@ def _clusterings(
 def clustered(
     vectors: np.ndarray, bow: sparse.csr_matrix, num_topics: int, seed: int, options: SelectK
 ) -> dict[str, np.ndarray]:
-    """One clustering of unit-length vectors (N, E) and what is told of it; see `_clusterings`."""
+    """One clustering of unit-length vectors (N, E) and its measures; see `_clusterings`."""
     clusters = lloyd(vectors, num_topics, seed=seed, spherical=True, max_iter=options.max_iter)
     labels, sample = clusters.labels, options.silhouette_sample
     try:
@@ -206,7 +206,7 @@ def _measure(
 
 
 def _stabilities(labels: Sequence[np.ndarray]) -> list[float]:
-    """Adjusted Rand index of every two seeds; nan for a clustering of one cluster."""
+    """Adjusted Rand index of every pair of seeds; nan for a clustering of one cluster."""
     try:
         return [clustering.adjusted_rand_index(*pair) for pair in combinations(labels, 2)]
     except UndefinedMetric:

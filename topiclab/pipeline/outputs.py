@@ -18,7 +18,7 @@ from topiclab.result import TopicResult
 
 
 def predict_labels(model: Estimator, datamodule: TopicDataModule) -> np.ndarray | None:
-    """Label ids (D,) of every document under a model with a classification head, else None."""
+    """Predicted label ids (D,) of all documents; None for a model without a classification head."""
     if not isinstance(model, TopicModel) or model.classifier is None:
         return None
     classes = model.infer(model.documents_of(datamodule))[2]
@@ -27,7 +27,7 @@ def predict_labels(model: Estimator, datamodule: TopicDataModule) -> np.ndarray 
 
 
 def write_topics(result: TopicResult, evaluation: Evaluation, folder: Path) -> None:
-    """topics.txt: one line a topic, the largest first: number, share of the documents, NPMI, words."""
+    """Write topics.txt: one line per topic, the largest first: number, share of documents, NPMI, words."""
     share = result.theta.mean(axis=0)
     npmi = evaluation.per_topic.get("npmi") or [float("nan")] * result.num_topics
     words = result.topic_words(10)
@@ -42,7 +42,7 @@ def write_topics(result: TopicResult, evaluation: Evaluation, folder: Path) -> N
 
 
 def write_history(history: Sequence[Mapping[str, float]], path: Path) -> None:
-    """Losses of every epoch or round as a table, those before an interrupt too, which Lightning deletes."""
+    """Write a table of losses per epoch or round, also those before an interrupt, which Lightning deletes."""
     names = {name for entry in history for name in entry}
     first = [name for name in ("epoch", "step") if name in names]
     with path.open("w", newline="", encoding="utf-8") as stream:
@@ -59,7 +59,7 @@ def show(folder: Path, metrics: Mapping[str, float]) -> None:
 
 
 def write_predictions(corpus: Corpus, predictions: np.ndarray, path: Path) -> None:
-    """id, split, label, predicted label of every document."""
+    """Write id, split, label and predicted label of every document."""
     assert corpus.labels is not None
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)

@@ -1,5 +1,4 @@
-"""The fitted model in a run folder: weights as safetensors, facts as JSON; enough to answer for unseen
-texts."""
+"""Saved model in a run folder: weights as safetensors, facts as JSON; enough for unseen texts."""
 
 from __future__ import annotations
 
@@ -22,8 +21,7 @@ MODEL, EMBEDDER, FACTS, ADAPTER = "model.safetensors", "embedder.safetensors", "
 
 
 def save_bundle(folder: Path, model: Estimator, embeddings: Embeddings | None, corpus: Corpus) -> None:
-    """Write the model's arrays, those of an embedder that was fitted or tuned, and the
-    vocabulary."""
+    """Write the model's arrays, those of an embedder that was fitted or tuned, and the vocabulary."""
     save_arrays(folder / MODEL, model.state())
     embedder = None if embeddings is None else embeddings.embedder
     if embedder is not None and is_fitted(embedder):
@@ -40,7 +38,7 @@ def save_bundle(folder: Path, model: Estimator, embeddings: Embeddings | None, c
 
 
 def load_facts(folder: Path) -> dict[str, Any]:
-    """What save_bundle wrote beside the weights; ValueError names a file that is missing or damaged."""
+    """Facts that save_bundle wrote beside the weights; ValueError names a file that is missing or damaged."""
     try:
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         if missing := {"vocab", "label_names", "embedding_dim"} - facts.keys():
@@ -61,7 +59,7 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """A safetensors file of the arrays by name."""
+    """Write the arrays by name to a safetensors file."""
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
 
 

@@ -1,4 +1,4 @@
-"""Stages of a task: their seconds, and how many threads they may take."""
+"""Stages of a task: their seconds, and the number of threads they may use."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Stages:
 
 @contextmanager
 def limited_threads(num_threads: int | None) -> Iterator[None]:
-    """At most so many threads for a small model; embedding before it takes all that the process may use.
+    """Limit a small model to num_threads; the embedding before it takes all that the process may use.
 
     None: all of them here, too.
     """

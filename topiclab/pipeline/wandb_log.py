@@ -28,8 +28,8 @@ MAX_TAG_LETTERS = 64  # W&B refuses longer ones
 def wandb_logger(cfg: Configuration, folder: Path) -> Iterator[WandbLogger | None]:
     """A W&B run for one cell as Lightning's logger; None unless logger=wandb. An error closes it as failed.
 
-    cfg: becomes the run's configuration. The run's id is kept in the folder, so a
-    resumed cell goes on in the same run; under `wandb agent` the agent owns the id.
+    cfg: becomes the run's configuration. The run's id is kept in the folder, so that a resumed cell continues
+    the same run; under `wandb agent` the agent owns the id.
     """
     if cfg.logger["name"] != "wandb":
         yield None
@@ -76,10 +76,10 @@ def log_results(
     evaluation: Evaluation,
     folder: Path,
 ) -> None:
-    """Metrics, the table of topics and the document map of a fitted cell; nothing without a logger.
+    """Log metrics, the table of topics and the document map of a fitted cell; nothing without a logger.
 
-    Metrics become the run's summary, those of topics in
-    section topics/, those of documents in train/ and test/; one that does not apply is left out.
+    Metrics become the run's summary, those of topics in section topics/, those of documents in train/ and
+    test/; metrics that do not apply are left out.
     """
     if logger is None:
         return
@@ -103,7 +103,7 @@ def log_results(
 
 
 def log_pictures(logger: WandbLogger | None, paths: Sequence[Path]) -> None:
-    """PNG files as pictures/<name>; nothing without a logger."""
+    """Log PNG files as pictures/<name>; nothing without a logger."""
     if logger is None:
         return
     import wandb
@@ -112,7 +112,7 @@ def log_pictures(logger: WandbLogger | None, paths: Sequence[Path]) -> None:
 
 
 def topic_rows(result: TopicResult, evaluation: Evaluation) -> list[list[Any]]:
-    """Per topic: number, mean share of the documents, ten words, and NPMI (None where it is undefined)."""
+    """Row per topic: number, mean share of documents, ten words, and NPMI (None where it is undefined)."""
     npmi = evaluation.per_topic.get("npmi") or [None] * result.num_topics
     shares = result.theta.mean(axis=0).tolist()
     return [
@@ -124,7 +124,7 @@ def topic_rows(result: TopicResult, evaluation: Evaluation) -> list[list[Any]]:
 def document_rows(
     result: TopicResult, corpus: Corpus, rows: np.ndarray, coordinates: np.ndarray
 ) -> list[list[Any]]:
-    """Per document of the map: id, place, main topic and label (None where it has none)."""
+    """Row per document of the map: id, coordinates, main topic and label (None where it has none)."""
     labels = [None if corpus.labels is None else int(corpus.labels[row]) for row in rows]
     names = [corpus.label_names[label] if label is not None and label >= 0 else None for label in labels]
     topics = result.theta[rows].argmax(axis=1).tolist()
