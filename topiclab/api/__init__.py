@@ -1,1 +1,1 @@
-"""What a Python user holds: fitted topics of texts and of images."""
+"""Python API: fitted topics of texts and of images."""

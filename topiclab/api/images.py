@@ -47,12 +47,11 @@ class ImageTopics:
         seed: int = 0,
         temperature: float | None = None,
     ) -> np.ndarray:
-        """num images (num, C, H, W) uint8 of one topic, or that share the topics of a reference image, or of
-        no topic in particular.
+        """Draw images (num, C, H, W) uint8 of one topic, of a reference image's topics, or without topics.
 
-        reference: (C, H, W) uint8, a grey one also (H, W).  temperature: of drawing; None is the run's.
-        Raises ValueError for a topic that there is not, for a topic beside a reference, and for neither of
-        them when the prior never drew without topics.
+        reference: (C, H, W) uint8, a grey one also (H, W).  temperature: of sampling; None is the run's.
+        Raises ValueError for an unknown topic, for both a topic and a reference, and for neither of them if
+        the prior was never trained without topics.
         """
         if topic is not None and reference is not None:
             raise ValueError("sample draws from a topic or like a reference; give one of the two")
@@ -72,7 +71,7 @@ class ImageTopics:
         return self.model.decode(self.model.draw(theta, num, seed, temperature))
 
     def _checked(self, images: np.ndarray) -> np.ndarray:
-        """Images as the autoencoder takes them; ValueError names what it was not made for."""
+        """Images as the autoencoder takes them; ValueError names a type or shape that does not fit."""
         images, shape = np.asarray(images), self.model.image_shape
         if images.ndim == 3 and shape[0] == 1:
             images = images[:, None]
@@ -84,7 +83,7 @@ class ImageTopics:
 
 
 def load_image_run(folder: Path, result: Mapping[str, Any], device: str) -> ImageTopics:
-    """The run on images whose result.json says `result`; ValueError when something is missing or damaged."""
+    """Load a run on images, `result` from its result.json; ValueError if something is missing or damaged."""
     cfg, facts = result["config"], load_facts(folder)
     sizes = {
         "num_words": len(facts["vocab"]),

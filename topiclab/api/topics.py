@@ -1,4 +1,4 @@
-"""The Python face: fit topics on texts, load a finished run, transform unseen texts."""
+"""Python API: fit topics on texts, load a finished run, transform unseen texts."""
 
 from __future__ import annotations
 
@@ -37,10 +37,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FittedTopics:
-    """A finished run: its result over the corpus it was fitted on, its metrics, and the model for unseen
-    texts.
+    """A finished run: its result over its own corpus, its metrics, and the model for unseen texts.
 
-    embedder: None of a run that read no vectors.
+    embedder: None for a run that read no vectors.
     """
 
     folder: Path
@@ -56,9 +55,9 @@ class FittedTopics:
         return self.result.topic_words(num)
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """Vectors (N, E) of unseen texts, read as the run's own (`embed_text`; a teacher reads them raw).
+        """Vectors (N, E) of unseen texts, read as in the run (`embed_text`; a teacher reads raw texts).
 
-        ValueError when the run read no vectors.
+        Raises ValueError if the run read no vectors.
         """
         if self.embedder is None:
             raise ValueError(
@@ -73,18 +72,18 @@ class FittedTopics:
 
     @property
     def reads_vectors(self) -> bool:
-        """Whether the model reads vectors of documents."""
+        """True if the model reads vectors of documents."""
         return "vectors" in uses(self.config["model"])
 
     def _as_read(self, texts: Sequence[str]) -> Sequence[str]:
-        # older runs have no such keys: an embedder read raw texts
+        # older runs lack these keys: their embedder read raw texts
         reads_bow = self.config.get("embed_text", "raw") == "bow"
         if reads_bow and self.config.get("input", "embedder") == "embedder":
             return texts_of_known_words(texts, self.result.vocab, self._vocabulary)
         return texts
 
     def _occurrences(self, texts: Sequence[str]) -> dict[str, Occurrences]:
-        """Those of the vocabulary in unseen texts, for a model that reads them."""
+        """Occurrences of vocabulary words in unseen texts; {} unless the model reads them."""
         if not isinstance(self.model, TopicModel) or not self.model.reads_occurrences:
             return {}
         assert self.embedder is not None
@@ -98,8 +97,7 @@ class FittedTopics:
         return {"occurrences": found}
 
     def transform(self, texts: Sequence[str], embeddings: np.ndarray | None = None) -> np.ndarray:
-        """Topic proportions (N, K) of unseen texts; embeddings (N, E) stand in for the embedder's when
-        given."""
+        """Topic proportions (N, K) of unseen texts; embeddings (N, E), if given, replace the embedder's."""
         bow = count(texts, self.result.vocab, self._vocabulary)
         if embeddings is None and self.reads_vectors:
             embeddings = self.embed(texts)
@@ -135,8 +133,8 @@ def fit(
 
     num_topics: "auto" is what task=select_k recommends for the texts.
     labels are used by the metrics, and by the model with overrides=["mode=supervised"].
-    overrides: further `key=value` settings.  folder: where the run lies; None makes a temporary one.
-    Raises ConfigError for a bad setting, CellFailed when the fit fails.
+    overrides: further `key=value` settings.  folder: of the run; None makes a temporary one.
+    Raises ConfigError for a bad setting, CellFailed if the fit fails.
     """
     cfg = compose(
         [
@@ -165,11 +163,11 @@ def fit(
 
 
 def load(folder: str | Path, device: str = "auto") -> FittedTopics | ImageTopics | ChatModel:
-    """A finished run from its folder; ValueError when something in it is missing or damaged.
+    """Load a finished run from its folder; ValueError if something in it is missing or damaged.
 
-    Of a language model what answers, with the options of task=chat.
-    device: where the embedder of unseen texts runs, or a model of images or language, whatever the run was
-        fitted on.
+    A run of a language model becomes a ChatModel with the options of task=chat.
+    device: for the embedder of unseen texts, or a model of images or language, whatever the run was fitted
+        on.
     """
     folder = Path(folder)
     result = finished_run(folder, "fit", "pretrain", "finetune")
@@ -201,7 +199,7 @@ def load(folder: str | Path, device: str = "auto") -> FittedTopics | ImageTopics
 
 
 def load_embedder(cfg: Configuration, folder: Path, vocab: Sequence[str], trainer: Trainer) -> Embedder:
-    """What makes the vectors of unseen texts that the run's model reads."""
+    """The embedder that makes the vectors of unseen texts for the run's model."""
     if cfg.input == "teacher":
         return TeacherStates(cfg.teacher, trainer, vocab)
     adapter = {"adapter": str(folder / ADAPTER)} if (folder / ADAPTER).is_dir() else {}
