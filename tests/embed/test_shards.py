@@ -210,7 +210,10 @@ def test_a_stream_of_texts_is_the_corpus(options: list[str]) -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        (["embed.part=4", "embed.num_parts=4"], "parts count from 0; lower it, or use embed.num_parts=5"),
+        (
+            ["embed.part=4", "embed.num_parts=4"],
+            "parts are numbered from 0; lower it, or use embed.num_parts=5",
+        ),
         (["embed.part=-1", "embed.num_parts=4"], "embed.part=-1 is refused"),
         (["embed.part=0", "embed.num_parts=0"], "embed.num_parts=0 is refused"),
         (["embed.num_parts=3"], "add -m embed.part=0,1,2"),

@@ -222,7 +222,7 @@ def _check_parts(cfg: Mapping[str, Any]) -> Iterator[str]:
         yield f"embed.num_parts={num_parts}, but this job has no part; add -m embed.part={parts}"
     elif part is not None and part >= num_parts:
         yield (
-            f"embed.part={part}, but with embed.num_parts={num_parts} parts count from 0; "
+            f"embed.part={part}, but with embed.num_parts={num_parts}, parts are numbered from 0; "
             f"lower it, or use embed.num_parts={part + 1}"
         )
     if part is not None and not cfg["embedder"].get("is_encoder", True):
