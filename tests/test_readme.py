@@ -1,4 +1,4 @@
-"""What the README shows works: its targets exist, its lines compose, what its tables name is there."""
+"""The README is correct: its targets exist, its lines compose, and the options in its tables exist."""
 
 from __future__ import annotations
 

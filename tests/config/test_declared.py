@@ -1,4 +1,4 @@
-"""What a model declares that it reads: true to its code, refused beyond it, and what tells cells apart."""
+"""Declarations of models: true to the code, refused beyond it, and left out of a cell's identity."""
 
 from __future__ import annotations
 

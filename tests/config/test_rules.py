@@ -1,4 +1,4 @@
-"""What every value must be: the rules of the table, and those that constructors state."""
+"""Rules of values: those of the table, and those that constructors state."""
 
 import inspect
 import subprocess

@@ -12,12 +12,20 @@ from topiclab.config.rules import flatten
 
 # Keys that cannot change a result: places of files, logging, names, hardware.
 UNHASHED_KEYS = (
-    *("paths", "logger", "grid", "name", "task", "trainer.device", "trainer.num_threads"),
-    *("trainer.checkpoint_seconds", "embedder.devices", "embedder.batch_tokens", "rating.key_variable"),
-    *("teacher.batch_tokens", "data.title_column"),
+    "paths",
+    "logger",
+    "grid",
+    "name",
+    "task",
+    "trainer.device",
+    "trainer.num_threads",
+    "trainer.checkpoint_seconds",
+    "embedder.devices",
+    "embedder.batch_tokens",
+    "rating.key_variable",
+    "teacher.batch_tokens",
+    "data.title_column",
 )
-
-
 UNHASHED_PREFIXES = tuple(f"{key}." for key in UNHASHED_KEYS)
 
 
