@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from topiclab.device import resolve_device, resolve_precision
 from topiclab.minillm.chat import ChatModel
@@ -58,21 +57,40 @@ def export_of(run: str, option: str) -> Path:
     return export
 
 
-OF_SAMPLER = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
+class ChatOptions(TypedDict):
+    """The group `chat`, of which conf/task/chat.yaml says what each key does."""
+
+    system: str | None
+    has_template: bool
+    max_new_tokens: int
+    temperature: float
+    top_k: int | None
+    top_p: float
+    min_p: float
+    repetition_penalty: float
+    is_sliding: bool
 
 
-def chat_model(run: Path, options: Mapping[str, Any], trainer: Trainer) -> ChatModel:
+def chat_model(run: Path, options: ChatOptions, trainer: Trainer) -> ChatModel:
     """The model of a run (see `export_of`) or of a bare export, with the options of task=chat."""
     if (run / "result.json").is_file():
         run = export_of(str(run), "run")
     device = resolve_device(trainer.device)
     # a step reads every weight once: bf16 halves that on a GPU, but takes longer on a CPU
     precision = "fp32" if (device, trainer.precision) == ("cpu", "auto") else trainer.precision
-    others = {name: value for name, value in options.items() if name not in OF_SAMPLER}
     return ChatModel.load(
         run,
         device=device,
         dtype=resolve_precision(precision, device),
-        sampler=Sampler(**{name: options[name] for name in OF_SAMPLER}),
-        **others,
+        sampler=Sampler(
+            temperature=options["temperature"],
+            top_k=options["top_k"],
+            top_p=options["top_p"],
+            min_p=options["min_p"],
+            repetition_penalty=options["repetition_penalty"],
+        ),
+        system=options["system"],
+        has_template=options["has_template"],
+        max_new_tokens=options["max_new_tokens"],
+        is_sliding=options["is_sliding"],
     )

@@ -6,10 +6,10 @@ import logging
 import math
 import pickle
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -18,12 +18,36 @@ from torch import Tensor
 
 from topiclab.atomic import atomic_file
 from topiclab.minillm.network import IGNORED, MiniLLM
-from topiclab.minillm.optimizer import PEAK, make_optimizer
-from topiclab.minillm.schedule import share_of_peak
+from topiclab.minillm.optimizer import PEAK, OptimizerOptions, make_optimizer
+from topiclab.minillm.schedule import Schedule, share_of_peak
 
 log = logging.getLogger(__name__)
 
 SMOOTHING = 0.05  # of a hard keyword's loss: share of the document's full distribution
+
+
+class KeywordOptions(TypedDict):
+    """The group `keywords`, of which conf/task/keywords.yaml says what each key does."""
+
+    passes: int
+    rows_per_step: int
+    masked_share: float
+    hard_share: float
+    replay: float
+    replay_length: int
+    prompts: list[str]
+    chat_template: bool
+    span: int | None
+    max_length: int | None
+    window: int
+    min_df: int
+    num_neighbours: int
+    own: float
+    prior_power: float
+    perplexity: float
+    gradient_clip: float
+    optimizer: OptimizerOptions
+    schedule: Schedule
 
 
 @dataclass(frozen=True)
@@ -50,7 +74,7 @@ class KeywordTraining:
     """
 
     def __init__(
-        self, model: MiniLLM, options: Mapping[str, Any], folder: Path, *, seconds: float, inputs: str
+        self, model: MiniLLM, options: KeywordOptions, folder: Path, *, seconds: float, inputs: str
     ) -> None:
         self.model, self.options, self.seconds, self.inputs = model, options, seconds, inputs
         self.optimizer = make_optimizer(model, options["optimizer"])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal, TypedDict
 
 import torch
 from torch import nn
@@ -12,10 +12,22 @@ from torch.optim import Optimizer
 PEAK = "peak"  # key of a group's peak learning rate, which the schedule scales
 
 
-def make_optimizer(model: nn.Module, options: Mapping[str, Any]) -> Optimizer:
+class OptimizerOptions(TypedDict):
+    """The block `optimizer` of a task; matrix_lr and momentum are read by muon."""
+
+    name: Literal["adamw", "muon"]
+    lr: float
+    embedding_lr: float
+    matrix_lr: float
+    momentum: float
+    betas: Sequence[float]
+    eps: float
+    weight_decay: float
+
+
+def make_optimizer(model: nn.Module, options: OptimizerOptions) -> Optimizer:
     """Build the optimizer of a model; its groups keep their peak learning rate under PEAK.
 
-    options: name (adamw | muon), lr, embedding_lr, betas, eps, weight_decay, matrix_lr, momentum (muon).
     Weight decay applies to matrices of the layers, not to the embedding and norms. Muon (Jordan et al. 2024)
     treats each such matrix separately, since it makes the update of a matrix nearly orthogonal.
     """

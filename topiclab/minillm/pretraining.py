@@ -9,10 +9,10 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import lightning as L
 import torch
@@ -23,14 +23,30 @@ from torch.optim import Optimizer
 from topiclab.checkpoint import LastCheckpoint, save_checkpoint
 from topiclab.device import resolve_device, resolve_precision
 from topiclab.minillm.network import IGNORED, MiniLLM
-from topiclab.minillm.optimizer import PEAK, make_optimizer
-from topiclab.minillm.schedule import share_of_peak
+from topiclab.minillm.optimizer import PEAK, OptimizerOptions, make_optimizer
+from topiclab.minillm.schedule import Schedule, share_of_peak
 from topiclab.settings import Trainer
 
 log = logging.getLogger(__name__)
 
 SEED_STRIDE = 1_000_003  # between the seeds of rounds
 MAX_EXPONENT = math.log(sys.float_info.max)
+
+
+class TrainingOptions(TypedDict):
+    """The keys that the groups `pretrain` and `finetune` share; conf/task says what each does."""
+
+    passes: float
+    tokens_per_step: int
+    rows_per_device: int
+    masks_documents: bool
+    eval_steps: int
+    eval_rows: int
+    gradient_clip: float
+    z_loss: float
+    is_compiled: bool
+    optimizer: OptimizerOptions
+    schedule: Schedule
 
 
 class Pretraining(L.LightningModule):
@@ -54,8 +70,8 @@ class Pretraining(L.LightningModule):
         *,
         num_steps: int,
         micro_rows: int,
-        optimizer: Mapping[str, Any],
-        schedule: Mapping[str, Any],
+        optimizer: OptimizerOptions,
+        schedule: Schedule,
         gradient_clip: float,
         token_bytes: Tensor,
         seed: int,

@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import TypedDict
+
+
+class Schedule(TypedDict):
+    """Keyword arguments of `share_of_peak`, which says what each does."""
+
+    kind: str
+    warmup: float
+    decay: float
+    floor: float
 
 
 def share_of_peak(

@@ -85,7 +85,7 @@ class TVQVAE(ProdLDA):
         self.num_codes, self.expansion = num_codes, expansion
         self.words, self.subtokens, self.max_occurrences = words, subtokens, max_occurrences
         self.reads_occurrences = words == "token"
-        self.codebook_options: dict[str, Any] = dict(codebook)
+        self.codebook_options = codebook
         self.code_weight, self.kl_scale = code_weight, kl_weight
         self.codebook_facts: dict[str, Any] = {}
         self.text_codes: TextCodes | None = None

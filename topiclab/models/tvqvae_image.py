@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypedDict
 
 import numpy as np
@@ -110,7 +109,7 @@ class TVQVAEImage(ProdLDA):
         self.is_theta_taught = is_theta_taught
         self.condition_dropout = condition_dropout
         self.topic_norm = topic_norm
-        self.drawing: dict[str, Any] = {name: sample[name] for name in ("temperature", "top_k")}
+        self.drawing: dict[str, Any] = {"temperature": sample["temperature"], "top_k": sample["top_k"]}
 
     def make_encoder(self) -> Encoder:
         if self.inference == "bag":
@@ -228,11 +227,15 @@ class TVQVAEImage(ProdLDA):
         return torch.full((num, self.num_topics), 1 / self.num_topics, device=self.device)
 
 
-def make_prior(options: Mapping[str, Any], num_codes: int, code_dim: int, num_cells: int) -> CodePrior | None:
+def make_prior(options: PriorOptions, num_codes: int, code_dim: int, num_cells: int) -> CodePrior | None:
     """Prior for topic vectors of length code_dim, as set by options; None for kind `none`."""
     kind = options["kind"]
-    shared = {name: options[name] for name in ("width", "num_layers", "dropout")}
-    shared |= {"condition_dim": code_dim}
+    shared: dict[str, Any] = {
+        "condition_dim": code_dim,
+        "width": options["width"],
+        "num_layers": options["num_layers"],
+        "dropout": options["dropout"],
+    }
     if kind == "pixelcnn":
         return GatedPixelCNN(num_codes, **shared)
     if kind == "transformer":

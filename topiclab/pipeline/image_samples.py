@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from topiclab.data.images.image_set import ImageSet
 from topiclab.models.codes.image_topics import ImageTopicModel
+from topiclab.models.tvqvae_image import SampleOptions
 from topiclab.report.figures.pictures import (
     draw_codebook_usage,
     draw_reconstructions,
@@ -43,7 +42,7 @@ class Gallery:
 
 
 def draw_gallery(
-    fitted: ImageTopicModel, images: ImageSet, theta: np.ndarray, sample: Mapping[str, Any], seed: int
+    fitted: ImageTopicModel, images: ImageSet, theta: np.ndarray, sample: SampleOptions, seed: int
 ) -> Gallery:
     """Draw the samples of a fitted model.  theta: (D, K) of all images.  sample: cfg.model.sample."""
     num_topics, num = theta.shape[1], sample["num_per_topic"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from topiclab.minillm.data.packing import pack
 from topiclab.minillm.data.tokenizer import END_OF_TEXT, END_OF_TURN, Tokenizer
 from topiclab.minillm.export import WEIGHTS, export_folder, load_folder
 from topiclab.minillm.finished import export_of
-from topiclab.minillm.keyword_training import Examples, KeywordTraining, word_logits
+from topiclab.minillm.keyword_training import Examples, KeywordOptions, KeywordTraining, word_logits
 from topiclab.minillm.network import IGNORED, MiniLLM
 from topiclab.pipeline.stages import Stages, limited_threads
 from topiclab.runs.outcome import Outcome
@@ -144,13 +144,15 @@ class KeywordData:
         return sparse.csr_matrix((targets.data, self.ids[targets.indices], targets.indptr), shape)
 
 
-def teach_keywords(
-    training: KeywordTraining, data: KeywordData, options: Mapping[str, Any], seed: int
-) -> None:
+def teach_keywords(training: KeywordTraining, data: KeywordData, options: KeywordOptions, seed: int) -> None:
     """Train the remaining passes over the training documents."""
-    shares = {name: options[name] for name in ("own", "prior_power", "perplexity")}
     rows = data.corpus.rows("train")
-    targets = data.statistics.targets(data.bow[rows], **shares)
+    targets = data.statistics.targets(
+        data.bow[rows],
+        own=options["own"],
+        prior_power=options["prior_power"],
+        perplexity=options["perplexity"],
+    )
     taught = np.diff(targets.indptr) > 0
     rows, targets = rows[taught], targets[np.flatnonzero(taught)]
     while (epoch := training.epoch) < options["passes"]:
@@ -160,7 +162,7 @@ def teach_keywords(
 
 
 def _replay(
-    data: KeywordData, options: Mapping[str, Any], seed: int, epoch: int
+    data: KeywordData, options: KeywordOptions, seed: int, epoch: int
 ) -> Callable[[int], torch.Tensor]:
     """Token ids (rows, T + 1) of training documents for each step, so that plain text is not forgotten."""
     num = round(options["replay"] * options["rows_per_step"])

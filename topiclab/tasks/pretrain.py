@@ -25,7 +25,7 @@ from topiclab.minillm.data.tokens import TokenSet, token_set
 from topiclab.minillm.export import export_folder
 from topiclab.minillm.generate import generate
 from topiclab.minillm.network import MiniLLM, Shape
-from topiclab.minillm.pretraining import Pretraining, train_rounds
+from topiclab.minillm.pretraining import Pretraining, TrainingOptions, train_rounds
 from topiclab.minillm.sampler import Sampler
 from topiclab.pipeline.outputs import write_history
 from topiclab.pipeline.stages import Stages, limited_threads
@@ -181,7 +181,7 @@ def row_length(length: int | None, shape: Shape, group: str) -> int:
 
 
 def make_rows(
-    options: Mapping[str, Any], length: int, rows: Callable[[str, int], Packing], group: str
+    options: TrainingOptions, length: int, rows: Callable[[str, int], Packing], group: str
 ) -> TokenDataModule:
     """Training rows of `length` tokens for options["passes"] passes, and held-out rows of the same length.
 
@@ -219,7 +219,7 @@ def train(
     model: MiniLLM,
     datamodule: TokenDataModule,
     tokenizer: Tokenizer,
-    options: Mapping[str, Any],
+    options: TrainingOptions,
     cfg: Configuration,
     folder: Path,
     *,

@@ -20,7 +20,6 @@ The options are the block `codebook` of the model's yaml; published values are t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypedDict
@@ -78,7 +77,7 @@ class ImageCodes:
 
 def image_codes(
     images: ImageSet,
-    options: Mapping[str, Any],
+    options: ImageCodebook,
     *,
     num_codes: int,
     seed: int,
@@ -92,13 +91,14 @@ def image_codes(
     """
     place = torch.device(resolve_device(device))
     is_bf16 = trains_in_bf16(precision, place)
+    given: dict[str, Any] = dict(options)
     with own_random_state():
         torch.manual_seed(seed)
         autoencoder = ImageAutoencoder(
             image_shape=images.images.shape[1:],
             num_codes=num_codes,
-            **{name: options[name] for name in SIZES},
-            quantizer={name: options[name] for name in QUANTIZER},
+            **{name: given[name] for name in SIZES},
+            quantizer={name: given[name] for name in QUANTIZER},
         )
     _check_codes(images, autoencoder, num_codes)
     key = {
@@ -125,7 +125,7 @@ def image_codes(
 def _train(
     autoencoder: ImageAutoencoder,
     images: ImageSet,
-    options: Mapping[str, Any],
+    options: ImageCodebook,
     seed: int,
     device: str,
     is_bf16: bool,
@@ -136,7 +136,9 @@ def _train(
         train_rows=images.rows("train"),
         val_rows=images.rows("val"),
         seed=seed,
-        **{name: options[name] for name in ("batch_size", "lr", "is_best_kept")},
+        batch_size=options["batch_size"],
+        lr=options["lr"],
+        is_best_kept=options["is_best_kept"],
     )
     return train_codebook(training, max_epochs=options["max_epochs"], device=device, is_bf16=is_bf16)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -13,7 +12,7 @@ from scipy import sparse
 from topiclab.cache import cached_arrays, key_hash
 from topiclab.data.words.occurrences import Occurrences
 from topiclab.models.codes.codebook import Codebook
-from topiclab.models.codes.word_codes import encode_words, word_codes
+from topiclab.models.codes.word_codes import WordCodebook, encode_words, word_codes
 
 CODEBOOK = "codebook"
 
@@ -34,7 +33,7 @@ class OccurrenceCodes:
 def occurrence_codes(
     occurrences: Occurrences,
     train_rows: np.ndarray,
-    options: Mapping[str, Any],
+    options: WordCodebook,
     *,
     max_occurrences: int,
     expansion: int,
@@ -78,7 +77,7 @@ def occurrence_codes(
 
 
 def codes_of(
-    occurrences: Occurrences, coder: Mapping[str, np.ndarray], options: Mapping[str, Any], expansion: int
+    occurrences: Occurrences, coder: Mapping[str, np.ndarray], options: WordCodebook, expansion: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Codes (M, K) int32 and weights (M, K) float32 of occurrences under a finished stage 1."""
     if not len(occurrences.words):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, TypedDict
 
 import numpy as np
 from scipy import sparse
@@ -13,7 +13,17 @@ from topiclab.cache import key_hash
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.models.codes.codebook import Codebook
 from topiclab.models.codes.occurrence_codes import code_bags, occurrence_codes, usual_codes
-from topiclab.models.codes.word_codes import word_codes
+from topiclab.models.codes.word_codes import WordCodebook, word_codes
+
+
+class TrainingOptions(TypedDict):
+    """Keyword arguments that `word_codes` and `occurrence_codes` share."""
+
+    expansion: int
+    num_codes: int
+    seed: int
+    cache_root: Path | None
+    device: str
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,7 @@ class TextCodes:
 
 def text_codes(
     datamodule: TopicDataModule,
-    options: Mapping[str, Any],
+    options: WordCodebook,
     *,
     words: str,
     subtokens: str | None,
@@ -52,7 +62,7 @@ def text_codes(
     options: of `word_codes`.  words, subtokens, max_occurrences: see TVQVAE.  Raises ValueError if the input
     has no vectors of words, or none of occurrences.
     """
-    arguments: dict[str, Any] = {
+    arguments: TrainingOptions = {
         "expansion": expansion,
         "num_codes": num_codes,
         "seed": seed,
@@ -67,10 +77,10 @@ def text_codes(
 
 def _of_words(
     datamodule: TopicDataModule,
-    options: Mapping[str, Any],
+    options: WordCodebook,
     is_contextual: bool,
     subtokens: str | None,
-    arguments: Mapping[str, Any],
+    arguments: TrainingOptions,
 ) -> TextCodes:
     reach: dict[str, int] = {}
     if is_contextual:
@@ -95,10 +105,10 @@ def _of_words(
 
 def _of_occurrences(
     datamodule: TopicDataModule,
-    options: Mapping[str, Any],
+    options: WordCodebook,
     subtokens: str | None,
     max_occurrences: int,
-    arguments: Mapping[str, Any],
+    arguments: TrainingOptions,
 ) -> TextCodes:
     occurrences = datamodule.word_occurrences(subtokens)
     rows = datamodule.train_rows

@@ -136,7 +136,7 @@ def _layers(sizes: Sequence[int]) -> nn.Sequential:
 def word_codes(
     vectors: np.ndarray,
     counts: np.ndarray,
-    options: Mapping[str, Any],
+    options: WordCodebook,
     *,
     expansion: int,
     num_codes: int,
@@ -176,7 +176,7 @@ def encode_words(
     vectors: np.ndarray,
     encoder: Mapping[str, np.ndarray],
     codebook: np.ndarray,
-    options: Mapping[str, Any],
+    options: WordCodebook,
     expansion: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Codes (M, K) int32 and weights (M, K) float32 of new vectors (M, E) under a finished stage 1."""
@@ -196,16 +196,25 @@ def encode_words(
 def _train(
     vectors: np.ndarray,
     counts: np.ndarray,
-    options: Mapping[str, Any],
+    options: WordCodebook,
     expansion: int,
     num_codes: int,
     seed: int,
     device: str,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     torch.manual_seed(seed)
-    names = (*TRAINED_WITH_SEVERAL, "update", "is_cosine", "decay", "commitment", "restart_below", "init")
     quantizer = VectorQuantizer(
-        num_codes, options["code_dim"], expansion=expansion, **{name: options[name] for name in names}
+        num_codes,
+        options["code_dim"],
+        expansion=expansion,
+        reduce=options["reduce"],
+        code_weights=options["code_weights"],
+        update=options["update"],
+        is_cosine=options["is_cosine"],
+        decay=options["decay"],
+        commitment=options["commitment"],
+        restart_below=options["restart_below"],
+        init=options["init"],
     )
     module = WordAutoencoder(vectors.shape[1], options["hidden_dims"], options["is_normalized"], quantizer)
     weights = np.asarray(counts, np.float32) / np.mean(counts) if options["is_frequency_weighted"] else None
@@ -218,7 +227,9 @@ def _train(
         weights=weights,
         seed=seed,
         warmup_epochs=int(options["warmup"] * options["max_epochs"]),
-        **{name: options[name] for name in ("batch_size", "lr", "weight_decay")},
+        batch_size=options["batch_size"],
+        lr=options["lr"],
+        weight_decay=options["weight_decay"],
     )
     facts = train_codebook(training, max_epochs=options["max_epochs"], device=device)
     table = quantizer.vectors_of(torch.arange(num_codes, device=quantizer.codebook.device).unsqueeze(1))
@@ -241,12 +252,16 @@ def _latents(module: WordAutoencoder, vectors: Tensor) -> np.ndarray:
 
 
 def _assign(
-    latents: np.ndarray, codebook: np.ndarray, options: Mapping[str, Any], expansion: int
+    latents: np.ndarray, codebook: np.ndarray, options: WordCodebook, expansion: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    names = (*TRAINED_WITH_SEVERAL, "is_cosine")
     with own_random_state():
         quantizer = VectorQuantizer(
-            *codebook.shape, expansion=expansion, init="uniform", **{name: options[name] for name in names}
+            *codebook.shape,
+            expansion=expansion,
+            init="uniform",
+            reduce=options["reduce"],
+            code_weights=options["code_weights"],
+            is_cosine=options["is_cosine"],
         )
     quantizer.codebook.copy_(torch.from_numpy(np.array(codebook)))
     codes, weights = quantizer.eval().assign(torch.from_numpy(np.array(latents)))
@@ -256,7 +271,7 @@ def _assign(
 def _cache_key(
     vectors: np.ndarray,
     counts: np.ndarray,
-    options: Mapping[str, Any],
+    options: WordCodebook,
     expansion: int,
     num_codes: int,
     seed: int,
