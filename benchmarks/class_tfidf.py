@@ -30,15 +30,14 @@ from topiclab.data.corpus import Corpus
 from topiclab.data.sources.corpora import load_corpus
 from topiclab.data.words.tokenizer import DEFAULT_PATTERNS, stop_words, tokenize
 from topiclab.describe.ngrams import count_ngrams
-from topiclab.describe.terms import best, class_scores, class_terms
+from topiclab.describe.terms import TermOptions, best, class_scores, class_terms
 from topiclab.settings import Vocabulary
 
 MIN_SPEEDUP, MIN_OVERLAP = 3, 0.9
 MIN_DF, NUM_TERMS = 5, 10
-OPTIONS = {
-    **{"membership": "main", "num_terms": NUM_TERMS},
-    **{"domain_evenness": 0.9, "domain_share": 0.02, "domain_words": []},
-}
+OPTIONS = TermOptions(
+    membership="main", num_terms=NUM_TERMS, domain_evenness=0.9, domain_share=0.02, domain_words=()
+)
 VOCABULARY = Vocabulary.of(compose()["data"]["vocabulary"])
 
 

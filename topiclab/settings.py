@@ -59,6 +59,41 @@ class Paths:
 
 
 @dataclass(frozen=True)
+class Adaptation:
+    """mode.adapt and mode.adaptation: LoRA tuning of an embedder on the training rows.
+
+    method: simcse or supcon; only supcon reads labels.  seed: None leaves the key out, and is 0.
+    """
+
+    method: str
+    epochs: int
+    lr: float
+    batch_size: int
+    temperature: float
+    lora_r: int
+    lora_alpha: float
+    lora_dropout: float
+    seed: int | None = None
+
+    @classmethod
+    def of(cls, mode: Mapping[str, Any]) -> Adaptation | None:
+        """None where the group `mode` tunes nothing; ValueError names a key that is missing or unknown."""
+        if mode["adapt"] is None:
+            return None
+        node = {"method": mode["adapt"], **mode["adaptation"]}
+        _check_keys(cls, "mode.adaptation", node)
+        return cls(**node)
+
+    def options(self) -> dict[str, Any]:
+        """mode.adaptation as the configuration has it, for cache keys."""
+        named = asdict(self)
+        del named["method"]
+        if self.seed is None:
+            del named["seed"]
+        return named
+
+
+@dataclass(frozen=True)
 class SelectK:
     """select_k: how task=select_k and num_topics=auto compare numbers of topics.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from topiclab.describe.layout import MIN_DOCUMENTS, layout
+from topiclab.describe.layout import MIN_DOCUMENTS, LayoutOptions, layout
 
-OPTIONS = {"method": "umap", "sample": 100, "num_neighbours": 10, "min_dist": 0.1}
+OPTIONS = LayoutOptions(method="umap", sample=100, num_neighbours=10, min_dist=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +32,11 @@ def purity(coordinates: np.ndarray, group: np.ndarray) -> float:
 @pytest.mark.parametrize("method", ["umap", "tsne"])
 def test_groups_lie_together_fitted_or_placed(blobs, method: str) -> None:
     vectors, group = blobs
-    found = layout(vectors, OPTIONS | {"method": method}, seed=1)
+    found = layout(vectors, replace(OPTIONS, method=method), seed=1)
     assert found.shape == (160, 2)
     assert found.dtype == np.float32
     assert purity(found, group) > 0.97
-    assert np.array_equal(found, layout(vectors, OPTIONS | {"method": method}, seed=1))
+    assert np.array_equal(found, layout(vectors, replace(OPTIONS, method=method), seed=1))
 
 
 @pytest.mark.parametrize("num_docs", [0, 1, 2, MIN_DOCUMENTS - 1])
@@ -60,9 +62,9 @@ def test_alike_documents_lie_at_the_origin() -> None:
 def test_documents_without_a_vector_find_a_place(blobs) -> None:
     vectors = blobs[0].copy()
     vectors[:20] = 0
-    found = layout(vectors, OPTIONS | {"sample": 1000}, seed=0)
+    found = layout(vectors, replace(OPTIONS, sample=1000), seed=0)
     assert np.isfinite(found).all()
-    assert not np.array_equal(found, layout(vectors, OPTIONS | {"sample": 1000}, seed=1))
+    assert not np.array_equal(found, layout(vectors, replace(OPTIONS, sample=1000), seed=1))
 
 
 def test_what_cannot_be_laid_out_is_named(blobs) -> None:
@@ -71,4 +73,4 @@ def test_what_cannot_be_laid_out_is_named(blobs) -> None:
     with pytest.raises(ValueError, match="1 of 160 document vectors are not finite"):
         layout(vectors, OPTIONS, seed=0)
     with pytest.raises(ValueError, match=r"layout\.method=pca is unknown; choose from: umap tsne"):
-        layout(blobs[0], OPTIONS | {"method": "pca"}, seed=0)
+        layout(blobs[0], replace(OPTIONS, method="pca"), seed=0)

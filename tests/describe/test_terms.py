@@ -1,5 +1,7 @@
 """Terms of topics: planted pairs are found, the formula is BERTopic's, empty words and repetitions go."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_settings import vocabulary
@@ -10,13 +12,10 @@ from topiclab.data.words.tokenizer import tokenize
 from topiclab.describe import ngrams
 from topiclab.describe.ngrams import count_ngrams
 from topiclab.describe.redundancy import singular
-from topiclab.describe.terms import best, class_scores, class_terms, evenness
+from topiclab.describe.terms import TermOptions, best, class_scores, class_terms, evenness
 
 VOCABULARY = vocabulary()
-OPTIONS = {
-    **{"membership": "main", "num_terms": 4},
-    **{"domain_evenness": 0.9, "domain_share": 0.05, "domain_words": []},
-}
+OPTIONS = TermOptions(membership="main", num_terms=4, domain_evenness=0.9, domain_share=0.05, domain_words=())
 THEMES = [
     ("gaussian splatting", ["camera", "scene", "radiance"]),
     ("remote sensing", ["satellite", "crop", "flood"]),
@@ -56,12 +55,12 @@ def test_planted_pairs_lead_and_words_of_the_domain_go():
 def test_domain_words_need_evenness_and_a_share():
     texts, theta = planted()
     counts = counted(texts, 5)
-    strict = class_terms(counts, theta, {**OPTIONS, "domain_evenness": 1.0, "num_terms": 20})
+    strict = class_terms(counts, theta, replace(OPTIONS, domain_evenness=1.0, num_terms=20))
     assert strict.domain_words == []
     assert set(FILLER) & {word for terms in strict.terms for word in terms}
-    rare = class_terms(counts, theta, {**OPTIONS, "domain_share": 1.0})
+    rare = class_terms(counts, theta, replace(OPTIONS, domain_share=1.0))
     assert rare.domain_words == []
-    listed = class_terms(counts, theta, {**OPTIONS, "domain_words": ["Halo", "dark", "matter"]})
+    listed = class_terms(counts, theta, replace(OPTIONS, domain_words=["Halo", "dark", "matter"]))
     assert not {"halo", "dark matter"} & set(listed.terms[2])
     assert "galaxy" in listed.terms[2]
 
@@ -140,7 +139,7 @@ def test_the_same_again_bit_for_bit():
     theta = 0.8 * theta + 0.2 / 3
     for membership in ("main", "soft"):
         one, other = (
-            class_terms(counted(texts, 3), theta, {**OPTIONS, "membership": membership}) for _ in range(2)
+            class_terms(counted(texts, 3), theta, replace(OPTIONS, membership=membership)) for _ in range(2)
         )
         assert one == other
 
@@ -153,7 +152,7 @@ def test_other_documents_are_refused():
 def test_numbers_of_a_word_are_shown_once():
     texts = ["model models query queries database databases bias biases galaxy"] * 3 + ["tree leaf"] * 3
     theta = np.repeat(np.eye(2), 3, axis=0)
-    found = class_terms(counted(texts, has_bigrams=False), theta, {**OPTIONS, "num_terms": 10})
+    found = class_terms(counted(texts, has_bigrams=False), theta, replace(OPTIONS, num_terms=10))
     assert len(found.terms[0]) == 5
     assert {singular(word) for word in found.terms[0]} == {"model", "query", "databas", "bias", "galaxy"}
 

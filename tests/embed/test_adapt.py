@@ -15,6 +15,7 @@ from made_settings import trainer
 from topiclab.embed.adapt import contrastive_loss, warm_cosine
 from topiclab.embed.embedder import embed_corpus
 from topiclab.embed.huggingface import HuggingFaceEmbedder
+from topiclab.settings import Adaptation
 
 pytestmark = pytest.mark.skipif(find_spec("peft") is None, reason="extra lora missing")
 
@@ -30,8 +31,8 @@ SETTINGS = {
 }
 
 
-def mode(method: str | None, **settings) -> dict:
-    return {"adapt": method, "adaptation": {**SETTINGS, **settings}}
+def mode(method: str, **settings) -> Adaptation:
+    return Adaptation(method, **{**SETTINGS, **settings})
 
 
 def config(**options) -> dict:

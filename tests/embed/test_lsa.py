@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from embedding_corpus import embedding_corpus
+from made_settings import adaptation
 from sklearn.cluster import KMeans
 from sklearn.metrics import normalized_mutual_info_score
 
@@ -175,4 +176,4 @@ def test_only_a_language_model_can_be_adapted() -> None:
     with pytest.raises(
         ValueError, match=r"mode\.adapt=simcse tunes a language model, and embedder=lsa is not one"
     ):
-        embed_corpus(LSA, embedding_corpus(["a"]), None, None, adapt={"adapt": "simcse", "adaptation": {}})
+        embed_corpus(LSA, embedding_corpus(["a"]), None, None, adapt=adaptation("simcse"))

@@ -6,7 +6,7 @@ import yaml
 
 from topiclab.config.compose import compose, conf_dir
 from topiclab.config.configuration import Configuration
-from topiclab.settings import Trainer, Vocabulary
+from topiclab.settings import Adaptation, Trainer, Vocabulary
 
 
 def read(path):
@@ -19,6 +19,11 @@ CPU = {"device": "cpu", "precision": "fp32"}
 def trainer(**changes):
     """Return conf/trainer on the CPU in fp32."""
     return replace(Trainer.of(read("trainer/default.yaml")), **{**CPU, **changes})
+
+
+def adaptation(method, **changes):
+    """mode.adaptation of conf/mode, by this method."""
+    return Adaptation(method, **{**read("mode/unsupervised.yaml")["adaptation"], **changes})
 
 
 def vocabulary(**changes):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from topiclab.nn.conv_autoencoder import ImageAutoencoder
 from topiclab.pipeline.build import build_model
 from topiclab.pipeline.saved_model import AUTOENCODER, MODEL, load_arrays, load_facts
 from topiclab.result import TopicResult
+from topiclab.runs.outcome import Finished
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ class ImageTopics:
         return images
 
 
-def load_image_run(folder: Path, result: Mapping[str, Any], device: str) -> ImageTopics:
+def load_image_run(folder: Path, result: Finished, device: str) -> ImageTopics:
     """Load a run on images, `result` from its result.json; ValueError if something is missing or damaged."""
     cfg, facts = result["config"], load_facts(folder)
     sizes = {

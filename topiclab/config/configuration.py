@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from topiclab.settings import Paths, SelectK, Split, Trainer, Vocabulary
+from topiclab.settings import Adaptation, Paths, SelectK, Split, Trainer, Vocabulary
 
 # Keys that runs of earlier versions lack, with the behaviour of that time.
 OLDER: dict[str, Any] = {
@@ -87,6 +87,11 @@ class Configuration:
         if self.run is None:
             raise ValueError(f"task={self.task['name']} reads a finished run; add run=<its folder>")
         return Path(self.run).expanduser()
+
+    @property
+    def adaptation(self) -> Adaptation | None:
+        """mode.adapt with its settings; None where the embedder stays as it is."""
+        return Adaptation.of(self.mode)
 
     @property
     def vocabulary(self) -> Vocabulary:

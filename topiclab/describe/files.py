@@ -17,6 +17,7 @@ from topiclab.describe.representatives import Representatives
 from topiclab.describe.terms import Terms
 from topiclab.describe.time import LEVEL, TopicTimes, Trend
 from topiclab.describe.tree import Tree
+from topiclab.report.description import TopicRecord
 from topiclab.result import TopicResult
 
 SNIPPET = 200  # characters
@@ -108,13 +109,12 @@ def topics_content(
     }
 
 
-def write_labels(path: Path, content: Mapping[str, Any]) -> None:
-    """Write labels.txt from the content of topics.json: one line per topic, the largest first."""
-    topics = sorted(content["topics"], key=lambda topic: -topic["share"])
+def write_labels(path: Path, topics: Sequence[TopicRecord]) -> None:
+    """Write labels.txt of the topics of topics.json: one line per topic, the largest first."""
     lines = [
         f"{topic['topic']:3d}  {topic['size']:6d}  {topic['share']:6.1%}  {topic['label']}"
         f" | {', '.join(term for term, _ in topic['terms'])}"
-        for topic in topics
+        for topic in sorted(topics, key=lambda topic: -topic["share"])
     ]
     with atomic_file(path) as stream:
         stream.write(

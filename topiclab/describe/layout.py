@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,18 +15,30 @@ NEIGHBOURS_OF_NEW = 5  # fitted documents that position one left out of the t-SN
 BLOCK = 65_536  # documents placed at a time
 
 
-def layout(vectors: np.ndarray, options: Mapping[str, Any], seed: int) -> np.ndarray:
-    """Coordinates (D, 2) float32 of document vectors (D, E), by cosine; the same seed gives the same bits.
+@dataclass(frozen=True)
+class LayoutOptions:
+    """describe.layout.
 
-    options: method: umap (McInnes et al. 2018, in umap-learn) or tsne (van der Maaten & Hinton 2008, in
+    method: umap (McInnes et al. 2018, in umap-learn) or tsne (van der Maaten & Hinton 2008, in
     scikit-learn).  sample: maximum number of documents to fit; the others are placed among them, by UMAP's
     transform or, for t-SNE, which has none, at the mean of their nearest fitted documents.
     num_neighbours: of UMAP; the perplexity of t-SNE.  min_dist: of UMAP, minimum distance between points.
+    """
+
+    method: str
+    sample: int
+    num_neighbours: int
+    min_dist: float
+
+
+def layout(vectors: np.ndarray, options: LayoutOptions, seed: int) -> np.ndarray:
+    """Coordinates (D, 2) float32 of document vectors (D, E), by cosine; the same seed gives the same bits.
+
     With fewer than MIN_DOCUMENTS distinct documents, the map is their two principal components; documents
     that are all identical lie at the origin. Raises ValueError for vectors that are not finite.
     """
-    if options["method"] not in METHODS:
-        raise ValueError(f"layout.method={options['method']} is unknown; choose from: {' '.join(METHODS)}")
+    if options.method not in METHODS:
+        raise ValueError(f"layout.method={options.method} is unknown; choose from: {' '.join(METHODS)}")
     vectors = np.asarray(vectors, np.float32)
     if not np.isfinite(vectors).all():
         rows = int((~np.isfinite(vectors).all(axis=1)).sum())
@@ -34,10 +46,10 @@ def layout(vectors: np.ndarray, options: Mapping[str, Any], seed: int) -> np.nda
             f"{rows} of {len(vectors)} document vectors are not finite; embed the documents again"
         )
     units = unit_rows(vectors)
-    rows = sample_rows(len(units), options["sample"], seed)
+    rows = sample_rows(len(units), options.sample, seed)
     if len(rows) < MIN_DOCUMENTS or len(np.unique(units[rows], axis=0)) < MIN_DOCUMENTS:
         return principal_components(units)
-    place = _umap if options["method"] == "umap" else _tsne
+    place = _umap if options.method == "umap" else _tsne
     return place(units, rows, options, seed)
 
 
@@ -64,12 +76,12 @@ def principal_components(vectors: np.ndarray) -> np.ndarray:
     return found
 
 
-def _umap(units: np.ndarray, rows: np.ndarray, options: Mapping[str, Any], seed: int) -> np.ndarray:
+def _umap(units: np.ndarray, rows: np.ndarray, options: LayoutOptions, seed: int) -> np.ndarray:
     from umap import UMAP  # slow to import: it compiles
 
     mapper = UMAP(
-        n_neighbors=min(options["num_neighbours"], len(rows) - 1),
-        min_dist=options["min_dist"],
+        n_neighbors=min(options.num_neighbours, len(rows) - 1),
+        min_dist=options.min_dist,
         metric="cosine",
         init="pca",  # spectral initialization fails or warns where the neighbourhood graph is disconnected
         random_state=seed,
@@ -79,12 +91,12 @@ def _umap(units: np.ndarray, rows: np.ndarray, options: Mapping[str, Any], seed:
     return _with_the_rest(units, rows, mapper.fit_transform(units[rows]), mapper.transform)
 
 
-def _tsne(units: np.ndarray, rows: np.ndarray, options: Mapping[str, Any], seed: int) -> np.ndarray:
+def _tsne(units: np.ndarray, rows: np.ndarray, options: LayoutOptions, seed: int) -> np.ndarray:
     from sklearn.manifold import TSNE
 
     from topiclab.data.neighbours import nearest_neighbours  # imports torch
 
-    perplexity = min(float(options["num_neighbours"]), (len(rows) - 1) / 3)
+    perplexity = min(float(options.num_neighbours), (len(rows) - 1) / 3)
     mapper = TSNE(2, perplexity=perplexity, metric="cosine", init="random", random_state=seed, n_jobs=1)
     fitted = mapper.fit_transform(units[rows])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -44,16 +44,15 @@ class NgramCounts:
         return int((self.parts[:, 0] == np.arange(len(self.parts))).sum())
 
 
-def ngram_counts(corpus: Corpus, options: Mapping[str, Any], vocabulary: Vocabulary) -> NgramCounts:
+def ngram_counts(corpus: Corpus, vocabulary: Vocabulary, min_df: float, has_bigrams: bool) -> NgramCounts:
     """Count words and pairs of adjacent words of a corpus: its whole vocabulary, not the models' V words.
 
-    options: min_df, minimum number of documents of a term (int), or their share (float); has_bigrams.
+    min_df: minimum number of documents of a term (int), or their share (float).
     vocabulary: the group `data.vocabulary`, of which tokenizer, token_pattern, lowercase and stop_words are
     read.
     """
-    limit = options["min_df"]
-    min_docs = limit * corpus.num_docs if isinstance(limit, float) else limit
-    return count_ngrams(tokenize(corpus.texts, vocabulary), min_docs, options["has_bigrams"])
+    min_docs = min_df * corpus.num_docs if isinstance(min_df, float) else min_df
+    return count_ngrams(tokenize(corpus.texts, vocabulary), min_docs, has_bigrams)
 
 
 def count_ngrams(tokens: Tokens, min_docs: float, has_bigrams: bool) -> NgramCounts:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -34,13 +33,26 @@ class Terms:
     keywords: list[list[str]]
 
 
-def class_terms(counts: NgramCounts, theta: np.ndarray, options: Mapping[str, Any]) -> Terms:
+@dataclass(frozen=True)
+class TermOptions:
+    """The keys of describe.terms that choose among counted terms.
+
+    membership: `main` counts a document for its main topic, `soft` for all topics by theta.
+    num_terms: per topic.  domain_evenness, domain_share: `evenness` and share of the documents from which a
+    word is a domain word.  domain_words: further words to leave out.
+    """
+
+    membership: str
+    num_terms: int
+    domain_evenness: float
+    domain_share: float
+    domain_words: Sequence[str]
+
+
+def class_terms(counts: NgramCounts, theta: np.ndarray, options: TermOptions) -> Terms:
     """Best terms of every topic, for any model.
 
     theta: (D, K), rows sum to 1.
-    options: membership: `main` counts a document for its main topic, `soft` for all topics by theta;
-        num_terms; domain_evenness and domain_share: `evenness` and share of the documents from which a word
-        is a domain word; domain_words: further words to leave out.
     Raises ValueError when counts and theta differ in their number of documents.
     """
     if len(theta) != counts.num_docs:
@@ -48,13 +60,13 @@ def class_terms(counts: NgramCounts, theta: np.ndarray, options: Mapping[str, An
             f"theta has {len(theta)} documents, the counts have {counts.num_docs}; give both of one corpus"
         )
     learned = domain_words(counts, theta, options)
-    listed = {word.lower() for word in options["domain_words"]}
+    listed = {word.lower() for word in options.domain_words}
     is_domain = np.zeros(len(counts.vocab), dtype=bool)
     is_domain[learned] = True
     is_domain |= np.array([word.lower() in listed for word in counts.vocab], dtype=bool)
     is_out = is_domain | is_domain[counts.parts].all(axis=1)
-    num, found = options["num_terms"], Terms([], [], [counts.vocab[word] for word in learned], [])
-    for scores, frequencies in class_scores(counts, theta, options["membership"], is_out):
+    num, found = options.num_terms, Terms([], [], [counts.vocab[word] for word in learned], [])
+    for scores, frequencies in class_scores(counts, theta, options.membership, is_out):
         ranked = best(scores, num * CANDIDATES)
         chosen = distinct_terms(counts, ranked, frequencies, num)
         keywords = _keywords(
@@ -85,13 +97,13 @@ def _keywords(counts: NgramCounts, ranked: np.ndarray, chosen: list[int], is_dom
     return list(dict.fromkeys([*first[:1], *chosen]))
 
 
-def domain_words(counts: NgramCounts, theta: np.ndarray, options: Mapping[str, Any]) -> np.ndarray:
+def domain_words(counts: NgramCounts, theta: np.ndarray, options: TermOptions) -> np.ndarray:
     """Columns of the words that are common and spread evenly over topics; none for a single topic."""
     num_words, num_docs = counts.num_words, len(theta)
     words = counts.matrix[:, :num_words]
     in_docs = np.bincount(words.indices, minlength=num_words)
-    is_even = evenness(words, theta) >= options["domain_evenness"]
-    return np.flatnonzero(is_even & (in_docs >= options["domain_share"] * num_docs))
+    is_even = evenness(words, theta) >= options.domain_evenness
+    return np.flatnonzero(is_even & (in_docs >= options.domain_share * num_docs))
 
 
 def evenness(words: sparse.csr_matrix, theta: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import atexit
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +20,7 @@ from tqdm import tqdm
 from topiclab.cache import Cache, key_hash
 from topiclab.data.corpus import Corpus
 from topiclab.embed.huggingface import HuggingFaceEmbedder
+from topiclab.settings import Adaptation
 
 log = logging.getLogger(__name__)
 
@@ -35,18 +36,17 @@ CLIP_NORM = 1.0
 
 
 def adapted(
-    embedder: HuggingFaceEmbedder, corpus: Corpus, mode: Mapping[str, Any], cache_root: Path | None
+    embedder: HuggingFaceEmbedder, corpus: Corpus, settings: Adaptation, cache_root: Path | None
 ) -> HuggingFaceEmbedder:
     """The embedder with a LoRA adapter tuned on the training rows, cached (kind `adapter`).
 
-    mode: the `mode` group: `adapt` is simcse or supcon, `adaptation` its settings. Only supcon reads labels.
+    Only the method supcon reads labels.
     """
-    method, settings = mode["adapt"], dict(mode["adaptation"])
-    texts, labels = _training_texts(corpus, method)
+    texts, labels = _training_texts(corpus, settings.method)
     key = {
         "base": {**embedder.fingerprint(), "truncate_dim": None},
-        "method": method,
-        "settings": settings,
+        "method": settings.method,
+        "settings": settings.options(),
         "texts": key_hash({"texts": texts, "labels": labels.tolist()}),
     }
 
@@ -64,7 +64,7 @@ def train_adapter(
     embedder: HuggingFaceEmbedder,
     texts: Sequence[str],
     labels: np.ndarray,
-    settings: Mapping[str, Any],
+    settings: Adaptation,
     folder: Path,
 ) -> dict[str, Any]:
     """Write adapter_model.safetensors and adapter_config.json to the folder; return facts for the manifest.
@@ -74,12 +74,12 @@ def train_adapter(
     """
     embedder = replace(embedder, adapter=None, is_packed=False)  # our packed attention has no dropout
     tokens = embedder.tokenise(texts)
-    seed, num_epochs, batch_size = settings.get("seed", 0), settings["epochs"], settings["batch_size"]
+    seed, num_epochs, batch_size = settings.seed or 0, settings.epochs, settings.batch_size
     losses: list[float] = []
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         weights = _add_lora(embedder, settings)
-        optimizer = torch.optim.AdamW(weights, lr=settings["lr"], weight_decay=WEIGHT_DECAY)
+        optimizer = torch.optim.AdamW(weights, lr=settings.lr, weight_decay=WEIGHT_DECAY)
         batches = list(_batches(len(texts), batch_size, num_epochs, np.random.default_rng(seed)))
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_cosine(step / len(batches)))
         embedder.model.train()
@@ -87,7 +87,7 @@ def train_adapter(
             rows = np.concatenate([batch, batch])
             vectors = embedder.model(embedder.features([tokens[row] for row in rows]))["sentence_embedding"]
             row_labels = torch.from_numpy(labels[rows]).to(vectors.device)
-            loss = contrastive_loss(vectors.float(), row_labels, settings["temperature"])
+            loss = contrastive_loss(vectors.float(), row_labels, settings.temperature)
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(weights, CLIP_NORM)
@@ -95,7 +95,7 @@ def train_adapter(
             schedule.step()
             losses.append(loss.item())
     if not np.isfinite(losses).all():
-        raise ValueError(f"adapting gave a loss that is not finite with lr={settings['lr']}; lower it")
+        raise ValueError(f"adapting gave a loss that is not finite with lr={settings.lr}; lower it")
     embedder.transformer.model.save_pretrained(folder)
     tenths = [float(np.mean(part)) for part in np.array_split(losses, min(10, len(losses)))]
     return {**embedder.facts(), "steps": len(losses), "num_texts": len(texts), "losses": tenths}
@@ -148,7 +148,7 @@ def _batches(
                 yield order[start : start + batch_size]
 
 
-def _add_lora(embedder: HuggingFaceEmbedder, settings: Mapping[str, Any]) -> list[nn.Parameter]:
+def _add_lora(embedder: HuggingFaceEmbedder, settings: Adaptation) -> list[nn.Parameter]:
     """Add LoRA to the attention projections, freeze the rest, and return the new weights, in float32."""
     if find_spec("peft") is None:
         raise ModuleNotFoundError("mode.adapt needs peft: pip install topiclab[lora], or use mode.adapt=null")
@@ -156,9 +156,9 @@ def _add_lora(embedder: HuggingFaceEmbedder, settings: Mapping[str, Any]) -> lis
 
     encoder = embedder.transformer.model
     config = LoraConfig(
-        r=settings["lora_r"],
-        lora_alpha=settings["lora_alpha"],
-        lora_dropout=settings["lora_dropout"],
+        r=settings.lora_r,
+        lora_alpha=settings.lora_alpha,
+        lora_dropout=settings.lora_dropout,
         target_modules=_target_modules(encoder),
         bias="none",
     )

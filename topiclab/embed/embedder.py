@@ -14,7 +14,7 @@ from topiclab.cache import Cache, Key, key_hash
 from topiclab.config.instantiate import build
 from topiclab.data.corpus import Corpus, text_fingerprint
 from topiclab.embed.entries import KIND, VECTORS, load_vectors
-from topiclab.settings import Trainer
+from topiclab.settings import Adaptation, Trainer
 
 if TYPE_CHECKING:
     from topiclab.embed.huggingface import HuggingFaceEmbedder
@@ -100,12 +100,12 @@ def embed_corpus(
     corpus: Corpus,
     cache_root: Path | None,
     trainer: Trainer | None,
-    adapt: Mapping[str, Any] | None = None,
+    adapt: Adaptation | None = None,
 ) -> Embeddings:
     """Vectors of every document, cached; without cache_root they are computed every time.
 
     trainer: sets the embedder's device and precision; None leaves them unchanged.
-    adapt: the `mode` group; if its `adapt` is set, the model is first tuned on the training rows.
+    adapt: how the model is first tuned on the training rows; None leaves it unchanged.
     """
     started = time.perf_counter()
     embedder = prepared_embedder(embedder_cfg, corpus, cache_root, trainer, adapt)
@@ -137,7 +137,7 @@ def embed_words(
     corpus: Corpus,
     cache_root: Path | None,
     trainer: Trainer | None,
-    adapt: Mapping[str, Any] | None = None,
+    adapt: Adaptation | None = None,
     template: str = "{word}",
 ) -> np.ndarray:
     """(V, E) float32: every vocabulary word, put into the template and embedded like a document."""
@@ -154,16 +154,16 @@ def prepared_embedder(
     corpus: Corpus,
     cache_root: Path | None,
     trainer: Trainer | None,
-    adapt: Mapping[str, Any] | None,
+    adapt: Adaptation | None,
 ) -> Embedder:
     """The embedder of `embed_corpus`, tuned if `adapt` asks for it; LSA is not yet fitted."""
     embedder = build(embedder_cfg, trainer)
-    if adapt is None or adapt["adapt"] is None:
+    if adapt is None:
         return embedder
     if not is_model(embedder):
         name = embedder_cfg.get("name", embedder_cfg["_target_"])
         raise ValueError(
-            f"mode.adapt={adapt['adapt']} tunes a language model, and embedder={name} is not one; "
+            f"mode.adapt={adapt.method} tunes a language model, and embedder={name} is not one; "
             "use embedder=minilm or another model, or mode.adapt=null"
         )
     from topiclab.embed.adapt import adapted

@@ -20,7 +20,7 @@ from topiclab.embed.entries import VECTORS
 from topiclab.embed.huggingface import HuggingFaceEmbedder
 from topiclab.embed.shard_files import join, shard_path, write_shards
 from topiclab.embed.subtokens import Subtokens, encode_places
-from topiclab.settings import Trainer, Vocabulary
+from topiclab.settings import Adaptation, Trainer, Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -34,14 +34,14 @@ def occurrence_vectors(
     corpus: Corpus,
     cache_root: Path | None,
     trainer: Trainer,
-    adapt: Mapping[str, Any] | None = None,
+    adapt: Adaptation | None = None,
     *,
     vocabulary: Vocabulary,
     subtokens: Subtokens | None = None,
 ) -> Occurrences:
     """Occurrences of a corpus's vocabulary words in its texts, cached (kind `occurrences`).
 
-    vocabulary: the corpus's `data.vocabulary` group.  adapt: the `mode` group, as in `embed_corpus`.
+    vocabulary: the corpus's `data.vocabulary` group.  adapt: as in `embed_corpus`.
     subtokens: see `encode_places`.  Prompt, adapter and length limit are those of the document vectors;
     modules after the transformer, `normalize` and `truncate_dim` do not apply.
     Raises ValueError for an embedder without hidden states.

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from topiclab.atomic import atomic_file
-from topiclab.cache import MANIFEST, key_hash
+from topiclab.cache import MANIFEST, Key, key_hash
 from topiclab.metrics.undefined import UndefinedMetric
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def llm_rating(topics: Sequence[Sequence[str]], rater: Rater, cache_root: Path |
 class Ratings:
     """Ratings of one rater under `<cache>/ratings/`: a file for each list of words, written atomically."""
 
-    def __init__(self, cache_root: Path, fingerprint: Mapping[str, Any]) -> None:
+    def __init__(self, cache_root: Path, fingerprint: Key) -> None:
         self.folder = cache_root / "ratings" / key_hash(fingerprint)
         self.fingerprint = fingerprint
 

@@ -41,7 +41,7 @@ def document_vectors(cfg: Configuration, corpus: Corpus) -> Embeddings:
     if cfg.input == "teacher":
         return teacher_states(cfg.teacher, corpus, cache, cfg.trainer)
     read = corpus_as_read(corpus, cfg.embed_text)
-    return embed_corpus(cfg.embedder, read, cache, cfg.trainer, adapt=cfg.mode)
+    return embed_corpus(cfg.embedder, read, cache, cfg.trainer, adapt=cfg.adaptation)
 
 
 def make_datamodule(cfg: Configuration, corpus: Corpus, embeddings: Embeddings | None) -> TopicDataModule:
@@ -57,14 +57,14 @@ def make_datamodule(cfg: Configuration, corpus: Corpus, embeddings: Embeddings |
         )
     cache = cfg.paths.cache
     read = corpus_as_read(corpus, cfg.embed_text)
-    words = partial(embed_words, cfg.embedder, read, cache, cfg.trainer, adapt=cfg.mode)
+    words = partial(embed_words, cfg.embedder, read, cache, cfg.trainer, adapt=cfg.adaptation)
     occurrences = partial(
         occurrence_vectors,
         cfg.embedder,
         read,
         cache,
         cfg.trainer,
-        adapt=cfg.mode,
+        adapt=cfg.adaptation,
         vocabulary=cfg.vocabulary,
     )
     reads_embedder, has_teacher = cfg.input == "embedder", cfg.teacher["name"] != "none"

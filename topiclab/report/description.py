@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 
@@ -16,11 +16,70 @@ GRID = 40  # squares along the map, among which the fullest of each topic is sou
 UNDATED = np.iinfo(np.int32).min
 
 
+class RepresentativeRecord(TypedDict):
+    """A document of a topic in topics.json; row: its place in documents.parquet."""
+
+    row: int
+    id: str
+    title: str
+    similarity: float
+
+
+class TopicRecord(TypedDict):
+    """A topic in topics.json; terms: with their scores, best first; trend: None without dates."""
+
+    topic: int
+    label: str
+    keyword: str
+    size: int
+    share: float
+    words: list[str]
+    terms: list[tuple[str, float]]
+    representatives: list[RepresentativeRecord]
+    diverse: list[RepresentativeRecord]
+    trend: float | None
+
+
+class TreeRecord(TypedDict):
+    """tree.json; merges: scipy's linkage rows."""
+
+    merges: list[list[float]]
+    order: list[int]
+    distance: str
+
+
+class TrendRecord(TypedDict):
+    """The trend of a topic in time.json; slope: per period, with its interval."""
+
+    topic: int
+    slope: float
+    low: float
+    high: float
+    kind: Literal["emerging", "steady", "fading"]
+
+
+class TimeRecord(TypedDict):
+    """time.json: lists over K topics of lists over periods."""
+
+    unit: str
+    periods: list[str]
+    totals: list[int]
+    counts: list[list[float]]
+    shares: list[list[float | None]]
+    low: list[list[float | None]]
+    high: list[list[float | None]]
+    level: float
+    terms: list[list[list[str]]]
+    trends: list[TrendRecord]
+    undated: int
+    outside: int
+
+
 @dataclass(frozen=True, eq=False)
 class Description:
     """D documents and K topics of a run, as displayed.
 
-    topics: K mappings as in topics.json.  ids, titles, snippets: D strings.  topic: (D,) int32, main topic.
+    topics: K, as in topics.json.  ids, titles, snippets: D strings.  topic: (D,) int32, main topic.
     strength: (D,) float32, share of the main topic.  coordinates: (D, 2) float32.
     label: (D,) int32 index into label_names, which are ordered by frequency; -1 if a document has none.
     days: (D,) int32 since 1970-01-01, UNDATED if a document has no date.
@@ -28,7 +87,7 @@ class Description:
     """
 
     num_docs: int
-    topics: list[dict[str, Any]]
+    topics: list[TopicRecord]
     ids: list[str]
     titles: list[str]
     snippets: list[str]
@@ -39,8 +98,8 @@ class Description:
     label_names: list[str]
     days: np.ndarray
     domain_words: list[str] = field(default_factory=list)
-    tree: dict[str, Any] | None = None
-    time: dict[str, Any] | None = None
+    tree: TreeRecord | None = None
+    time: TimeRecord | None = None
 
     @property
     def num_topics(self) -> int:
@@ -66,7 +125,7 @@ def read_description(folder: Path) -> Description:
             "describe the run again"
         )
     columns = _read(folder / "documents.parquet", _columns)
-    _check(folder / "documents.parquet", columns, len(topics))
+    _check(folder / "documents.parquet", columns["topic"], columns["coordinates"], len(topics))
     tree, time = (
         _read(folder / name, _json) if (folder / name).exists() else None
         for name in ("tree.json", "time.json")
@@ -138,12 +197,11 @@ def _columns(path: Path) -> dict[str, Any]:
     }
 
 
-def _check(path: Path, columns: dict[str, Any], num_topics: int) -> None:
-    topic = columns["topic"]
+def _check(path: Path, topic: np.ndarray, coordinates: np.ndarray, num_topics: int) -> None:
     if len(topic) and not 0 <= topic.min() <= topic.max() < num_topics:
         raise ValueError(
             f"{path} has topics {topic.min()} to {topic.max()}, but topics.json has 0 to {num_topics - 1}; "
             "describe the run again"
         )
-    if not np.isfinite(columns["coordinates"]).all():
+    if not np.isfinite(coordinates).all():
         raise ValueError(f"{path} has coordinates that are not finite; describe the run again")

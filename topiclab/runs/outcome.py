@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,3 +21,16 @@ class Outcome:
     reasons: Mapping[str, str] = field(default_factory=dict)
     seconds: Mapping[str, float]
     manifest: Mapping[str, Any]
+
+
+class Finished(TypedDict):
+    """result.json: what an Outcome says, and the configuration that led to it."""
+
+    status: Literal["done", "failed"]
+    reason: str | None
+    config: dict[str, Any]
+    config_hash: str
+    metrics: dict[str, float | None]
+    reasons: dict[str, str]
+    seconds: dict[str, float]
+    manifest: dict[str, Any]

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
@@ -25,7 +25,7 @@ from topiclab.config.compose import ConfigError, to_plain
 from topiclab.config.configuration import Configuration
 from topiclab.config.identity import changed_keys, config_hash
 from topiclab.config.instantiate import target_of
-from topiclab.runs.outcome import Outcome
+from topiclab.runs.outcome import Finished, Outcome
 from topiclab.runs.provenance import facts_of, reset_peak_rss
 
 log = logging.getLogger("topiclab")
@@ -35,7 +35,7 @@ class CellFailed(RuntimeError):
     """A task raised; result.json and run.log of the folder hold the reason."""
 
 
-def run_from_hydra(composed: DictConfig) -> dict[str, Any]:
+def run_from_hydra(composed: DictConfig) -> Finished:
     """Run a cell; Hydra calls this for each of them."""
     cfg = to_plain(composed)
     if faults := validate(cfg):
@@ -46,7 +46,7 @@ def run_from_hydra(composed: DictConfig) -> dict[str, Any]:
 Task = Callable[[Configuration, Path], Outcome]
 
 
-def run_cell(cfg: dict[str, Any], folder: Path, task: Task | None = None) -> dict[str, Any]:
+def run_cell(cfg: dict[str, Any], folder: Path, task: Task | None = None) -> Finished:
     """Run the task of cfg in folder and return the content of result.json; a finished cell is read back.
 
     task: called instead of the function that cfg.task names.
@@ -64,7 +64,7 @@ def run_cell(cfg: dict[str, Any], folder: Path, task: Task | None = None) -> dic
         return _do_task(cfg, folder, task)
 
 
-def finished_result(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
+def finished_result(cfg: Mapping[str, Any], folder: Path) -> Finished | None:
     """The finished result in folder, or None if there is none yet or the last attempt failed.
 
     Raises ConfigError if it is of another configuration or cannot be read.
@@ -85,7 +85,7 @@ def finished_result(cfg: Mapping[str, Any], folder: Path) -> dict[str, Any] | No
     return result
 
 
-def read_result(path: Path) -> dict[str, Any]:
+def read_result(path: Path) -> Finished:
     """Read a result.json; ConfigError if it is not one."""
     try:
         result = json.loads(path.read_text())
@@ -97,12 +97,12 @@ def read_result(path: Path) -> dict[str, Any]:
     raise ConfigError([f"{path} is not a readable result ({fault}); remove it to run the cell again"])
 
 
-def finished_fit(folder: Path) -> dict[str, Any]:
+def finished_fit(folder: Path) -> Finished:
     """Content of result.json of a finished task=fit; ValueError if folder holds none."""
     return finished_run(folder, "fit")
 
 
-def finished_run(folder: Path, *tasks: str) -> dict[str, Any]:
+def finished_run(folder: Path, *tasks: str) -> Finished:
     """Content of result.json of a finished run of one of these tasks; ValueError if folder holds none."""
     if not (folder / "result.json").is_file():
         raise ValueError(
@@ -142,7 +142,7 @@ def _drop_foreign_checkpoints(cfg: Mapping[str, Any], folder: Path) -> None:
     mark.write_text(config_hash(cfg))
 
 
-def _do_task(cfg: dict[str, Any], folder: Path, task: Task | None) -> dict[str, Any]:
+def _do_task(cfg: dict[str, Any], folder: Path, task: Task | None) -> Finished:
     start = time.perf_counter()
     reset_peak_rss()
     try:
@@ -163,7 +163,7 @@ def _do_task(cfg: dict[str, Any], folder: Path, task: Task | None) -> dict[str, 
             raise CellFailed(f"{reason}\nnot written to {folder}: {fault}") from error
         raise CellFailed(f"{reason}\ntraceback: {folder / 'run.log'}") from error
     log.info("done in %.1f s: %s", result["seconds_total"], folder)
-    return result
+    return cast(Finished, result)
 
 
 def _way_out(error: BaseException, cfg: Mapping[str, Any], folder: Path) -> str:

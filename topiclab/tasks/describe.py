@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,11 @@ from topiclab.data.corpus import Corpus
 from topiclab.data.sources.corpora import load_corpus
 from topiclab.describe import files
 from topiclab.describe.labels import label_topics
-from topiclab.describe.layout import layout
+from topiclab.describe.layout import LayoutOptions, layout
 from topiclab.describe.names import topic_prompts, written_names
 from topiclab.describe.ngrams import NgramCounts, ngram_counts
 from topiclab.describe.representatives import Representatives, representatives
-from topiclab.describe.terms import Terms, class_terms
+from topiclab.describe.terms import TermOptions, Terms, class_terms
 from topiclab.describe.time import TopicTimes, topics_over_time
 from topiclab.describe.titles import titles_of
 from topiclab.describe.tree import Tree, merge_topics, topic_centroids, topic_tree
@@ -37,7 +37,7 @@ from topiclab.report.figures.map_figure import draw_map
 from topiclab.report.figures.timeline import draw_time
 from topiclab.report.page.render import write_page
 from topiclab.result import TopicResult
-from topiclab.runs.outcome import Outcome
+from topiclab.runs.outcome import Finished, Outcome
 from topiclab.runs.run import finished_fit
 from topiclab.settings import Vocabulary
 
@@ -56,6 +56,51 @@ STAGES = (
     "write",
     "draw",
 )
+
+
+@dataclass(frozen=True)
+class DescribeOptions:
+    """The group `describe`, of which conf/task/describe.yaml says what each key does.
+
+    min_df, has_bigrams: of describe.terms, for the counts.  has_writer: labels.labeller is `model`.
+    num_representatives, diversity: of describe.representatives.
+    unit, num_period_terms, num_bootstrap: of describe.time.
+    """
+
+    seed: int
+    num_topics: int | None
+    min_df: float
+    has_bigrams: bool
+    terms: TermOptions
+    num_representatives: int
+    diversity: float
+    has_writer: bool
+    prompt: str
+    unit: str
+    num_period_terms: int
+    num_bootstrap: int
+    layout: LayoutOptions
+    page_documents: int
+
+    @classmethod
+    def of(cls, node: Mapping[str, Any]) -> DescribeOptions:
+        """The group of a configuration."""
+        counts = ("min_df", "has_bigrams")
+        return cls(
+            seed=node["seed"],
+            num_topics=node["num_topics"],
+            **{name: node["terms"][name] for name in counts},
+            terms=TermOptions(**{name: node["terms"][name] for name in node["terms"] if name not in counts}),
+            num_representatives=node["representatives"]["num"],
+            diversity=node["representatives"]["diversity"],
+            has_writer=node["labels"]["labeller"] == "model",
+            prompt=node["labels"]["prompt"],
+            unit=node["time"]["unit"],
+            num_period_terms=node["time"]["num_terms"],
+            num_bootstrap=node["time"]["num_bootstrap"],
+            layout=LayoutOptions(**node["layout"]),
+            page_documents=node["page_documents"],
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,11 +124,10 @@ def describe(cfg: Configuration, folder: Path) -> Outcome:
 
     Raises ValueError for a run that is not finished or is on images, or if its documents are gone.
     """
-    run, clock = cfg.run_folder, Stages()
+    run, clock, options = cfg.run_folder, Stages(), DescribeOptions.of(cfg.own["describe"])
     outcome = finished_fit(run)
     of_run = config_of_run(outcome, cfg, run)
-    has_writer = cfg.own["describe"]["labels"]["labeller"] == "model"
-    writer = make_writer(cfg.rating, cfg.trainer) if has_writer else None
+    writer = make_writer(cfg.rating, cfg.trainer) if options.has_writer else None
     with timed(clock, "load"):
         corpus = load_corpus(of_run.data, of_run.paths.data, of_run.paths.cache)
         if corpus.fingerprint != outcome["manifest"]["corpus"]["fingerprint"]:
@@ -95,11 +139,11 @@ def describe(cfg: Configuration, folder: Path) -> Outcome:
     with timed(clock, "vectors"):
         embeddings = document_vectors(of_run, corpus)
     title = f"{corpus.name}: {result.num_topics} topics by {of_run.model['name']}"
-    if (merged := cfg.own["describe"]["num_topics"]) is not None:
-        title += f", merged to {merged}"
+    if options.num_topics is not None:
+        title += f", merged to {options.num_topics}"
     given = Described(corpus, result, embeddings, of_run.vocabulary, title, writer)
     with limited_threads(cfg.trainer.num_threads):
-        facts = write_description(given, cfg.own["describe"], cfg.paths.cache, folder, clock)
+        facts = write_description(given, options, cfg.paths.cache, folder, clock)
     log.info("page: %s", folder / "page.html")
     return Outcome(
         metrics={"topics_used": len(np.unique(result.theta.argmax(axis=1)))},
@@ -108,7 +152,7 @@ def describe(cfg: Configuration, folder: Path) -> Outcome:
     )
 
 
-def config_of_run(outcome: Mapping[str, Any], cfg: Configuration, run: Path) -> Configuration:
+def config_of_run(outcome: Finished, cfg: Configuration, run: Path) -> Configuration:
     """The run's configuration with this command's folders and device, in the precision of the run's vectors.
 
     `auto` could mean another precision on this device, and give other vectors than those that were fitted.
@@ -132,24 +176,26 @@ def config_of_run(outcome: Mapping[str, Any], cfg: Configuration, run: Path) -> 
 
 
 def write_description(
-    given: Described, options: Mapping[str, Any], cache: Path, folder: Path, clock: Stages
+    given: Described, options: DescribeOptions, cache: Path, folder: Path, clock: Stages
 ) -> dict[str, Any]:
-    """Write all files of a description; return facts for its manifest. options: the group `describe`."""
+    """Write all files of a description; return facts for its manifest."""
     corpus, result, vectors = given.corpus, given.result, given.embeddings.vectors
     with timed(clock, "tree"):
         tree = tree_of(result, vectors)
-        if options["num_topics"] is not None:
-            result = merge_topics(result, tree, options["num_topics"])
+        if options.num_topics is not None:
+            result = merge_topics(result, tree, options.num_topics)
             tree = tree_of(result, vectors)
     with timed(clock, "count"):
-        counts = cached_counts(corpus, options["terms"], given.vocabulary, cache)
+        counts = cached_counts(corpus, options, given.vocabulary, cache)
     with timed(clock, "terms"):
-        terms = class_terms(counts, result.theta, options["terms"])
+        terms = class_terms(counts, result.theta, options.terms)
     with timed(clock, "documents"):
         titles = titles_of(corpus)
-        chosen = representatives(result.theta, vectors, **options["representatives"], texts=corpus.texts)
+        chosen = representatives(
+            result.theta, vectors, options.num_representatives, options.diversity, texts=corpus.texts
+        )
     with timed(clock, "labels"):
-        names = names_of(terms, titles, chosen, options["labels"]["prompt"], given.writer, cache)
+        names = names_of(terms, titles, chosen, options.prompt, given.writer, cache)
         labels = label_topics(terms, titles, chosen, names)
     with timed(clock, "time"):
         times = times_of(corpus, result, counts, options, terms.domain_words)
@@ -163,13 +209,13 @@ def write_description(
         if times:
             files.write_json(folder / "time.json", files.time_content(times))
         files.write_json(folder / "topics.json", topics)
-        files.write_labels(folder / "labels.txt", topics)
+        files.write_labels(folder / "labels.txt", topics["topics"])
     with timed(clock, "draw"):
         described = read_description(folder)
         draw_tree(described, folder)
         draw_time(described, folder)
         draw_map(described, folder, given.title)
-        write_page(folder, given.title, options["page_documents"])
+        write_page(folder, given.title, options.page_documents)
     return {
         "title": given.title,
         "num_topics": result.num_topics,
@@ -214,28 +260,35 @@ def times_of(
     corpus: Corpus,
     result: TopicResult,
     counts: NgramCounts,
-    options: Mapping[str, Any],
+    options: DescribeOptions,
     domain_words: list[str],
 ) -> TopicTimes | None:
     """Topics over time; None for a corpus without dates."""
     if corpus.timestamps is None:
         log.info("%s has no timestamps: no topics over time", corpus.name)
         return None
-    left_out = [*domain_words, *options["terms"]["domain_words"]]
+    left_out = [*domain_words, *options.terms.domain_words]
     return topics_over_time(
-        result.theta, corpus.timestamps, counts, **options["time"], seed=options["seed"], left_out=left_out
+        result.theta,
+        corpus.timestamps,
+        counts,
+        unit=options.unit,
+        num_bootstrap=options.num_bootstrap,
+        seed=options.seed,
+        num_terms=options.num_period_terms,
+        left_out=left_out,
     )
 
 
 def cached_counts(
-    corpus: Corpus, options: Mapping[str, Any], vocabulary: Vocabulary, cache: Path
+    corpus: Corpus, options: DescribeOptions, vocabulary: Vocabulary, cache: Path
 ) -> NgramCounts:
     """`ngram_counts`, computed once per corpus."""
-    read = {name: options[name] for name in ("min_df", "has_bigrams")}
+    read = {"min_df": options.min_df, "has_bigrams": options.has_bigrams}
     key = {"texts": corpus.text_fingerprint, "options": read, "vocabulary": vocabulary.options()}
 
     def compute() -> dict[str, np.ndarray]:
-        counts = ngram_counts(corpus, read, vocabulary)
+        counts = ngram_counts(corpus, vocabulary, **read)
         encoded = [term.encode("utf-8", "surrogatepass") for term in counts.vocab]
         return {
             "data": counts.matrix.data,
@@ -257,13 +310,13 @@ def cached_counts(
     return NgramCounts(vocab, matrix, arrays["parts"])
 
 
-def cached_layout(embeddings: Embeddings, options: Mapping[str, Any], cache: Path) -> np.ndarray:
+def cached_layout(embeddings: Embeddings, options: DescribeOptions, cache: Path) -> np.ndarray:
     """`layout`, computed once per set of vectors: (D, 2)."""
-    key = {"vectors": embeddings.key, "options": dict(options["layout"]), "seed": options["seed"]}
+    key = {"vectors": embeddings.key, "options": asdict(options.layout), "seed": options.seed}
     arrays = cached_arrays(
         cache,
         "layouts",
         key,
-        lambda: {"places": layout(embeddings.vectors, options["layout"], options["seed"])},
+        lambda: {"places": layout(embeddings.vectors, options.layout, options.seed)},
     )
     return arrays["places"]

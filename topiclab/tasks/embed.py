@@ -35,7 +35,7 @@ def embed(cfg: Configuration, folder: Path) -> Outcome:
         _, texts = load_texts(cfg.data, cfg.paths.data, cache)
         embeddings = embed_texts(cfg.embedder, texts, cache, trainer)
     else:
-        embeddings = embed_corpus(cfg.embedder, _corpus(cfg), cache, trainer, adapt=cfg.mode)
+        embeddings = embed_corpus(cfg.embedder, _corpus(cfg), cache, trainer, adapt=cfg.adaptation)
     num_docs, dim = embeddings.vectors.shape
     log.info(
         "%s vectors %s, %s",
@@ -57,7 +57,7 @@ def _embed_part(cfg: Configuration) -> Outcome:
         embedder = build(cfg.embedder, cfg.trainer)
     else:
         corpus = _corpus(cfg)
-        embedder = prepared_embedder(cfg.embedder, corpus, cache, cfg.trainer, cfg.mode)
+        embedder = prepared_embedder(cfg.embedder, corpus, cache, cfg.trainer, cfg.adaptation)
         texts = corpus.texts
     wanted = cfg.own["embed"]
     model = cast("HuggingFaceEmbedder", embedder)
@@ -85,7 +85,7 @@ def _outcome(
 
 def _needs_only_texts(cfg: Configuration) -> bool:
     """True if neither vocabulary nor split is needed; these take longer than reading."""
-    is_plain = cfg.embed_text == "raw" and cfg.mode["adapt"] is None
+    is_plain = cfg.embed_text == "raw" and cfg.adaptation is None
     return is_plain and is_model(build(cfg.embedder, cfg.trainer))
 
 

@@ -26,7 +26,7 @@ def teach(cfg: Configuration, folder: Path) -> Outcome:
     """Label the corpus, or find its labels in the cache; return what result.json records."""
     corpus = load_corpus(cfg.data, cfg.paths.data, cfg.paths.cache)
     read = corpus_as_read(corpus, cfg.embed_text)
-    embeddings = embed_corpus(cfg.embedder, read, cfg.paths.cache, cfg.trainer, adapt=cfg.mode)
+    embeddings = embed_corpus(cfg.embedder, read, cfg.paths.cache, cfg.trainer, adapt=cfg.adaptation)
     labels = make_datamodule(cfg, corpus, embeddings).soft_labels
     targets = distributions(labels, labels.temperature)
     show(corpus, labels)

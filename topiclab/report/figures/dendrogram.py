@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from topiclab.report.figures.base import new_axes, save_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from topiclab.report.description import Description
+    from topiclab.report.description import Description, TopicRecord
 
 INCHES_A_TOPIC = 0.19
 MAX_LABEL_LENGTH = 70  # characters
@@ -74,7 +73,7 @@ def branch_colours(merges: np.ndarray, order: np.ndarray) -> list[str]:
     return [*inside, *["0.6"] * (num_topics - 1 - below)]
 
 
-def leaf_label(topic: Mapping[str, Any]) -> str:
+def leaf_label(topic: TopicRecord) -> str:
     """Format a leaf, such as `12  graph neural networks  2.3%`."""
     return f"{topic['topic']}  {short_label(topic['label'])}  {topic['share']:.1%}"
 

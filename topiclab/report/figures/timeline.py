@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from topiclab.report.figures.dendrogram import short_label
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from topiclab.report.description import Description
+    from topiclab.report.description import Description, TimeRecord, TopicRecord
 
 ROWS = 6  # topics of each kind
 MAX_TICKS = 8
@@ -54,7 +54,7 @@ def draw_time(described: Description, folder: Path) -> Path | None:
     return save_figure(figure, folder / "time.png")
 
 
-def shown_topics(time: Mapping[str, Any], topics: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[int]]:
+def shown_topics(time: TimeRecord, topics: Sequence[TopicRecord]) -> tuple[list[int], list[int]]:
     """Choose at most ROWS topics per side: the steepest rises and falls, then the largest steady ones."""
     trends = {trend["topic"]: trend for trend in time["trends"]}
     rising = [topic for topic, trend in trends.items() if trend["kind"] == "emerging"]
@@ -70,13 +70,15 @@ def shown_topics(time: Mapping[str, Any], topics: Sequence[Mapping[str, Any]]) -
     return rising, falling
 
 
-def draw_share(axes: Axes, time: Mapping[str, Any], topic: Mapping[str, Any]) -> None:
+def draw_share(axes: Axes, time: TimeRecord, topic: TopicRecord) -> None:
     """Draw the share of one topic by period in percent, its band, and its trend line."""
     number = topic["topic"]
     totals = np.array(time["totals"])
     held = np.flatnonzero(totals)
     drawn = np.flatnonzero(totals >= TINY * np.median(totals[held]))
-    share, low, high = (100 * np.array(time[name][number], dtype=float) for name in ("shares", "low", "high"))
+    share, low, high = (
+        100 * np.array(rows[number], dtype=float) for rows in (time["shares"], time["low"], time["high"])
+    )
     trend = time["trends"][number]
     colour, caption = COLOURS[trend["kind"]], trend["kind"]
     axes.fill_between(drawn, low[drawn], high[drawn], color=colour, alpha=0.2, linewidth=0)
