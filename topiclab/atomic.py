@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 
 @contextmanager
@@ -30,3 +31,9 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """Yield a binary file that gets its name only if the block succeeds; else nothing is left behind."""
     with atomic_path(path) as partial, partial.open("wb") as stream:
         yield stream
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a mapping as JSON; ValueError where a number is not finite."""
+    with atomic_file(path) as stream:
+        stream.write(json.dumps(content, indent=1, allow_nan=False).encode())

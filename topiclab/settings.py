@@ -2,14 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
+
+GroupType = TypeVar("GroupType", bound="Group")
+
+
+Reading = Mapping[str, Callable[[Any], Any]]  # of a field: from the value that a yaml holds
+
+
+def optional(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """`read` for values that may be empty, which become None."""
+    return lambda value: None if value is None or value == "" else read(value)
+
+
+class Group:
+    """A group of the configuration whose keys are the fields of a dataclass.
+
+    group: its dotted name.  older: values of keys that the oldest runs lack.
+    read: of the fields whose type no yaml has.
+    """
+
+    group: ClassVar[str]
+    older: ClassVar[Mapping[str, Any]] = {}
+    read: ClassVar[Reading] = {}
+
+    @classmethod
+    def of(cls: type[GroupType], node: Mapping[str, Any]) -> GroupType:
+        """The group of a configuration; ValueError names a key that is missing or unknown."""
+        node = {**cls.older, **node}
+        known: Any = fields(cls)  # type: ignore[arg-type]
+        names = [field.name for field in known]
+        needed = [field.name for field in known if field.default is MISSING]
+        if missing := [name for name in needed if name not in node]:
+            raise ValueError(f"{cls.group} lacks {', '.join(missing)}; give {cls.group}.{missing[0]}=...")
+        if unknown := sorted(node.keys() - set(names)):
+            raise ValueError(f"{cls.group} has no key {', '.join(unknown)}; its keys are {', '.join(names)}")
+        return cls(**{name: cls.read.get(name, _as_is)(value) for name, value in node.items()})
+
+
+def _as_is(value: Any) -> Any:
+    return value
 
 
 @dataclass(frozen=True)
-class Trainer:
+class Trainer(Group):
     """conf/trainer: how models are trained, and on what.
 
     max_epochs, batch_size, gradient_clip: None leaves them to the model.
@@ -19,6 +58,9 @@ class Trainer:
     precision: auto (bf16 where the device has it), fp32 or bf16.
     num_threads: CPU threads of torch; None uses all that the process may use.
     """
+
+    group: ClassVar[str] = "trainer"
+    older: ClassVar[Mapping[str, Any]] = {"checkpoint_seconds": 10}
 
     max_epochs: int | None
     batch_size: int | None
@@ -31,39 +73,31 @@ class Trainer:
     num_threads: int | None
     deterministic: bool
 
-    @classmethod
-    def of(cls, node: Mapping[str, Any]) -> Trainer:
-        """Build from the group of a configuration; ValueError names a missing or unknown key."""
-        node = {"checkpoint_seconds": 10, **node}  # the oldest runs lack it
-        _check_keys(cls, "trainer", node)
-        return cls(**node)
-
 
 @dataclass(frozen=True)
-class Paths:
+class Paths(Group):
     """conf/paths: folders.
 
     data: corpora; None is the folder that `data_folder` finds.  outputs: runs.
     cache: embeddings and everything else that runs share.
     """
 
+    group: ClassVar[str] = "paths"
+    read: ClassVar[Reading] = {"data": optional(Path), "outputs": Path, "cache": Path}
+
     data: Path | None
     outputs: Path
     cache: Path
 
-    @classmethod
-    def of(cls, node: Mapping[str, Any]) -> Paths:
-        """Build from the group of a configuration; ValueError names a missing or unknown key."""
-        _check_keys(cls, "paths", node)
-        return cls(Path(node["data"]) if node["data"] else None, Path(node["outputs"]), Path(node["cache"]))
-
 
 @dataclass(frozen=True)
-class Adaptation:
+class Adaptation(Group):
     """mode.adapt and mode.adaptation: LoRA tuning of an embedder on the training rows.
 
     method: simcse or supcon; only supcon reads labels.  seed: None leaves the key out, and is 0.
     """
+
+    group: ClassVar[str] = "mode.adaptation"
 
     method: str
     epochs: int
@@ -75,15 +109,6 @@ class Adaptation:
     lora_dropout: float
     seed: int | None = None
 
-    @classmethod
-    def of(cls, mode: Mapping[str, Any]) -> Adaptation | None:
-        """None where the group `mode` tunes nothing; ValueError names a key that is missing or unknown."""
-        if mode["adapt"] is None:
-            return None
-        node = {"method": mode["adapt"], **mode["adaptation"]}
-        _check_keys(cls, "mode.adaptation", node)
-        return cls(**node)
-
     def options(self) -> dict[str, Any]:
         """mode.adaptation as the configuration has it, for cache keys."""
         named = asdict(self)
@@ -94,7 +119,7 @@ class Adaptation:
 
 
 @dataclass(frozen=True)
-class SelectK:
+class SelectK(Group):
     """select_k: how task=select_k and num_topics=auto compare numbers of topics.
 
     candidates: numbers of topics.  sample: maximum number of training documents to cluster; None takes all.
@@ -102,18 +127,15 @@ class SelectK:
     silhouette_sample: number of documents for the silhouette.
     """
 
+    group: ClassVar[str] = "select_k"
+    read: ClassVar[Reading] = {"candidates": tuple}
+
     candidates: tuple[int, ...]
     sample: int | None
     num_seeds: int
     seed: int
     max_iter: int
     silhouette_sample: int
-
-    @classmethod
-    def of(cls, node: Mapping[str, Any]) -> SelectK:
-        """Build from the group of a configuration; ValueError names a missing or unknown key."""
-        _check_keys(cls, "select_k", node)
-        return cls(**{**node, "candidates": tuple(node["candidates"])})
 
 
 @dataclass(frozen=True)
@@ -136,21 +158,17 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class Split:
+class Split(Group):
     """data.split: shares (0..1) of the documents held out; None keeps the original split."""
+
+    group: ClassVar[str] = "data.split"
 
     val: float | None
     test: float | None
 
-    @classmethod
-    def of(cls, node: Mapping[str, Any]) -> Split:
-        """Build from the group of a configuration; ValueError names a missing or unknown key."""
-        _check_keys(cls, "data.split", node)
-        return cls(**node)
-
 
 @dataclass(frozen=True)
-class Vocabulary:
+class Vocabulary(Group):
     """data.vocabulary: what counts as a word, and which words a corpus keeps.
 
     token_pattern: regular expression of a word; None uses the tokenizer's own.
@@ -158,6 +176,9 @@ class Vocabulary:
     size: number of words kept; None keeps all.  ngrams: shortest and longest run of words that counts as one.
     domain_words: stop words of this corpus; None for data without such a key.
     """
+
+    group: ClassVar[str] = "data.vocabulary"
+    read: ClassVar[Reading] = {"ngrams": tuple, "domain_words": optional(tuple)}
 
     lowercase: bool
     tokenizer: str
@@ -169,33 +190,9 @@ class Vocabulary:
     ngrams: tuple[int, int]
     domain_words: tuple[str, ...] | None = None
 
-    @classmethod
-    def of(cls, node: Mapping[str, Any]) -> Vocabulary:
-        """Build from the group of a configuration; ValueError names a missing or unknown key."""
-        _check_keys(cls, "data.vocabulary", node)
-        shortest, longest = node["ngrams"]
-        domain_words = node.get("domain_words")
-        return cls(
-            **{
-                **node,
-                "ngrams": (shortest, longest),
-                "domain_words": None if domain_words is None else tuple(domain_words),
-            }
-        )
-
     def options(self) -> dict[str, Any]:
         """The group as the configuration has it, for cache keys."""
         named = asdict(self)
         if self.domain_words is None:
             del named["domain_words"]
         return named
-
-
-def _check_keys(settings: type, group: str, node: Mapping[str, Any]) -> None:
-    """Raise ValueError if a group of the configuration lacks a key or has an unknown one."""
-    known = [field.name for field in fields(settings)]
-    needed = [field.name for field in fields(settings) if field.default is MISSING]
-    if missing := [name for name in needed if name not in node]:
-        raise ValueError(f"{group} lacks {', '.join(missing)}; give {group}.{missing[0]}=...")
-    if unknown := sorted(node.keys() - set(known)):
-        raise ValueError(f"{group} has no key {', '.join(unknown)}; its keys are {', '.join(known)}")

@@ -13,7 +13,7 @@ from topiclab.device import resolve_device
 from topiclab.models.codes.image_topics import ImageTopicModel
 from topiclab.models.tvqvae_image import TVQVAEImage
 from topiclab.nn.conv_autoencoder import ImageAutoencoder
-from topiclab.pipeline.build import build_model
+from topiclab.pipeline.build import ImageSizes, build_model
 from topiclab.pipeline.saved_model import AUTOENCODER, MODEL, load_arrays, load_facts
 from topiclab.result import TopicResult
 from topiclab.runs.outcome import Finished
@@ -85,11 +85,12 @@ class ImageTopics:
 def load_image_run(folder: Path, result: Finished, device: str) -> ImageTopics:
     """Load a run on images, `result` from its result.json; ValueError if something is missing or damaged."""
     cfg, facts = result["config"], load_facts(folder)
-    sizes = {
+    height, width = facts["grid_shape"]
+    sizes: ImageSizes = {
         "num_words": len(facts["vocab"]),
         "embedding_dim": facts["embedding_dim"],
         "num_classes": len(facts["label_names"]) if cfg["mode"]["name"] == "supervised" else 0,
-        "grid_shape": tuple(facts["grid_shape"]),
+        "grid_shape": (height, width),
     }
     model = build_model(Configuration.of(cfg), sizes)
     assert isinstance(model, TVQVAEImage)

@@ -22,7 +22,7 @@ from topiclab.embed.embedder import Embedder, is_fitted
 from topiclab.embed.occurrences import text_occurrences
 from topiclab.models.base.estimator import Estimator
 from topiclab.models.base.topic_model import TopicModel
-from topiclab.pipeline.build import build_model, with_num_topics
+from topiclab.pipeline.build import Sizes, build_model, with_num_topics
 from topiclab.pipeline.fit_texts import fit_corpus
 from topiclab.pipeline.saved_model import ADAPTER, EMBEDDER, MODEL, load_arrays, load_facts
 from topiclab.result import TopicResult
@@ -185,7 +185,7 @@ def load(folder: str | Path, device: str = "auto") -> FittedTopics | ImageTopics
     facts = load_facts(folder)
     topics = TopicResult.load(folder / "topics.npz")
     is_supervised = cfg["mode"]["name"] == "supervised"
-    sizes = {
+    sizes: Sizes = {
         "num_words": len(facts["vocab"]),
         "embedding_dim": facts["embedding_dim"],
         "num_classes": len(facts["label_names"]) if is_supervised else 0,

@@ -91,7 +91,9 @@ class Configuration:
     @property
     def adaptation(self) -> Adaptation | None:
         """mode.adapt with its settings; None where the embedder stays as it is."""
-        return Adaptation.of(self.mode)
+        if self.mode["adapt"] is None:
+            return None
+        return Adaptation.of({"method": self.mode["adapt"], **self.mode["adaptation"]})
 
     @property
     def vocabulary(self) -> Vocabulary:

@@ -88,19 +88,19 @@ def build_corpus(
 
 def usable_documents(
     documents: Iterable[Document], selection: Selection
-) -> tuple[list[Document], dict[str, Any]]:
+) -> tuple[list[Document], dict[str, int]]:
     """Documents with text, each with an id, deduplicated and sampled; and counts of what was dropped."""
-    info: dict[str, Any] = {"read": 0, "blank": 0, "duplicates": 0}
+    info: dict[str, int] = {"read": 0, "blank": 0, "duplicates": 0}
     return list(_chosen(documents, selection, info)), info
 
 
 def usable_texts(documents: Iterable[Document], selection: Selection) -> Iterator[str]:
     """Texts of `usable_documents`; memory holds one at a time, or selection.sample of them."""
-    info: dict[str, Any] = {"read": 0, "blank": 0, "duplicates": 0}
+    info: dict[str, int] = {"read": 0, "blank": 0, "duplicates": 0}
     return (document.text for document in _chosen(documents, selection, info))
 
 
-def _chosen(documents: Iterable[Document], selection: Selection, info: dict[str, Any]) -> Iterable[Document]:
+def _chosen(documents: Iterable[Document], selection: Selection, info: dict[str, int]) -> Iterable[Document]:
     admitted = _admit(documents, selection.deduplicate, info)
     return (
         admitted if selection.sample is None else _sample(admitted, selection.sample, selection.sample_seed)
@@ -132,7 +132,7 @@ def text_key(text: str) -> str:
     return hashlib.sha256(unicodedata.normalize("NFC", text).encode("utf-8")).hexdigest()[:32]
 
 
-def _admit(documents: Iterable[Document], deduplicate: bool, info: dict[str, Any]) -> Iterator[Document]:
+def _admit(documents: Iterable[Document], deduplicate: bool, info: dict[str, int]) -> Iterator[Document]:
     """Yield the documents with text, each with an id, and count them in info.
 
     The id of a document without one is its text key; later copies get key-2, key-3 and so on.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from topiclab.atomic import atomic_file
+from topiclab.atomic import write_json
 from topiclab.cache import MANIFEST, Key, key_hash
 from topiclab.metrics.undefined import UndefinedMetric
 
@@ -82,12 +82,8 @@ class Ratings:
     def write(self, words: Sequence[str], rating: float) -> None:
         if not (self.folder / MANIFEST).is_file():
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._write(self.folder / MANIFEST, {"inputs": dict(self.fingerprint)})
-        self._write(self._path(words), {"words": list(words), "rating": rating})
+            write_json(self.folder / MANIFEST, {"inputs": dict(self.fingerprint)})
+        write_json(self._path(words), {"words": list(words), "rating": rating})
 
     def _path(self, words: Sequence[str]) -> Path:
         return self.folder / f"{key_hash({'words': list(words)})}.json"
-
-    def _write(self, path: Path, content: Mapping[str, Any]) -> None:
-        with atomic_file(path) as stream:
-            stream.write(json.dumps(content, indent=1).encode())

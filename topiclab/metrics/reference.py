@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
@@ -45,8 +45,16 @@ LINES = (
 Counts = Mapping[int, Cooccurrence]
 
 
+class ReferenceOptions(TypedDict):
+    """The group `reference`; words: read by task=count alone."""
+
+    path: str | None
+    text_column: str
+    words: str | None
+
+
 def reference_counts(
-    reference: Mapping[str, Any],
+    reference: ReferenceOptions,
     vocab: Sequence[str],
     vocabulary: Vocabulary,
     cache_root: Path | None,

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from topiclab.nn.quantizer import VectorQuantizer
+from topiclab.nn.quantizer import QuantizerOptions, VectorQuantizer
 
 LEFT_BEHIND = ("counts", "sums", "hits", "is_started")  # buffers of the quantizer that only training reads
 
@@ -35,7 +35,7 @@ class ImageAutoencoder(nn.Module):
         width: int,
         num_blocks: int,
         block_dim: int,
-        quantizer: Mapping[str, Any] | None = None,
+        quantizer: QuantizerOptions | None = None,
     ) -> None:
         super().__init__()
         channels, height, image_width = image_shape

@@ -7,6 +7,7 @@ One code per vector is VQ-VAE (van den Oord et al. 2017); several are the multi-
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 import torch
 from torch import Tensor, distributed, nn
@@ -31,6 +32,16 @@ class Quantized:
     vectors: Tensor
     codes: Tensor
     loss: Tensor
+
+
+class QuantizerOptions(TypedDict, total=False):
+    """Keyword arguments of VectorQuantizer that a codebook of images sets."""
+
+    update: str
+    decay: float
+    commitment: float
+    restart_below: float
+    init: str
 
 
 class VectorQuantizer(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypedDict
 
 from topiclab.config.configuration import Configuration
 from topiclab.config.instantiate import build
@@ -12,8 +12,22 @@ from topiclab.data.datamodule import TopicDataModule
 from topiclab.models.base.estimator import Estimator
 
 
+class Sizes(TypedDict):
+    """What a corpus decides of a model."""
+
+    num_words: int
+    embedding_dim: int
+    num_classes: int
+
+
+class ImageSizes(Sizes):
+    """What a set of images decides of a model; grid_shape: codes of an image, (h, w)."""
+
+    grid_shape: tuple[int, int]
+
+
 def make_model(cfg: Configuration, datamodule: TopicDataModule) -> Estimator:
-    sizes = {
+    sizes: Sizes = {
         "num_words": datamodule.corpus.num_words,
         "embedding_dim": datamodule.embedding_dim,
         "num_classes": datamodule.num_classes,
@@ -21,11 +35,8 @@ def make_model(cfg: Configuration, datamodule: TopicDataModule) -> Estimator:
     return build_model(cfg, sizes)
 
 
-def build_model(cfg: Configuration, sizes: Mapping[str, Any]) -> Estimator:
-    """The unfitted estimator of a configuration.
-
-    sizes: num_words, embedding_dim, num_classes, and for models of images grid_shape.
-    """
+def build_model(cfg: Configuration, sizes: Sizes) -> Estimator:
+    """The unfitted estimator of a configuration."""
     node = dict(cfg.model)
     if cfg.trainer.max_epochs is not None:
         node |= {"min_steps": 0} if "min_steps" in node else {}

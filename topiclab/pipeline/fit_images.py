@@ -22,7 +22,7 @@ from topiclab.metrics.images import ImageEvidence, another_row, evaluate_images,
 from topiclab.models.codes.image_codes import ImageCodes, image_codes
 from topiclab.models.codes.image_topics import ImageTopicModel
 from topiclab.models.tvqvae_image import TVQVAEImage
-from topiclab.pipeline.build import build_model
+from topiclab.pipeline.build import ImageSizes, build_model
 from topiclab.pipeline.image_samples import Gallery, draw_gallery, draw_pictures, label_captions
 from topiclab.pipeline.outputs import predict_labels, show, write_history, write_predictions
 from topiclab.pipeline.saved_model import save_images_bundle
@@ -153,7 +153,7 @@ def grid_datamodule(cfg: Configuration, corpus: Corpus, codes: ImageCodes) -> To
 def make_image_model(
     cfg: Configuration, datamodule: TopicDataModule, grid_shape: tuple[int, ...]
 ) -> TVQVAEImage:
-    sizes = {
+    sizes: ImageSizes = {
         "num_words": datamodule.corpus.num_words,
         "embedding_dim": datamodule.embedding_dim,
         "num_classes": datamodule.num_classes,

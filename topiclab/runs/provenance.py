@@ -35,7 +35,7 @@ def facts_of(cfg: Mapping[str, Any], seconds: float) -> dict[str, Any]:
         "config_hash": config_hash(cfg),
         "git_revision": git_revision(),
         "versions": _versions(),
-        "device": _device(cfg),
+        "device": _device(cfg["trainer"]["device"]),
         "seconds_total": round(seconds, 3),
         "peak_rss_gib": round(_peak_rss_gib(), 3),
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -68,9 +68,9 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _device(cfg: Mapping[str, Any]) -> str:
+def _device(wanted: str) -> str:
     """The device that trainer.device meant, with its name; 'cpu' for a task that never imported torch."""
-    wanted, torch = cfg["trainer"]["device"], sys.modules.get("torch")
+    torch = sys.modules.get("torch")
     if torch is None or wanted == "cpu":
         return "cpu"
     if torch.cuda.is_available() and wanted != "mps":

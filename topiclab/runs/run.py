@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from topiclab.atomic import atomic_file
+from topiclab.atomic import write_json
 from topiclab.config.checks import validate
 from topiclab.config.compose import ConfigError, to_plain
 from topiclab.config.configuration import Configuration
@@ -60,7 +60,7 @@ def run_cell(cfg: dict[str, Any], folder: Path, task: Task | None = None) -> Fin
             log.info("reused %s", folder)
             return standing
         (folder / "result.json").unlink(missing_ok=True)  # why an earlier attempt failed
-        _drop_foreign_checkpoints(cfg, folder)
+        _drop_foreign_checkpoints(config_hash(cfg), folder)
         return _do_task(cfg, folder, task)
 
 
@@ -133,13 +133,13 @@ def hold(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _drop_foreign_checkpoints(cfg: Mapping[str, Any], folder: Path) -> None:
+def _drop_foreign_checkpoints(hash_of_cell: str, folder: Path) -> None:
     """Mark the folder as this configuration's; remove checkpoints that an unfinished run of another left."""
     mark, checkpoints = folder / ".config_hash", folder / "checkpoints"
-    if checkpoints.is_dir() and (not mark.is_file() or mark.read_text() != config_hash(cfg)):
+    if checkpoints.is_dir() and (not mark.is_file() or mark.read_text() != hash_of_cell):
         log.warning("starting over: the checkpoints in %s belong to another configuration", folder)
         shutil.rmtree(checkpoints)
-    mark.write_text(config_hash(cfg))
+    mark.write_text(hash_of_cell)
 
 
 def _do_task(cfg: dict[str, Any], folder: Path, task: Task | None) -> Finished:
@@ -154,7 +154,8 @@ def _do_task(cfg: dict[str, Any], folder: Path, task: Task | None) -> Finished:
     except (Exception, SystemExit) as error:  # written to result.json, then raised
         if isinstance(error.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into exit(1)
             raise KeyboardInterrupt from error
-        reason = f"{type(error).__name__}: {error}{_way_out(error, cfg, folder)}"
+        way_out = _way_out(error, cfg["paths"].get("cache"), folder)
+        reason = f"{type(error).__name__}: {error}{way_out}"
         try:
             with (folder / "run.log").open("a") as stream:
                 traceback.print_exc(file=stream)
@@ -166,11 +167,10 @@ def _do_task(cfg: dict[str, Any], folder: Path, task: Task | None) -> Finished:
     return cast(Finished, result)
 
 
-def _way_out(error: BaseException, cfg: Mapping[str, Any], folder: Path) -> str:
+def _way_out(error: BaseException, cache: str | None, folder: Path) -> str:
     """Advice on a full disk, whichever library met it; empty for other errors."""
     if not any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT)):
         return ""
-    cache = cfg["paths"].get("cache")
     return f"; free space for {folder}{f' and {cache}' if cache else ''}, then start the same line again"
 
 
@@ -208,9 +208,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     raise TypeError(f"{value!r} of the task's outcome is not JSON; return plain numbers, texts, lists, dicts")
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON, atomic and durable; ValueError if a value is not plain JSON."""
-    with atomic_file(path) as stream:
-        stream.write(json.dumps(content, indent=1, allow_nan=False).encode())

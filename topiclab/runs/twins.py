@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from topiclab.atomic import write_json
 from topiclab.config.declared import unread
 from topiclab.config.identity import config_hash, read_values
 from topiclab.config.rules import flatten
 from topiclab.runs.cell import Cell
-from topiclab.runs.run import hold, read_result, write_failure, write_json
+from topiclab.runs.run import hold, read_result, write_failure
 
 log = logging.getLogger("topiclab.runs.sweeper")
 

@@ -39,10 +39,12 @@ def read_source(data: Mapping[str, Any], folder: str | Path | None, cache_root: 
         return digits()
     if source not in ("cifar10", "celeba", "images"):
         raise ValueError(f"data.source={source} is unknown; use digits, cifar10, celeba or images")
-    path = _locate(data, Path(folder) if folder else data_folder())
+    path = _locate(source, data.get("path"), Path(folder) if folder else data_folder())
     if source == "cifar10" and path.is_dir() and not any(path.rglob("*.parquet")):
         return _binary_cifar10(path)
-    raw = decoded_images(_listing(data, path), _reading(data), cache_root, data["name"])
+    raw = decoded_images(
+        _listing(source, path, data.get("label_column")), _reading(data), cache_root, data["name"]
+    )
     if source == "cifar10" and raw.images.shape[1:] != CIFAR_SHAPE:
         raise ValueError(
             f"{path}: images of shape {raw.images.shape[1:]}, but CIFAR-10's have {CIFAR_SHAPE}; "
@@ -69,11 +71,10 @@ def digits() -> RawImages:
     )
 
 
-def _locate(data: Mapping[str, Any], folder: Path) -> Path:
+def _locate(source: str, given: str | None, folder: Path) -> Path:
     """Return the file or folder that a source reads."""
-    source = data["source"]
-    if data.get("path"):
-        path = Path(data["path"]).expanduser()
+    if given:
+        path = Path(given).expanduser()
         if not path.exists():
             raise FileNotFoundError(f"data.path={path}: no such file or folder")
         return path
@@ -89,10 +90,10 @@ def _locate(data: Mapping[str, Any], folder: Path) -> Path:
     return path
 
 
-def _listing(data: Mapping[str, Any], path: Path) -> Listing:
-    if data["source"] == "celeba":
-        return celeba_listing(path, data["label_column"])
-    if data["source"] == "cifar10" or path.suffix.lower() == ".parquet":
+def _listing(source: str, path: Path, label_column: Any) -> Listing:
+    if source == "celeba":
+        return celeba_listing(path, label_column)
+    if source == "cifar10" or path.suffix.lower() == ".parquet":
         return parquet_listing(path)
     if not path.is_dir():
         raise ValueError(f"data.path={path} is neither a folder of pictures nor a .parquet file")

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import pyarrow
@@ -44,6 +44,23 @@ FATE = {name: number for number, name in enumerate(FATES)}
 MISSING = ("without_title", "without_categories", "without_date")  # of kept records; bits of `missing`
 SEEN = np.dtype([("id", np.uint64), ("rank", np.uint64), ("fate", np.int8), ("missing", np.int8)])
 FORMAT = 2  # increase it when the shards of the same snapshot change
+
+
+class BlockFacts(TypedDict):
+    """What a block of a snapshot tells; broken: its first broken lines, and why they are."""
+
+    lines: int
+    num_broken: int
+    broken: list[tuple[int, str]]
+    other_encoding: int
+
+
+class SnapshotFacts(TypedDict):
+    """What the manifest tells of a snapshot; counts: records by fate.  fault: of a file that breaks off."""
+
+    counts: dict[str, int]
+    broken_lines: list[tuple[int, str]]
+    fault: str | None
 
 
 @dataclass(frozen=True)
@@ -95,14 +112,14 @@ class Choice:
         return rf"{start}(?:{names})(?:\s|$)"
 
 
-def arxiv_shards(path: Path, data: Mapping[str, Any], cache: Cache) -> Entry:
+def arxiv_shards(path: Path, choice: Choice, cache: Cache) -> Entry:
     """Cache entry `arxiv` of a snapshot and a choice: shard-*.parquet in the snapshot's order.
 
     Columns id, title, text ("{title}. {abstract}"), category (the first), categories and update_date. The
     manifest counts the records by fate and names broken lines. A killed fill resumes after its last block.
     Raises ValueError, naming the filter, when nothing is left.
     """
-    choice, stat = Choice.of(data), path.stat()
+    stat = path.stat()
     key = {
         "format": FORMAT,
         "name": path.name,
@@ -114,10 +131,10 @@ def arxiv_shards(path: Path, data: Mapping[str, Any], cache: Cache) -> Entry:
     def fill(folder: Path) -> dict[str, Any]:
         facts = stream_snapshot(path, folder, choice)
         _check(path, choice, facts)
-        return facts
+        return dict(facts)
 
     entry = cache.entry("arxiv", key, fill, is_resumable=True)
-    _report(path, entry.manifest)
+    _report(path, cast(SnapshotFacts, entry.manifest))
     return entry
 
 
@@ -131,7 +148,7 @@ def arxiv_documents(entry: Entry, label: str) -> Iterator[Document]:
             yield Document(record["text"], record["id"], name, record["update_date"], record["title"])
 
 
-def stream_snapshot(path: Path, folder: Path, choice: Choice, progress: bool = True) -> dict[str, Any]:
+def stream_snapshot(path: Path, folder: Path, choice: Choice, progress: bool = True) -> SnapshotFacts:
     """Fill a folder with the shards of a snapshot; return the facts for the manifest.
 
     One thread per core, at most four, processes blocks; each block has its own files, its facts written last.
@@ -152,7 +169,8 @@ def stream_snapshot(path: Path, folder: Path, choice: Choice, progress: bool = T
         for _ in in_threads(lambda item: _write_block(*item, folder, choice), missing(bar)):
             pass
         bar.update(blocks.position - bar.n)
-    return _finish(folder, num_blocks, choice) | {"fault": blocks.fault}
+    counts, broken_lines = _finish(folder, num_blocks, choice)
+    return {"counts": counts, "broken_lines": broken_lines, "fault": blocks.fault}
 
 
 def _write_block(number: int, block: bytes, folder: Path, choice: Choice) -> None:
@@ -167,7 +185,7 @@ def _write_block(number: int, block: bytes, folder: Path, choice: Choice) -> Non
         seen["rank"] = np.frombuffer(b"".join(digests), dtype=">u8")
     _write_table(folder / f"raw-{number:06d}.parquet", _kept(table, seen["fate"]))
     save_array(folder / f"seen-{number:06d}.npy", seen)
-    facts = {
+    facts: BlockFacts = {
         "lines": records.lines,
         "num_broken": len(records.broken),
         "broken": records.broken[:NAMED_LINES],
@@ -257,8 +275,8 @@ def _numbers(ids: pyarrow.Array) -> np.ndarray:
     return number
 
 
-def _finish(folder: Path, num_blocks: int, choice: Choice) -> dict[str, Any]:
-    """Turn the blocks' files into shards without superseded or unsampled records; return all facts."""
+def _finish(folder: Path, num_blocks: int, choice: Choice) -> tuple[dict[str, int], list[tuple[int, str]]]:
+    """Turn the blocks' files into shards of the records that are left; return counts and broken lines."""
     seen = [np.load(folder / f"seen-{number:06d}.npy", allow_pickle=False) for number in range(num_blocks)]
     offsets = np.cumsum([0, *map(len, seen)])
     everything = np.concatenate([np.zeros(0, dtype=SEEN), *seen])
@@ -272,14 +290,16 @@ def _finish(folder: Path, num_blocks: int, choice: Choice) -> dict[str, Any]:
         rows = slice(offsets[number], offsets[number + 1])
         was_kept = everything["fate"][rows] == FATE["kept"]
         _write_shard(folder, number, fate[rows][was_kept] == FATE["kept"])
-    facts = [json.loads(_facts_path(folder, number).read_bytes()) for number in range(num_blocks)]
+    facts: list[BlockFacts] = [
+        json.loads(_facts_path(folder, number).read_bytes()) for number in range(num_blocks)
+    ]
     for pattern in ("facts-*.json", "seen-*.npy", "raw-*.parquet"):  # a block without its facts is read again
         for path in folder.glob(pattern):
             path.unlink()
     missing = everything["missing"][fate == FATE["kept"]]
     counts = dict(zip(FATES, np.bincount(fate, minlength=len(FATES)).tolist(), strict=True))
     lacks = {name: int((missing >> bit & 1).sum()) for bit, name in enumerate(MISSING)}
-    return {"counts": counts | _sum_up(facts, len(fate)) | lacks, "broken_lines": _broken_lines(facts)}
+    return counts | _sum_up(facts, len(fate)) | lacks, _broken_lines(facts)
 
 
 def _supersede(ids: np.ndarray, fate: np.ndarray) -> None:
@@ -312,13 +332,13 @@ def _facts_path(folder: Path, number: int) -> Path:
     return folder / f"facts-{number:06d}.json"
 
 
-def _sum_up(facts: list[dict[str, Any]], num_records: int) -> dict[str, int]:
+def _sum_up(facts: list[BlockFacts], num_records: int) -> dict[str, int]:
     broken = sum(block["num_broken"] for block in facts)
     recoded = sum(block["other_encoding"] for block in facts)
     return {"read": num_records + broken, "broken": broken, "other_encoding": recoded}
 
 
-def _broken_lines(facts: list[dict[str, Any]]) -> list[tuple[int, str]]:
+def _broken_lines(facts: list[BlockFacts]) -> list[tuple[int, str]]:
     """The first broken lines, numbered from the start of the file."""
     first = np.cumsum([0, *(block["lines"] for block in facts)]).tolist()
     lines = [
@@ -327,7 +347,7 @@ def _broken_lines(facts: list[dict[str, Any]]) -> list[tuple[int, str]]:
     return lines[:NAMED_LINES]
 
 
-def _check(path: Path, choice: Choice, facts: Mapping[str, Any]) -> None:
+def _check(path: Path, choice: Choice, facts: SnapshotFacts) -> None:
     counts = facts["counts"]
     if counts["kept"]:
         return
@@ -351,7 +371,7 @@ def _check(path: Path, choice: Choice, facts: Mapping[str, Any]) -> None:
     raise ValueError(f"data=arxiv: none of {counts['read']:,} records of {path} is left: {fates}; {way_out}")
 
 
-def _report(path: Path, facts: Mapping[str, Any]) -> None:
+def _report(path: Path, facts: SnapshotFacts) -> None:
     counts = facts["counts"]
     dropped = ", ".join(f"{counts[name]:,} {name}" for name in (*FATES[1:], "broken") if counts[name])
     log.info(

@@ -38,7 +38,7 @@ def load_corpus(
     of a grid in one process load it once. Raises FileNotFoundError or ValueError with the way out, see the
     readers.
     """
-    path = _locate(data, Path(folder) if folder else data_folder())
+    path = _locate(data["source"], data.get("path"), Path(folder) if folder else data_folder())
     files = sorted(path.rglob("*")) if path and data.get("path") and path.is_dir() else [path] if path else []
     stamp = tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.is_file())
     return _load(json.dumps(data, sort_keys=True, default=str), path, stamp, Path(cache) if cache else None)
@@ -48,7 +48,7 @@ def load_texts(
     data: Mapping[str, Any], folder: str | Path | None = None, cache: str | Path | None = None
 ) -> tuple[list[str], list[str]]:
     """Ids and texts of the documents that `data` describes, for a model that already has its vocabulary."""
-    path = _locate(data, Path(folder) if folder else data_folder())
+    path = _locate(data["source"], data.get("path"), Path(folder) if folder else data_folder())
     with _opened(data, path, Path(cache) if cache else None) as (documents, _):
         kept, info = usable_documents(documents, Selection.of(data))
     if not kept:
@@ -71,7 +71,9 @@ class TextStream:
     cache: str | Path | None = None
 
     def __iter__(self) -> Iterator[str]:
-        path = _locate(self.data, Path(self.folder) if self.folder else data_folder())
+        path = _locate(
+            self.data["source"], self.data.get("path"), Path(self.folder) if self.folder else data_folder()
+        )
         with _opened(self.data, path, Path(self.cache) if self.cache else None) as (documents, _):
             yield from usable_texts(documents, Selection.of(self.data))
 
@@ -99,7 +101,7 @@ def _opened(
     if data["source"] != "arxiv":
         yield _documents(data, path), {}
         return
-    from topiclab.data.sources.arxiv import arxiv_documents, arxiv_shards
+    from topiclab.data.sources.arxiv import Choice, arxiv_documents, arxiv_shards
 
     if path is None or not path.is_file():
         raise FileNotFoundError(
@@ -109,7 +111,7 @@ def _opened(
         )
     with ExitStack() as stack:
         root = cache or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        entry = arxiv_shards(path, data, Cache(root))
+        entry = arxiv_shards(path, Choice.of(data), Cache(root))
         facts = {name: entry.manifest[name] for name in ("counts", "broken_lines", "fault")}
         yield arxiv_documents(entry, data["label"]), {"snapshot": facts}
 
@@ -124,7 +126,8 @@ def _of_corpora(
         raise ValueError("data=text needs data.path=<folder> or data.corpora=[...]; both are empty")
     groups = [corpus_group(name) for name in dict.fromkeys(names)]
     for group in groups:
-        documents, _ = stack.enter_context(_opened(group, _locate(group, folder), cache))
+        path = _locate(group["source"], group.get("path"), folder)
+        documents, _ = stack.enter_context(_opened(group, path, cache))
         yield from named_after(group["name"], documents)
 
 
@@ -178,20 +181,20 @@ def lee_path() -> Path:
     return Path(gensim.origin).parent / "test" / "test_data" / "lee_background.cor"
 
 
-def _locate(data: Mapping[str, Any], folder: Path) -> Path | None:
+def _locate(source: str, given: str | None, folder: Path) -> Path | None:
     """File or folder that a source reads; None for sources without one."""
-    if data.get("path"):
-        path = Path(data["path"]).expanduser()
-        if not (path.exists() if data["source"] == "text" else path.is_file()):
+    if given:
+        path = Path(given).expanduser()
+        if not (path.exists() if source == "text" else path.is_file()):
             raise FileNotFoundError(f"data.path={path}: no such file")
         return path
-    if data["source"] == "text":
+    if source == "text":
         return folder
-    if data["source"] == "arxiv":
+    if source == "arxiv":
         return next((folder / name for name in ARXIV if (folder / name).is_file()), folder / ARXIV[0])
-    if data["source"] == "neurips":
+    if source == "neurips":
         return next((folder / name for name in NEURIPS if (folder / name).is_file()), folder / NEURIPS[0])
-    return folder / FILES[data["source"]] if data["source"] in FILES else None
+    return folder / FILES[source] if source in FILES else None
 
 
 def _documents(data: Mapping[str, Any], path: Path | None) -> Iterator[Document]:
