@@ -150,7 +150,8 @@ def test_the_whole_configuration_stops_above(room: str) -> None:
 def mapping_parameters() -> list[tuple[str, str, str]]:
     """Room, name and place of every parameter that is a mapping of anything.
 
-    Lightning and torch say what a checkpoint and a state_dict are; a function that returns facts is no mapping.
+    Lightning and torch say what a checkpoint and a state_dict are; a function that returns facts
+    is not a mapping.
     """
     return [
         (room_of(module_of(path)), parameter.arg, f"{path.relative_to(PACKAGE)}:{parameter.lineno}")
