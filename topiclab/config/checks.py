@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from topiclab.config.configuration import Composed
 from topiclab.config.declared import models_of, reads_vectors, uses
 from topiclab.config.rules import refused_values
 
@@ -29,10 +30,10 @@ def validate(cfg: Mapping[str, Any]) -> list[str]:
         _check_extras,
         _check_unread,
     )
-    return [fault for check in checks for fault in check(cfg)]
+    return [fault for check in checks for fault in check(cast(Composed, cfg))]
 
 
-def _check_modality(cfg: Mapping[str, Any]) -> Iterator[str]:
+def _check_modality(cfg: Composed) -> Iterator[str]:
     """Check that data and model have one modality, and that nothing reads text where the data are images."""
     data, model, task = cfg["data"], cfg["model"], cfg["task"]["name"]
     has_images, reads_images = (node.get("modality") == "images" for node in (data, model))
@@ -56,15 +57,18 @@ def _check_modality(cfg: Mapping[str, Any]) -> Iterator[str]:
             f"model.expansion={expansion}: a prior draws one code for each cell of an image, and cannot draw "
             "a set of them; use model.expansion=1"
         )
-    for key, without in (("teacher", "none"), ("input", "embedder"), ("embed_text", "raw")):
-        chosen = cfg[key]["name"] if isinstance(cfg[key], Mapping) else cfg[key]
+    for key, chosen, without in (
+        ("teacher", cfg["teacher"]["name"], "none"),
+        ("input", cfg["input"], "embedder"),
+        ("embed_text", cfg["embed_text"], "raw"),
+    ):
         if chosen != without:
             yield f"{key}={chosen} reads texts, but data={data['name']} holds images; use {key}={without}"
     if adapt := cfg["mode"]["adapt"]:
         yield f"mode.adapt={adapt} tunes an embedder of texts, but data={data['name']} holds images"
 
 
-def _check_data(cfg: Mapping[str, Any]) -> Iterator[str]:
+def _check_data(cfg: Composed) -> Iterator[str]:
     data, mode = cfg["data"], cfg["mode"]["name"]
     path, split = data.get("path"), data.get("split", {})
     if path and not Path(path).expanduser().exists():
@@ -80,7 +84,7 @@ def _check_data(cfg: Mapping[str, Any]) -> Iterator[str]:
         yield "mode=supervised needs labels; add data.label_column=<column> or use mode=zero_shot"
 
 
-def _check_num_topics(cfg: Mapping[str, Any]) -> Iterator[str]:
+def _check_num_topics(cfg: Composed) -> Iterator[str]:
     """Check num_topics=auto, which clusters vectors of texts for a model that keeps the number given."""
     data, model, task = cfg["data"], cfg["model"], cfg["task"]["name"]
     if cfg["num_topics"] != "auto" or task not in ("fit", "tvq_crossmodal"):
@@ -94,7 +98,7 @@ def _check_num_topics(cfg: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _check_mode(cfg: Mapping[str, Any]) -> Iterator[str]:
+def _check_mode(cfg: Composed) -> Iterator[str]:
     mode, adapt, embedder = cfg["mode"]["name"], cfg["mode"]["adapt"], cfg["embedder"]
     if adapt and mode == "zero_shot":
         yield f"mode.adapt={adapt} tunes the embedder, but mode=zero_shot keeps it; use mode=unsupervised"
@@ -107,7 +111,7 @@ def _check_mode(cfg: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _check_embedder(cfg: Mapping[str, Any]) -> Iterator[str]:
+def _check_embedder(cfg: Composed) -> Iterator[str]:
     teacher, embedder, task = cfg["teacher"], cfg["embedder"]["name"], cfg["task"]["name"]
     reads_text = cfg["data"].get("modality") != "images" or task == "tvq_crossmodal"
     if embedder == "none" and reads_text and task not in ("predict", "count"):
@@ -126,7 +130,7 @@ def _check_embedder(cfg: Mapping[str, Any]) -> Iterator[str]:
         yield f"embed_text=bow reads single words, but data.vocabulary.ngrams starts at {shortest}; use 1"
 
 
-def _check_codes(cfg: Mapping[str, Any]) -> Iterator[str]:
+def _check_codes(cfg: Composed) -> Iterator[str]:
     """Check the requirements of models that represent words by codes."""
     model, embedder = cfg["model"], cfg["embedder"]["name"]
     is_encoder = cfg["embedder"].get("is_encoder", True)
@@ -160,7 +164,7 @@ def _check_codes(cfg: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _check_reference(cfg: Mapping[str, Any]) -> Iterator[str]:
+def _check_reference(cfg: Composed) -> Iterator[str]:
     reference = cfg["reference"]
     if not isinstance(reference, Mapping):  # task=predict: an image, or a folder of images
         if reference and not Path(reference).expanduser().exists():
@@ -173,7 +177,7 @@ def _check_reference(cfg: Mapping[str, Any]) -> Iterator[str]:
         yield f"task=count counts texts, but reference.path={reference['path']}; give a folder or file"
 
 
-def _check_task(cfg: Mapping[str, Any]) -> Iterator[str]:
+def _check_task(cfg: Composed) -> Iterator[str]:
     task, run = cfg["task"]["name"], cfg["run"]
     if task == "predict" and not run:
         yield "task=predict needs a fitted model; add run=<folder of a finished fit>"
@@ -183,6 +187,7 @@ def _check_task(cfg: Mapping[str, Any]) -> Iterator[str]:
         yield f"run={run}: task=describe does not expand ~; write out the home folder"
     if (
         task == "describe"
+        and "describe" in cfg
         and cfg["describe"]["labels"]["labeller"] == "model"
         and cfg["rating"]["name"] == "none"
     ):
@@ -196,7 +201,7 @@ def _check_task(cfg: Mapping[str, Any]) -> Iterator[str]:
         yield f"run={run}: no result.json there; give the folder of a finished fit"
 
 
-def _check_language_run(cfg: Mapping[str, Any]) -> Iterator[str]:
+def _check_language_run(cfg: Composed) -> Iterator[str]:
     """Check that run= is a finished run of a language model, or for task=chat an export by itself."""
     task, run = cfg["task"]["name"], cfg["run"]
     names = ("result.json", "config.json", "export/config.json") if task == "chat" else ("result.json",)
@@ -208,11 +213,12 @@ def _check_language_run(cfg: Mapping[str, Any]) -> Iterator[str]:
     elif not any((folder / name).is_file() for name in names):
         fault = "its run did not finish" if (folder / "run.log").is_file() else "no result.json there"
         yield f"run={run}: {fault}; start it again, or give the {way_out}"
-    if task == "finetune" and (path := cfg["finetune"]["path"]) and not Path(path).expanduser().is_file():
+    path = cfg["finetune"]["path"] if task == "finetune" and "finetune" in cfg else None
+    if path and not Path(path).expanduser().is_file():
         yield f"finetune.path={path}: no such file, seen from {Path.cwd()}; give JSON lines of conversations"
 
 
-def _check_parts(cfg: Mapping[str, Any]) -> Iterator[str]:
+def _check_parts(cfg: Composed) -> Iterator[str]:
     """Check which part of a corpus this job embeds, where several jobs share the corpus."""
     if cfg["task"]["name"] != "embed" or "embed" not in cfg:
         return
@@ -232,7 +238,7 @@ def _check_parts(cfg: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _check_objective(cfg: Mapping[str, Any]) -> Iterator[str]:
+def _check_objective(cfg: Composed) -> Iterator[str]:
     objective, teacher = cfg["objective"], cfg["teacher"]["name"]
     needs_labels = "soft_labels" in uses(objective) and cfg["task"]["name"] == "fit"
     if needs_labels and teacher == "none":
@@ -257,14 +263,14 @@ def _check_objective(cfg: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
-def _check_extras(cfg: Mapping[str, Any]) -> Iterator[str]:
+def _check_extras(cfg: Composed) -> Iterator[str]:
     model = cfg["model"]
     if (needs := model.get("needs")) and find_spec(needs["package"]) is None:
         package, extra = needs["package"], needs["extra"]
         yield f"model={model['name']} needs the package {package}: pip install 'topiclab[{extra}]'"
 
 
-def _check_unread(cfg: Mapping[str, Any]) -> Iterator[str]:
+def _check_unread(cfg: Composed) -> Iterator[str]:
     """Check for settings that the cell would not read, although its command line and folder name them."""
     task, model, trainer = cfg["task"], cfg["model"], cfg["trainer"]
     if cfg["logger"]["name"] == "wandb" and not task.get("logs"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from topiclab.settings import Adaptation, Paths, SelectK, Split, Trainer, Vocabulary
 
@@ -19,6 +19,41 @@ OLDER: dict[str, Any] = {
     "rating": {"name": "none"},
     "select_k": None,  # num_topics was a number
 }
+
+
+class Grouped(TypedDict, total=False):
+    """The groups that only the tasks of these names add."""
+
+    describe: Mapping[str, Any]
+    embed: Mapping[str, Any]
+    finetune: Mapping[str, Any]
+
+
+class Composed(Grouped):
+    """A configuration as it is composed, of plain containers, whose values are each of their type.
+
+    The fields are the keys of conf/config.yaml; a group with options has the keys of its option.
+    """
+
+    data: Mapping[str, Any]
+    embedder: Mapping[str, Any]
+    teacher: Mapping[str, Any]
+    model: Mapping[str, Any]
+    objective: Mapping[str, Any]
+    mode: Mapping[str, Any]
+    rating: Mapping[str, Any]
+    logger: Mapping[str, Any]
+    task: Mapping[str, Any]
+    trainer: Mapping[str, Any]
+    paths: Mapping[str, Any]
+    select_k: Mapping[str, Any]
+    reference: Any
+    num_topics: int | Literal["auto"]
+    seed: int
+    name: str
+    embed_text: str
+    input: str
+    run: str | None
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from topiclab.atomic import write_json
 from topiclab.config.declared import unread
 from topiclab.config.identity import config_hash, read_values
 from topiclab.config.rules import flatten
 from topiclab.runs.cell import Cell
+from topiclab.runs.outcome import Finished
 from topiclab.runs.run import hold, read_result, write_failure
 
 log = logging.getLogger("topiclab.runs.sweeper")
@@ -64,7 +64,7 @@ def fill(cell: Cell, fitted: Cell) -> None:
             log.warning("%s not copied to %s: %s", fitted.folder, cell.folder, fault)
 
 
-def _copy(result: Mapping[str, Any], cell: Cell, fitted: Cell) -> None:
+def _copy(result: Finished, cell: Cell, fitted: Cell) -> None:
     """Copy the files, and last the result, which names the run that it is a copy of."""
     result_file = cell.folder / "result.json"
     result_file.unlink(missing_ok=True)  # why an earlier attempt failed
