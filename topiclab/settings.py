@@ -105,7 +105,7 @@ class Adaptation(Group):
     batch_size: int
     temperature: float
     lora_r: int
-    lora_alpha: float
+    lora_alpha: int
     lora_dropout: float
     seed: int | None = None
 

@@ -19,7 +19,7 @@ from topiclab.data.images.image_set import ImageSet, code_corpus, load_images
 from topiclab.device import resolve_device
 from topiclab.metrics.evaluate import evaluate
 from topiclab.metrics.images import ImageEvidence, another_row, evaluate_images, labels_of_nearest
-from topiclab.models.codes.image_codes import ImageCodes, image_codes
+from topiclab.models.codes.image_codes import ImageCodebook, ImageCodes, image_codes
 from topiclab.models.codes.image_topics import ImageTopicModel
 from topiclab.models.tvqvae_image import TVQVAEImage
 from topiclab.pipeline.build import ImageSizes, build_model
@@ -122,9 +122,9 @@ def check_images(cfg: Configuration, images: ImageSet) -> None:
 
 def learned_codes(cfg: Configuration, images: ImageSet) -> ImageCodes:
     """The codebook and the code grid of every image; trainer.max_epochs limits this stage too."""
-    options, epochs = dict(cfg.model["codebook"]), cfg.trainer.max_epochs
-    if epochs is not None:
-        options["max_epochs"] = min(epochs, options["max_epochs"])
+    options: ImageCodebook = cfg.model["codebook"]
+    if (epochs := cfg.trainer.max_epochs) is not None:
+        options = {**options, "max_epochs": min(epochs, options["max_epochs"])}
     return image_codes(
         images,
         options,
@@ -151,13 +151,14 @@ def grid_datamodule(cfg: Configuration, corpus: Corpus, codes: ImageCodes) -> To
 
 
 def make_image_model(
-    cfg: Configuration, datamodule: TopicDataModule, grid_shape: tuple[int, ...]
+    cfg: Configuration, datamodule: TopicDataModule, grid_shape: Sequence[int]
 ) -> TVQVAEImage:
+    height, width = grid_shape
     sizes: ImageSizes = {
         "num_words": datamodule.corpus.num_words,
         "embedding_dim": datamodule.embedding_dim,
         "num_classes": datamodule.num_classes,
-        "grid_shape": grid_shape,
+        "grid_shape": (height, width),
     }
     model = build_model(cfg, sizes)
     assert isinstance(model, TVQVAEImage)

@@ -24,7 +24,7 @@ class Outcome:
 
 
 class Finished(TypedDict):
-    """result.json: what an Outcome says, and the configuration that led to it."""
+    """result.json: what an Outcome says, and the configuration that led to it; reason: of a failure."""
 
     status: Literal["done", "failed"]
     reason: str | None
@@ -33,4 +33,5 @@ class Finished(TypedDict):
     metrics: dict[str, float | None]
     reasons: dict[str, str]
     seconds: dict[str, float]
+    seconds_total: float
     manifest: dict[str, Any]

@@ -135,7 +135,7 @@ def outcome_of(cell: Cell, fitted: Cell | None = None) -> tuple[str, str]:
     except ConfigError as error:
         return "failed", str(error)
     if result["status"] != "done":
-        return "failed", result["reason"].splitlines()[0]
+        return "failed", (result["reason"] or "").partition("\n")[0]
     if fitted is not None:
         return "done", f"{told(cell, fitted)}  {cell.folder}"
     return ("reused" if cell.is_reused else "done"), f"{result['seconds_total']:.1f} s  {cell.folder}"

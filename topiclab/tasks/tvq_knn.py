@@ -17,7 +17,7 @@ from topiclab.metrics.code_sets import Tested, exchange_test
 from topiclab.metrics.coherence import WINDOWS, npmi_table
 from topiclab.metrics.cooccurrence import cooccurrence
 from topiclab.metrics.neighbourhoods import cosines, hubness, neighbour_ranks, preservation
-from topiclab.models.codes.word_codes import WordCodes, word_codes
+from topiclab.models.codes.word_codes import WordCodebook, WordCodes, word_codes
 from topiclab.nn.kmeans import kmeans, nearest
 from topiclab.pipeline.inputs import check_sizes, document_vectors, make_datamodule
 from topiclab.pipeline.stages import Stages
@@ -76,9 +76,10 @@ def learned_codes(cfg: Configuration) -> tuple[np.ndarray, WordCodes]:
     cache = cfg.paths.cache
     corpus = load_corpus(cfg.data, cfg.paths.data, cache)
     datamodule = make_datamodule(cfg, corpus, document_vectors(cfg, corpus))
-    vectors, options = datamodule.embedded_words(), dict(cfg.model["codebook"])
+    vectors = datamodule.embedded_words()
+    options: WordCodebook = cfg.model["codebook"]
     if (epochs := cfg.trainer.max_epochs) is not None:
-        options["max_epochs"] = min(epochs, options["max_epochs"])
+        options = {**options, "max_epochs": min(epochs, options["max_epochs"])}
     found = word_codes(
         vectors,
         np.asarray(datamodule.train_bow.sum(axis=0)).ravel(),

@@ -43,7 +43,6 @@ from topiclab.nn.conv_autoencoder import ImageAutoencoder
 
 VERSION = 1  # of the computation; a new number invalidates older cache entries
 SIZES = ("code_dim", "num_downsamples", "width", "num_blocks", "block_dim")
-QUANTIZER = ("update", "decay", "init", "restart_below", "commitment")
 GRID = "grid"
 
 
@@ -98,7 +97,13 @@ def image_codes(
             image_shape=images.images.shape[1:],
             num_codes=num_codes,
             **{name: given[name] for name in SIZES},
-            quantizer={name: given[name] for name in QUANTIZER},
+            quantizer={
+                "update": options["update"],
+                "decay": options["decay"],
+                "init": options["init"],
+                "restart_below": options["restart_below"],
+                "commitment": options["commitment"],
+            },
         )
     _check_codes(images, autoencoder, num_codes)
     key = {

@@ -112,12 +112,12 @@ def _facts(description: Description, rows: np.ndarray) -> dict[str, Any]:
     topics = []
     for number, entry in enumerate(description.topics):
         mine = places[topic == number]
-        facts = {
+        facts: dict[str, Any] = {
             key: entry[key]
             for key in ("topic", "label", "keyword", "size", "share", "words", "terms", "trend")
         }
         for kind in ("representatives", "diverse"):
-            facts[kind] = [example | {"shown": place_of.get(example["row"], -1)} for example in entry[kind]]
+            facts[kind] = [{**example, "shown": place_of.get(example["row"], -1)} for example in entry[kind]]
         facts |= {
             "colour": colours[number],
             "anchor": _rounded(anchors[number]),
