@@ -88,7 +88,7 @@ def epochs_seen(monkeypatch):
         ("theta", TopicModel, "infer", []),
         ("theta", fit_texts, "evaluate", []),
         ("theta", fit_texts, "write_topics", []),
-        ("theta", fit_texts, "save_bundle", []),
+        ("theta", fit_texts, "save_model", []),
         ("theta", TopicResult, "save", []),
     ],
 )

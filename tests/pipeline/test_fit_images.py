@@ -229,7 +229,7 @@ def test_max_epochs_limits_both_stages(tmp_path, cache):
     assert result["manifest"]["codebook"]["epochs"] == 1
 
 
-@pytest.mark.parametrize("where", ["training_step", "draw_gallery", "evaluate", "save_images_bundle"])
+@pytest.mark.parametrize("where", ["training_step", "draw_image_samples", "evaluate", "save_image_model"])
 def test_a_killed_run_resumes_to_the_same_topics(where, run, tmp_path, cache, monkeypatch, caplog):
     caplog.set_level(logging.INFO)
     owner = TopicModel if where == "training_step" else task

@@ -23,9 +23,9 @@ from topiclab.models.codes.image_codes import ImageCodebook, ImageCodes, image_c
 from topiclab.models.codes.image_topics import ImageTopicModel
 from topiclab.models.tvqvae_image import TVQVAEImage
 from topiclab.pipeline.build import ImageSizes, build_model
-from topiclab.pipeline.image_samples import Gallery, draw_gallery, draw_pictures, label_captions
+from topiclab.pipeline.image_samples import ImageSamples, draw_image_samples, draw_pictures, label_captions
 from topiclab.pipeline.outputs import predict_labels, show, write_history, write_predictions
-from topiclab.pipeline.saved_model import save_images_bundle
+from topiclab.pipeline.saved_model import save_image_model
 from topiclab.pipeline.stages import Stages, limited_threads
 from topiclab.pipeline.wandb_log import log_pictures, log_results, wandb_logger
 from topiclab.result import TopicResult
@@ -58,11 +58,11 @@ def fit_images(cfg: Configuration, folder: Path) -> Outcome:
         _, channels, height, width = images.images.shape
         fitted = ImageTopicModel(model, codes.autoencoder, (channels, height, width))
         with clock("draw"):
-            gallery = draw_gallery(fitted, images, result.theta, cfg.model["sample"], cfg.seed)
+            samples = draw_image_samples(fitted, images, result.theta, cfg.model["sample"], cfg.seed)
         with clock("evaluate"):
             predictions = predict_labels(model, datamodule)
             of_topics = evaluate(result, corpus, cache_root=cache, predictions=predictions)
-            evaluation = evaluate_images(image_evidence(fitted, images, codes, result, gallery)) | of_topics
+            evaluation = evaluate_images(image_evidence(fitted, images, codes, result, samples)) | of_topics
         with clock("write"):
             write_image_topics(result, label_captions(images, result.theta), folder)
             (folder / "topic_metrics.json").write_text(json.dumps(evaluation.per_topic))
@@ -70,10 +70,10 @@ def fit_images(cfg: Configuration, folder: Path) -> Outcome:
                 write_history(model.history, folder / "metrics.csv")
             if predictions is not None:
                 write_predictions(corpus, predictions, folder / "predictions.csv")
-            save_images_bundle(folder, fitted, corpus)
+            save_image_model(folder, fitted, corpus)
             result.save(folder / "topics.npz")
             usage = np.bincount(codes.grid.ravel(), minlength=len(codes.codebook.vectors))
-            pictures = draw_pictures(gallery, images, result.theta, usage, folder)
+            pictures = draw_pictures(samples, images, result.theta, usage, folder)
             log_results(wandb_run, result, corpus, evaluation, folder)
             log_pictures(wandb_run, pictures)
     show(folder, evaluation.metrics)
@@ -166,7 +166,7 @@ def make_image_model(
 
 
 def image_evidence(
-    fitted: ImageTopicModel, images: ImageSet, codes: ImageCodes, result: TopicResult, gallery: Gallery
+    fitted: ImageTopicModel, images: ImageSet, codes: ImageCodes, result: TopicResult, samples: ImageSamples
 ) -> ImageEvidence:
     """Inputs of the image metrics, over the test images and the samples."""
     rows = np.random.default_rng(0).permutation(images.rows("test"))[:MAX_TESTED]
@@ -175,11 +175,11 @@ def image_evidence(
     others = [another_row(len(rows), seed) for seed in range(SHUFFLES if len(rows) > 1 else 0)]
     restored = fitted.decode(grids)
     difference = (originals.astype(np.float32) - restored) / 127.5
-    num_topics, num_drawn = gallery.by_topic.shape[:2]
+    num_topics, num_drawn = samples.by_topic.shape[:2]
     train = np.random.default_rng(0).permutation(images.rows("train"))[:MAX_NEIGHBOURS]
     label = None
     if images.labels is not None and (images.labels[train] >= 0).any():
-        drawn = gallery.by_topic.reshape(-1, *images.images.shape[1:])
+        drawn = samples.by_topic.reshape(-1, *images.images.shape[1:])
         label = labels_of_nearest(drawn, images.images[train], images.labels[train])
     return ImageEvidence(
         num_cells=codes.grid[0].size,
@@ -190,7 +190,7 @@ def image_evidence(
         usage=codes.codebook.facts["usage"],
         perplexity=codes.codebook.facts["perplexity"],
         drawn_for=np.repeat(np.arange(num_topics), num_drawn),
-        drawn_topic=gallery.topic_theta.reshape(-1, num_topics).argmax(axis=1),
+        drawn_topic=samples.topic_theta.reshape(-1, num_topics).argmax(axis=1),
         drawn_label=label,
     )
 

@@ -21,7 +21,7 @@ from topiclab.pipeline.build import make_model, with_num_topics
 from topiclab.pipeline.inputs import check_sizes, document_vectors, make_datamodule
 from topiclab.pipeline.num_topics import choose_num_topics
 from topiclab.pipeline.outputs import predict_labels, show, write_history, write_predictions, write_topics
-from topiclab.pipeline.saved_model import save_bundle
+from topiclab.pipeline.saved_model import save_model
 from topiclab.pipeline.stages import Stages, limited_threads
 from topiclab.pipeline.wandb_log import log_results, wandb_logger
 from topiclab.rate.rater import make_rater
@@ -60,7 +60,7 @@ def fit_corpus(cfg: Configuration, folder: Path, corpus: Corpus) -> Outcome:
                 write_history(model.history, folder / "metrics.csv")
             if predictions is not None:
                 write_predictions(corpus, predictions, folder / "predictions.csv")
-            save_bundle(folder, model, embeddings, corpus)
+            save_model(folder, model, embeddings, corpus)
             result.save(folder / "topics.npz")
             log_results(wandb_run, result, corpus, evaluation, folder)
     show(folder, evaluation.metrics)

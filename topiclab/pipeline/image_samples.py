@@ -23,7 +23,7 @@ EXAMPLES = 6  # images beside the samples of a topic
 
 
 @dataclass(frozen=True, eq=False)
-class Gallery:
+class ImageSamples:
     """Images (.., C, H, W) uint8: n samples of each of K topics, s of each of r references.
 
     by_topic: (K, n, ...) drawn from one topic each.  topic_theta: (K, n, K) their topic proportions.
@@ -41,16 +41,16 @@ class Gallery:
     unconditional: np.ndarray | None
 
 
-def draw_gallery(
+def draw_image_samples(
     fitted: ImageTopicModel, images: ImageSet, theta: np.ndarray, sample: SampleOptions, seed: int
-) -> Gallery:
+) -> ImageSamples:
     """Draw the samples of a fitted model.  theta: (D, K) of all images.  sample: cfg.model.sample."""
     num_topics, num = theta.shape[1], sample["num_per_topic"]
     grids = fitted.draw_topics(num, seed)
     rows = held_out_rows(images, sample["num_references"], seed)
     originals = images.images[held_out_rows(images, ORIGINALS, seed)]
     is_unconditional = fitted.model.draws_without_topics
-    return Gallery(
+    return ImageSamples(
         by_topic=_of(num_topics, fitted.decode(grids)),
         topic_theta=_of(num_topics, fitted.theta(grids)),
         references=images.images[rows],
@@ -73,7 +73,7 @@ def held_out_rows(images: ImageSet, num: int, seed: int) -> np.ndarray:
 
 
 def draw_pictures(
-    gallery: Gallery, images: ImageSet, theta: np.ndarray, usage: np.ndarray, folder: Path
+    samples: ImageSamples, images: ImageSet, theta: np.ndarray, usage: np.ndarray, folder: Path
 ) -> list[Path]:
     """Write the PNG files of a run folder; theta: (D, K) of all images, usage: (N,) counts of the codes."""
     topics = {
@@ -81,13 +81,13 @@ def draw_pictures(
         "captions": label_captions(images, theta),
     }
     pictures = [
-        draw_topics(gallery.by_topic, theta.mean(axis=0), folder, **topics),
-        draw_references(gallery.references, gallery.by_reference, folder),
-        draw_reconstructions(gallery.originals, gallery.restored, folder),
+        draw_topics(samples.by_topic, theta.mean(axis=0), folder, **topics),
+        draw_references(samples.references, samples.by_reference, folder),
+        draw_reconstructions(samples.originals, samples.restored, folder),
         draw_codebook_usage(usage, folder),
     ]
-    if gallery.unconditional is not None:
-        pictures.append(draw_samples(gallery.unconditional, folder, "unconditional"))
+    if samples.unconditional is not None:
+        pictures.append(draw_samples(samples.unconditional, folder, "unconditional"))
     return pictures
 
 

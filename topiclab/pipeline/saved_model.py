@@ -20,7 +20,7 @@ from topiclab.models.codes.image_topics import ImageTopicModel
 MODEL, EMBEDDER, FACTS, ADAPTER = "model.safetensors", "embedder.safetensors", "model.json", "adapter"
 
 
-def save_bundle(folder: Path, model: Estimator, embeddings: Embeddings | None, corpus: Corpus) -> None:
+def save_model(folder: Path, model: Estimator, embeddings: Embeddings | None, corpus: Corpus) -> None:
     """Write the model's arrays, those of an embedder that was fitted or tuned, and the vocabulary."""
     save_arrays(folder / MODEL, model.state())
     embedder = None if embeddings is None else embeddings.embedder
@@ -38,7 +38,7 @@ def save_bundle(folder: Path, model: Estimator, embeddings: Embeddings | None, c
 
 
 def load_facts(folder: Path) -> dict[str, Any]:
-    """Facts that save_bundle wrote beside the weights; ValueError names a file that is missing or damaged."""
+    """Facts that save_model wrote beside the weights; ValueError names a file that is missing or damaged."""
     try:
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         if missing := {"vocab", "label_names", "embedding_dim"} - facts.keys():
@@ -66,7 +66,7 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 AUTOENCODER = "autoencoder.safetensors"
 
 
-def save_images_bundle(folder: Path, fitted: ImageTopicModel, corpus: Corpus) -> None:
+def save_image_model(folder: Path, fitted: ImageTopicModel, corpus: Corpus) -> None:
     """Write the arrays of both models, and what `load_image_model` needs beside the configuration."""
     save_arrays(folder / MODEL, fitted.model.state())
     save_arrays(folder / AUTOENCODER, fitted.autoencoder.state())

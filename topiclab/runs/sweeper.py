@@ -24,7 +24,7 @@ from topiclab.runs.cell import Cell, cell_of, labels_of
 from topiclab.runs.composer import SweepComposer
 from topiclab.runs.launcher import GridLauncher
 from topiclab.runs.run import finished_result, read_result
-from topiclab.runs.twins import fill, told, twins_of
+from topiclab.runs.twins import fill, reason_of, twins_of
 
 
 class CheckRun(Callback):
@@ -137,7 +137,7 @@ def outcome_of(cell: Cell, fitted: Cell | None = None) -> tuple[str, str]:
     if result["status"] != "done":
         return "failed", (result["reason"] or "").partition("\n")[0]
     if fitted is not None:
-        return "done", f"{told(cell, fitted)}  {cell.folder}"
+        return "done", f"{reason_of(cell, fitted)}  {cell.folder}"
     return ("reused" if cell.is_reused else "done"), f"{result['seconds_total']:.1f} s  {cell.folder}"
 
 

@@ -54,7 +54,7 @@ def fill(cell: Cell, fitted: Cell) -> None:
     cell.folder.mkdir(parents=True, exist_ok=True)
     result = read_result(path)
     if result["status"] != "done":
-        reason = f"{told(cell, fitted)}; it failed: {result['reason']}"
+        reason = f"{reason_of(cell, fitted)}; it failed: {result['reason']}"
         write_failure(cell.cfg, cell.folder, reason, 0.0)
         return
     with hold(cell.folder):
@@ -75,7 +75,7 @@ def _copy(result: Finished, cell: Cell, fitted: Cell) -> None:
     write_json(result_file, {**result, **own, **copied})
 
 
-def told(cell: Cell, fitted: Cell) -> str:
+def reason_of(cell: Cell, fitted: Cell) -> str:
     """The reason that the cell is not fitted itself."""
     ours, theirs = dict(flatten(cell.cfg)), dict(flatten(fitted.cfg))
     differing = {key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)}
