@@ -173,7 +173,7 @@ def test_what_cannot_be_is_refused_before_anything_runs(overrides, told):
 
 
 def test_images_name_no_embedder_that_nothing_reads():
-    assert compose(SMALL)["embedder"] == {"name": "none"}
+    assert compose(SMALL)["embedder"]["name"] == "none"
     assert compose([*SMALL, "embedder=random"])["embedder"]["name"] == "random"
     assert compose([])["embedder"]["name"] == "lsa"
 
