@@ -52,7 +52,7 @@ def test_patience_without_validation_documents_is_told(tmp_path, caplog):
     [
         (["data.planted.num_docs=1"], r"1 usable documents \(1 read.*at least 2; give more texts"),
         (["num_topics=50"], r"num_topics=50, but synthetic has \d\d training documents; ask for fewer"),
-        (["data.planted.num_docs=2"], "nothing tells the texts apart; give more documents"),
+        (["data.planted.num_docs=2"], "nothing distinguishes the texts; give more documents"),
         (
             ["model=nmf", "num_topics=8", "data.vocabulary.size=5"],
             "num_topics=8.*at most 5 in .* ask for fewer",
@@ -208,7 +208,7 @@ def test_precomputed_file_that_is_no_array(damage, tmp_path):
         (tmp_path / "vectors.npz").replace(path)
     else:
         path.write_bytes(content[damage])
-    message = "npz archive; save its one array" if damage == "archive" else "whole .npy file.* numpy.save"
+    message = "npz archive; save its array" if damage == "archive" else "whole .npy file.* numpy.save"
     check_failure(tmp_path / "run", message, "embedder=precomputed", "embedder.path=vectors.npy")
 
 

@@ -66,7 +66,7 @@ CONTRACT = ["models/test_every_model.py", "config", "test_bad_input.py"]
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The repository with model=toy."""
     folder = tmp_path_factory.mktemp("repository")
-    for name in ("topiclab", "conf", "tests", "experiments", "notebooks"):
+    for name in ("topiclab", "conf", "tests", "experiments", "notebooks", "benchmarks"):
         shutil.copytree(REPO / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("README.md", "Makefile", "pyproject.toml"):
         shutil.copy(REPO / name, folder / name)
@@ -103,7 +103,7 @@ def test_help_lists_it(copy: Path) -> None:
 
 def test_the_tests_of_every_model_hold_for_it(copy: Path) -> None:
     paths = [f"tests/{name}" for name in CONTRACT]
-    tested = run(copy, "pytest", *paths, "-k", "toy", "-v", "-rN", "-p", "no:cacheprovider")
+    tested = run(copy, "pytest", *paths, "-k", "toy", "-vv", "-rN", "-p", "no:cacheprovider")
     assert tested.returncode == 0, tested.stdout + tested.stderr
     for name in ("planted_topics_are_recovered[model=toy]", "keys_of_a_model_are_ruled", "binds", "handful"):
         assert any(name in line and "PASSED" in line for line in tested.stdout.splitlines()), name
