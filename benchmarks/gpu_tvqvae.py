@@ -37,9 +37,10 @@ from topiclab.config.configuration import Configuration
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.images.image_set import ImageSet, code_corpus, load_images
 from topiclab.models.codes.codebook import CodebookTraining
-from topiclab.models.codes.image_codes import QUANTIZER, SIZES
+from topiclab.models.codes.image_codes import SIZES
 from topiclab.models.tvqvae_image import TVQVAEImage
 from topiclab.nn.conv_autoencoder import ImageAutoencoder
+from topiclab.nn.quantizer import QuantizerOptions
 from topiclab.pipeline.fit_images import make_image_model
 
 PAPER_IMAGES, EPOCHS, MAX_SECONDS = 45_000, 100, 4800
@@ -128,7 +129,7 @@ def make_autoencoder(cfg: dict[str, Any]) -> ImageAutoencoder:
         image_shape=(3, 32, 32),
         num_codes=cfg["model"]["num_codes"],
         **{name: options[name] for name in SIZES},
-        quantizer={name: options[name] for name in QUANTIZER},
+        quantizer={name: options[name] for name in QuantizerOptions.__annotations__},  # type: ignore[arg-type]
     )
 
 

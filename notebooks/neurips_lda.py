@@ -32,7 +32,7 @@ from topiclab.data.words.tokenizer import tokenize
 from topiclab.describe.labels import label_topics
 from topiclab.describe.ngrams import ngram_counts
 from topiclab.describe.representatives import representatives
-from topiclab.describe.terms import class_terms
+from topiclab.describe.terms import TermOptions, class_terms
 from topiclab.describe.tree import topic_tree
 from topiclab.metrics.stability import matched_cosines, stability
 from topiclab.models.sampling.completion import completion_perplexity
@@ -192,8 +192,9 @@ table(["alpha", *(f"R-hat at {stop:,} sweeps" for stop in shown_stops), "of a ch
 
 # %%
 options = to_plain(compose_unchecked(["task=describe"]))["describe"]
-grams = ngram_counts(corpus, {**options["terms"], "min_df": min(5, vocabulary.min_df)}, vocabulary)
-terms = class_terms(grams, result.theta, options["terms"])
+min_df, has_bigrams = (options["terms"].pop(name) for name in ("min_df", "has_bigrams"))
+grams = ngram_counts(corpus, vocabulary, min(min_df, vocabulary.min_df), has_bigrams)
+terms = class_terms(grams, result.theta, TermOptions(**options["terms"]))
 chosen = representatives(result.theta, None, 3, 0.5, corpus.texts)
 labels = label_topics(terms, corpus.titles, chosen)
 names = [f"{topic} {label.split(' | ')[0]}" for topic, label in enumerate(labels)]

@@ -44,7 +44,7 @@ def test_patience_without_validation_documents_is_told(tmp_path, caplog):
     assert "trainer.patience=1 needs validation documents, but synthetic has none" in caplog.text
     caplog.clear()
     cell(tmp_path / "other", "trainer.patience=1", model="theta")
-    assert "patience" not in caplog.text
+    assert "trainer.patience" not in caplog.text
 
 
 @pytest.mark.parametrize(

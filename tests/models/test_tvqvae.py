@@ -318,7 +318,7 @@ def test_codes_are_refused_where_there_are_none():
 
 
 def test_an_input_without_word_vectors_is_told(tmp_path):
-    with pytest.raises(ValueError, match="quantises vectors of words"):
+    with pytest.raises(ValueError, match="quantises word vectors"):
         fitted(tmp_path, word_vectors=None)
 
 
