@@ -13,7 +13,7 @@ from topiclab.models.base.estimator import Estimator
 
 
 class Sizes(TypedDict):
-    """What a corpus decides of a model."""
+    """Sizes of a model that its corpus decides."""
 
     num_words: int
     embedding_dim: int
@@ -21,7 +21,7 @@ class Sizes(TypedDict):
 
 
 class ImageSizes(Sizes):
-    """What a set of images decides of a model; grid_shape: codes of an image, (h, w)."""
+    """Sizes of a model of images; grid_shape: codes of an image, (h, w)."""
 
     grid_shape: tuple[int, int]
 
