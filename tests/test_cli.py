@@ -27,6 +27,11 @@ def imported(stderr: str) -> set[str]:
     return {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in lines}
 
 
+def test_help_beside_flags_with_values(topiclab):
+    done = topiclab("-cd", "experiments", "-cn", "foundation/lsa", "num_topics=7", "--help")
+    assert (done.returncode, "  num_topics: 7" in done.stdout) == (0, True), done.stderr
+
+
 def test_help_shows_groups_keys_and_examples_without_torch(topiclab):
     done = topiclab("--help", options=["-X", "importtime"])
     assert done.returncode == 0

@@ -82,6 +82,16 @@ def test_a_class_without_a_name_is_identified_by_its_path(cfg, tmp_path):
         run_cell(cfg | {"model": {"_target_": "other.Model"}}, tmp_path)
 
 
+def test_a_teacher_that_nothing_reads_is_reported(cfg, tmp_path, caplog):
+    uses = {"model": {"name": "prodlda", "uses": ["soft_labels", "objective"]}, "teacher": {"name": "corpus"}}
+    targets = {"objective": {"name": "dsl", "uses": ["soft_labels"]}}
+    with caplog.at_level("INFO", "topiclab"):
+        run_cell(cfg | uses | targets, tmp_path / "read")
+        assert "is not used" not in caplog.text
+        run_cell(cfg | uses | {"objective": {"name": "bow", "uses": []}}, tmp_path / "unread")
+    assert "teacher=corpus is not used: model=prodlda with objective=bow reads no teacher" in caplog.text
+
+
 @pytest.mark.parametrize("content", ["", '{"status": "done"', "[]", '{"status": "done"}'])
 def test_unreadable_result_is_named(cfg, tmp_path, content):
     (tmp_path / "result.json").write_text(content)

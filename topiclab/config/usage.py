@@ -31,7 +31,8 @@ The same line reuses a finished cell and resumes an interrupted one."""
 
 def usage(arguments: Sequence[str]) -> str:
     """The help for a command line, whose overrides show in the keys; ConfigError if they are faulty."""
-    overrides = [argument for argument in arguments if not argument.startswith("-")]
+    # without a key they are values of flags, such as the folder of -cd
+    overrides = [given for given in arguments if given[:1] == "~" or ("=" in given and given[:1] != "-")]
     options: dict[str, list[str]] = {}
     for path in sorted(conf_dir().glob("*/[!_]*.yaml")):
         options.setdefault(path.parent.name, []).append(path.stem)

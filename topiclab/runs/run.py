@@ -23,6 +23,7 @@ from topiclab.atomic import write_json
 from topiclab.config.checks import validate
 from topiclab.config.compose import ConfigError, to_plain
 from topiclab.config.configuration import Configuration
+from topiclab.config.declared import unread
 from topiclab.config.identity import changed_keys, config_hash
 from topiclab.config.instantiate import target_of
 from topiclab.runs.outcome import Finished, Outcome
@@ -61,7 +62,16 @@ def run_cell(cfg: dict[str, Any], folder: Path, task: Task | None = None) -> Fin
             return standing
         (folder / "result.json").unlink(missing_ok=True)  # why an earlier attempt failed
         _drop_foreign_checkpoints(config_hash(cfg), folder)
+        _report_unread(cfg)
         return _do_task(cfg, folder, task)
+
+
+def _report_unread(cfg: Mapping[str, Any]) -> None:
+    """Log a chosen embedder or teacher that the cell does not use, with the reason."""
+    reasons = unread(cfg)
+    for group in ("embedder", "teacher"):
+        if group in reasons and (chosen := (cfg.get(group) or {}).get("name", "none")) != "none":
+            log.info("%s=%s is not used: %s", group, chosen, reasons[group])
 
 
 def finished_result(cfg: Mapping[str, Any], folder: Path) -> Finished | None:
