@@ -67,7 +67,7 @@ def evaluate(
                 f"{name} has {len(rows)} rows, but the corpus {corpus.name!r} has {corpus.num_docs} documents"
             )
     topics = FittedTopics(
-        result, corpus if reference is None else reference, external or {}, rater, cache_root, top_n
+        result, corpus, corpus if reference is None else reference, external or {}, rater, cache_root, top_n
     )
     measures: dict[str, Measure] = {name: partial(metric, topics) for name, metric in TOPIC_METRICS.items()}
     for split in SPLITS:

@@ -13,20 +13,26 @@ import numpy as np
 from topiclab.metrics import coherence, diversity, quality
 from topiclab.metrics.cooccurrence import EXACT, GENSIM, Cooccurrence, cooccurrence
 from topiclab.metrics.rating import Rater, llm_rating
+from topiclab.metrics.readout import beta_words, usage_words
 from topiclab.metrics.undefined import UndefinedMetric
 from topiclab.result import TopicResult
 
 if TYPE_CHECKING:
     from topiclab.data.corpus import Corpus
 
+TD_WORDS = 10  # words of a topic in topic diversity
 Coherence = Callable[[coherence.Topics, Cooccurrence], np.ndarray]
 
 
 @dataclass(frozen=True)
 class FittedTopics:
-    """Topics of a result and the data to evaluate them with; see `evaluate` for the fields."""
+    """Topics of a result and the data to evaluate them with; see `evaluate` for the fields.
+
+    Metrics read the words of the model's own read-out (`ranked`), except for those named after another one.
+    """
 
     result: TopicResult
+    corpus: Corpus
     reference: Corpus | Cooccurrence
     external: Mapping[int, Cooccurrence]
     rater: Rater | None
@@ -35,14 +41,28 @@ class FittedTopics:
 
     def ranked(self, num: int) -> np.ndarray:
         """Ids (K, num) of the first words of every topic."""
-        ranked = np.asarray(self.result.top_words)
-        if ranked.shape[1] < num:
-            raise UndefinedMetric(f"the result ranks {ranked.shape[1]} words per topic, but {num} are needed")
-        return ranked[:, :num]
+        return enough(np.asarray(self.result.top_words), num)
 
     def words(self, num: int) -> list[list[str]]:
         """First words of every topic."""
-        return [[self.result.vocab[word] for word in words] for words in self.ranked(num)]
+        return self.named(self.ranked(num))
+
+    def words_by_usage(self, num: int) -> list[list[str]]:
+        """First words of every topic by usage in the training documents."""
+        return self.named(enough(self.ranked_by_usage, num))
+
+    def words_by_beta(self, num: int) -> list[list[str]]:
+        """First words of every topic by beta."""
+        return self.named(enough(beta_words(self.result, num), num))
+
+    def named(self, ranked: np.ndarray) -> list[list[str]]:
+        return [[self.result.vocab[word] for word in words] for words in ranked]
+
+    @cached_property
+    def ranked_by_usage(self) -> np.ndarray:
+        """Ids of the first words by usage, as many as any metric of them reads."""
+        num = max(self.top_n, TD_WORDS)
+        return usage_words(self.result, self.corpus.rows("train"), self.corpus.bow, num)
 
     @cached_property
     def npmi(self) -> np.ndarray:
@@ -57,9 +77,21 @@ class FittedTopics:
             raise UndefinedMetric(str(undefined)) from undefined
 
 
-def reference_coherence(formula: Coherence, variant: str, topics: FittedTopics) -> np.ndarray:
-    """Coherence (K,) on the reference, whose windows are counted here unless it already is counts."""
-    words, reference = topics.words(topics.top_n), topics.reference
+def enough(ranked: np.ndarray, num: int) -> np.ndarray:
+    """The first num columns of ranked word ids (K, T); UndefinedMetric if T is less."""
+    if ranked.shape[1] < num:
+        raise UndefinedMetric(f"the result ranks {ranked.shape[1]} words per topic, but {num} are needed")
+    return ranked[:, :num]
+
+
+def reference_coherence(
+    formula: Coherence, variant: str, topics: FittedTopics, words: list[list[str]] | None = None
+) -> np.ndarray:
+    """Coherence (K,) on the reference, whose windows are counted here unless it already is counts.
+
+    words: of every topic; None: the first by the model's own read-out.
+    """
+    words, reference = topics.words(topics.top_n) if words is None else words, topics.reference
     window = coherence.WINDOWS[formula.__name__]
     if not isinstance(reference, Cooccurrence):
         said = {word for topic in words for word in topic}
@@ -71,6 +103,14 @@ def reference_coherence(formula: Coherence, variant: str, topics: FittedTopics) 
             f"{variant} over {window}"
         )
     return _defined(formula, words, reference)
+
+
+def npmi_by(words_of: Callable[[FittedTopics, int], list[list[str]]], topics: FittedTopics) -> np.ndarray:
+    """NPMI (K,) of the words of another read-out."""
+    words = words_of(topics, topics.top_n)
+    if words == topics.words(topics.top_n):
+        return topics.npmi
+    return reference_coherence(coherence.npmi, EXACT, topics, words)
 
 
 def external_coherence(formula: Coherence, topics: FittedTopics) -> np.ndarray:
@@ -118,7 +158,7 @@ TOPIC_METRICS: dict[str, Callable[[FittedTopics], float | np.ndarray]] = {
     "npmi_ref": partial(external_coherence, coherence.npmi),
     "c_v_ref": partial(external_coherence, coherence.c_v),
     "npmi_top50": lambda topics: quality.half_npmi(topics.whole_npmi),
-    "td": lambda topics: diversity.topic_diversity(topics.words(10)),
+    "td": lambda topics: diversity.topic_diversity(topics.words(TD_WORDS)),
     "td25": lambda topics: diversity.topic_diversity(topics.words(25)),
     "td25_top50": half_diversity,
     "tq": lambda topics: topics.whole_npmi.mean() * diversity.topic_diversity(topics.words(25)),
@@ -126,5 +166,9 @@ TOPIC_METRICS: dict[str, Callable[[FittedTopics], float | np.ndarray]] = {
     "irbo": lambda topics: diversity.inverted_rbo(topics.words(topics.top_n)),
     "frex": lambda topics: diversity.frex(topics.result.beta, topics.ranked(topics.top_n)),
     "exclusivity": lambda topics: diversity.exclusivity(topics.result.beta, topics.ranked(topics.top_n)),
+    "npmi_usage": partial(npmi_by, FittedTopics.words_by_usage),
+    "td_usage": lambda topics: diversity.topic_diversity(topics.words_by_usage(TD_WORDS)),
+    "npmi_beta": partial(npmi_by, FittedTopics.words_by_beta),
+    "td_beta": lambda topics: diversity.topic_diversity(topics.words_by_beta(TD_WORDS)),
     "llm_rating": rated,
 }

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 from topiclab.data.batch import Batch, DocumentTensors, Nonzeros
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.limits import Count, Natural, Positive, Weight
+from topiclab.metrics.readout import rank_by_usage
 from topiclab.models.base.encoder import Standardize
-from topiclab.models.base.readout import rank_by_usage
 from topiclab.models.base.topic_model import TopicModel
 from topiclab.models.base.vae import labelled_cross_entropy
 from topiclab.models.base.vectors import fit_products, unit_noise

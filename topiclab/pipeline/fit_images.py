@@ -90,6 +90,7 @@ def fit_images(cfg: Configuration, folder: Path) -> Outcome:
             **codes.codebook.facts,
         },
         "fit": result.info,
+        "readout": model.readout,
     }
     return Outcome(
         metrics=evaluation.metrics,

@@ -73,6 +73,7 @@ def fit_corpus(cfg: Configuration, folder: Path, corpus: Corpus) -> Outcome:
         },
         "embedding": embeddings and {**embeddings.manifest, "is_cached": embeddings.is_cached},
         "fit": result.info,
+        "readout": model.readout,
         **chosen,
     }
     return Outcome(

@@ -22,6 +22,7 @@ class ClassicalModel:
     """
 
     arrays: tuple[str, ...]  # names of the attributes that are the fitted state
+    readout: str = "beta"  # name of what `_rank` ranks by
 
     def __init__(self, *, num_topics: int, seed: int, **_sizes: Any) -> None:
         self.num_topics, self.seed = num_topics, seed

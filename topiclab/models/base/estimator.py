@@ -16,7 +16,12 @@ from topiclab.settings import Trainer
 
 
 class Estimator(Protocol):
-    """Fits on the training documents, then infers topics of the whole corpus and of unseen documents."""
+    """Fits on the training documents, then infers topics of the whole corpus and of unseen documents.
+
+    readout: what ranks the words of its topics: beta, or usage (see metrics/readout.py).
+    """
+
+    readout: str
 
     def fit(
         self,
