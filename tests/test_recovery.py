@@ -114,6 +114,18 @@ def test_interrupted_cell_resumes_to_the_same_topics(
     assert (tmp_path / "run" / "metrics.csv").read_text().count("\n") == 9
 
 
+def test_a_model_that_draws_resumes_to_the_same_topics(tmp_path, monkeypatch, epochs_seen, whole):
+    overrides = ["trainer.max_epochs=3", "trainer.checkpoint_seconds=0", "model.theta_samples=2"]
+    uninterrupted = whole(*overrides, model="prodlda")
+    interrupt_once(monkeypatch, fit_texts, "evaluate")
+    with pytest.raises(KeyboardInterrupt):
+        cell(tmp_path / "run", *overrides, model="prodlda")
+    epochs_seen.clear()
+    cell(tmp_path / "run", *overrides, model="prodlda")
+    assert epochs_seen == []
+    check_same_topics(tmp_path / "run", uninterrupted)
+
+
 def test_cell_interrupted_after_it_stopped_early_trains_no_further(tmp_path, monkeypatch, epochs_seen, whole):
     overrides = ["trainer.max_epochs=8", *STOPS_EARLY]
     uninterrupted = whole(*overrides, model="theta")

@@ -31,6 +31,7 @@ class TopicModel(TrainedModule):
     """
 
     reads_occurrences = False
+    readout: str = "beta"  # name of what `rank_words` ranks by
 
     def __init__(
         self,
@@ -84,11 +85,17 @@ class TopicModel(TrainedModule):
 
     @torch.inference_mode()
     def infer(self, documents: DocumentTensors) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Infer documents, deterministically.
+        """Infer documents; a model that draws (theta_samples) draws the same for the same documents.
 
         Returns theta (N, K), NLL of the bags (N,), in nats, and class log-probabilities (N, C) or None.
         """
         self.eval()
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(self.seed)  # not the state that a resumed or an interrupted fit left
+            return self._inferred(documents)
+
+    def _inferred(self, documents: DocumentTensors) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         thetas, nats, classes = [], [], []
         documents = documents.to(self.device)
         rows = torch.arange(len(documents), device=self.device)

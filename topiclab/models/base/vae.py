@@ -13,8 +13,8 @@ from topiclab.cache import cached_arrays
 from topiclab.data.batch import Batch
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.limits import Natural, Options, Positive, Real, Share, Weight
+from topiclab.metrics.readout import rank_by_usage
 from topiclab.models.base.encoder import Encoder
-from topiclab.models.base.readout import rank_by_usage
 from topiclab.models.base.topic_model import TopicModel
 from topiclab.models.base.warmstart import cluster_words, start_clusters, teach_clusters
 from topiclab.nn.dropout import dropout
@@ -26,8 +26,8 @@ class LogisticNormalVAE(TopicModel):
     encoder: arguments of `Encoder`.  theta_dropout: applied to theta during training.
     prior_variance: of every topic logit; None is 1 - 1/K, the Laplace approximation of a flat Dirichlet.
     is_prior_learned: learn the prior's mean and variance, starting from 0 and prior_variance.
-    theta_samples: outside training theta is the mean of this number of draws; 0 is softmax(mu). Published:
-    10 for ProdLDA, whose proportions then change from call to call.
+    theta_samples: outside training theta is the mean of this number of draws, the same in every call of
+    `infer` with the same documents; 0 is softmax(mu). Published: 10 for ProdLDA, anew in every call.
     free_bits: nats of KL per document that are not penalised.
     init: `kmeans` starts from clusters of neighbour-smoothed embeddings, because short texts hold too few
     words to find topics before the KL closes the posterior; `soft_labels` starts from clusters of the
