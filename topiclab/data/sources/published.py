@@ -38,14 +38,17 @@ ORIGINS = {
     "stackoverflow": "title_StackOverflow.txt with label_StackOverflow.txt beside it from "
     "https://github.com/jacoxu/StackOverflow (rawText)",
     "tweet_topic": "tweet_topic.tsv from https://github.com/raymondzmc/DSL-Topic (data/raw_data)",
+    "ag_news": "its test part, as a table with columns text, label_name, from "
+    "https://huggingface.co/datasets/fancyzhx/ag_news",
 }
 
 
-FILES = {name: f"{name}.parquet" for name in ("20newsgroups", "stackoverflow", "tweet_topic", "prose")}
+PARQUET = ("20newsgroups", "stackoverflow", "tweet_topic", "ag_news", "prose")
+FILES = {name: f"{name}.parquet" for name in PARQUET}
 
 
 def published_documents(source: str, path: Path | None, encoding: str) -> Iterator[Document]:
-    """StackOverflow titles or TweetTopic, from Parquet (text, label_name) or from the published files."""
+    """StackOverflow titles, TweetTopic or AG's News, from Parquet (text, label_name) or published files."""
     if path is None or not path.is_file():
         raise FileNotFoundError(
             f"data={source}: no file {path}; put {FILES[source]} (columns text, label_name) into that folder "
