@@ -13,8 +13,9 @@ from topiclab.metrics import clustering, diversity, quality
 from topiclab.metrics.cooccurrence import cooccurrence
 from topiclab.metrics.evaluate import METRICS, evaluate
 from topiclab.metrics.perplexity import perplexity
+from topiclab.metrics.readout import rank_by_usage
 from topiclab.metrics.undefined import UndefinedMetric
-from topiclab.result import TopicResult
+from topiclab.result import TopicResult, rank_words
 
 
 def test_topic_diversity_by_hand():
@@ -138,6 +139,7 @@ def test_evaluate_gives_every_metric_with_a_value():
     assert found.reasons == {}
     assert all(type(value) is float and math.isfinite(value) for value in found.metrics.values())
     coherences = {"npmi", "c_v", "umass", "npmi_gensim", "c_v_gensim", "npmi_ref", "c_v_ref"}
+    coherences |= {"npmi_usage", "npmi_beta"}
     assert found.per_topic.keys() == coherences | {"frex", "exclusivity", "llm_rating"}
     assert {len(values) for values in found.per_topic.values()} == {NUM_TOPICS}
     assert found.metrics["npmi"] == pytest.approx(np.mean(found.per_topic["npmi"]))
@@ -164,6 +166,10 @@ def test_every_missing_value_has_a_reason():
         "umass",
         "npmi_gensim",
         "c_v_gensim",
+        "npmi_usage",
+        "npmi_beta",
+        "td_usage",
+        "td_beta",
         "td",
         "td25",
         "tq",
@@ -209,6 +215,19 @@ def test_words_of_another_reference_are_matched_by_name():
     own = evaluate(renamed, turned).metrics
     assert other["c_v"] == pytest.approx(own["c_v"])
     assert other["c_v"] != pytest.approx(evaluate(result, corpus).metrics["c_v"])
+
+
+def test_read_outs_are_the_same_for_every_model_and_beside_its_own():
+    corpus, result = make_corpus(), make_result()
+    by_beta = evaluate(result, corpus).metrics
+    assert (by_beta["npmi"], by_beta["td"]) == (by_beta["npmi_beta"], by_beta["td_beta"])
+    train = corpus.split == 0
+    words = rank_by_usage(result.theta[train], corpus.bow[train], smoothing=5)
+    by_usage = evaluate(make_result(top_words=rank_words(words)), corpus).metrics
+    assert (by_usage["npmi"], by_usage["td"]) == (by_usage["npmi_usage"], by_usage["td_usage"])
+    assert by_usage["npmi"] != pytest.approx(by_beta["npmi"])
+    same = [f"{name}_{kind}" for name in ("npmi", "td") for kind in ("usage", "beta")]
+    assert [by_usage[name] for name in same] == [by_beta[name] for name in same]
 
 
 def test_reference_counts_serve_the_metrics_of_their_window():

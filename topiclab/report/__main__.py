@@ -15,6 +15,7 @@ from topiclab.report.tables.controls import render_controls
 from topiclab.report.tables.markdown import DEFAULT_METRICS, render
 from topiclab.report.tables.places import config_name, find_grid
 from topiclab.report.tables.plan import AXES, Table, read_table
+from topiclab.report.tables.provenance import footer, provenance, write_provenance
 from topiclab.report.tables.reference import Reference, read_reference
 from topiclab.report.tables.scores import Line, metric_names, summarise
 
@@ -40,11 +41,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(*(config_name(args.experiments, grid) for grid in table.grids), sep="\n")
             return 0
         cells = _collect(table, args)
+        facts = provenance(cells, _commands(table, args))
         text = _text(table, cells, args)
+        if text and args.format == "md":
+            text += "".join(f"\n{line}\n" for line in footer(facts, _metrics(table, cells, args.format)))
     except (FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     _show(text, args.out)
+    if text and args.out:
+        write_provenance(args.out, facts)
     if table.check and text and (args.figures or args.out):
         place = args.out.with_suffix(".png") if args.out else args.outputs / f"{table.name}.png"
         print(draw_check(table.check, cells, place), file=sys.stderr)
@@ -52,6 +58,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         draw_figures([cell.folder for cell in cells if cell.is_done])
     _print_notes(cells, _metrics(table, cells, args.format))
     return int(any(not cell.is_done for cell in cells))
+
+
+def _commands(table: Table, args: argparse.Namespace) -> list[str]:
+    """Lines that make the cells of the table, and the one that writes it, without paths of this machine."""
+    options = [f"--format {args.format}"] if args.format != "md" else []
+    for name in ("over", "metrics"):
+        if values := getattr(args, name):
+            options.append(f"--{name} {' '.join(values)}")
+    if args.reference:
+        options.append(f"--reference {args.reference}")
+    grids = [config_name(args.experiments, grid) for grid in table.grids]
+    out = [f"--out {args.out.name}"] if args.out else []
+    return [
+        *(f"python -m topiclab -cd experiments -cn {grid}" for grid in grids),
+        " ".join(["python -m topiclab.report", args.name, *options, *out]),
+    ]
 
 
 def _show(text: str, out: Path | None) -> None:

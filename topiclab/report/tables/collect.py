@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from topiclab.report.tables.origin import Origin, origin_of
 from topiclab.report.tables.plan import AXES, planned_axes, planned_cells, topics_of, topics_order
 
 LAYOUT = re.compile(
@@ -27,6 +28,7 @@ class Cell:
     metrics: floats, NaN where a metric does not apply.  reasons: why it does not apply, by metric.
     seconds: wall time of the run.  config: configuration of the run, empty if not readable.
     chosen_topics: the number chosen by num_topics=auto; None if the number was given.
+    origin: what it was made with and from; None unless done.
     """
 
     folder: Path
@@ -39,6 +41,7 @@ class Cell:
     seconds: float = float("nan")
     config: Mapping[str, Any] = field(default_factory=dict)
     chosen_topics: int | None = None
+    origin: Origin | None = None
 
     @property
     def is_done(self) -> bool:
@@ -90,6 +93,7 @@ def read_cell(folder: Path, experiment: str, place: re.Match[str], teacher: str 
             seconds=float(found["seconds_total"]),
             config=config,
             chosen_topics=(found.get("manifest") or {}).get("select_k", {}).get("num_topics"),
+            origin=origin_of(found) if found["status"] == "done" else None,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return Cell(**cell, status="unreadable", reason=f"result.json: {type(error).__name__}: {error}")

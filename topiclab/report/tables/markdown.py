@@ -11,7 +11,8 @@ from typing import Any
 from topiclab.report.tables.plan import AXES
 from topiclab.report.tables.scores import Line, Score
 
-DEFAULT_METRICS = ("npmi", "c_v", "td", "test/purity", "test/nmi", "test/perplexity", "seconds")
+COHERENCE = ("npmi", "npmi_usage", "npmi_beta", "c_v", "td", "td_usage", "td_beta")
+DEFAULT_METRICS = (*COHERENCE, "test/purity", "test/nmi", "test/perplexity", "seconds")
 LOWER_IS_BETTER = ("perplexity", "seconds")
 UNRANKED = ("topics_used",)
 
