@@ -174,16 +174,21 @@ class Vocabulary(Group):
     token_pattern: regular expression of a word; None uses the tokenizer's own.
     min_df, max_df: minimum and maximum of documents with the word; int = number, float = share of them.
     size: number of words kept; None keeps all.  ngrams: shortest and longest run of words that counts as one.
-    domain_words: stop words of this corpus; None for data without such a key.
+    stop_words: a language, or a tuple of languages and words.
+    domain_words: further stop words, none of them a language; None without any.
     """
 
     group: ClassVar[str] = "data.vocabulary"
-    read: ClassVar[Reading] = {"ngrams": tuple, "domain_words": optional(tuple)}
+    read: ClassVar[Reading] = {
+        "ngrams": tuple,
+        "stop_words": lambda value: tuple(value) if isinstance(value, list) else value,
+        "domain_words": optional(tuple),
+    }
 
     lowercase: bool
     tokenizer: str
     token_pattern: str | None
-    stop_words: str | None
+    stop_words: str | tuple[str, ...] | None
     min_df: float
     max_df: float
     size: int | None

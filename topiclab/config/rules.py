@@ -121,6 +121,10 @@ CANDIDATES = Rule(
 )
 JOBS = Rule(Count | Literal["auto"], "a whole number from 1 on, or auto")
 PAIR = Rule(Annotated[list[Count], Field(min_length=2, max_length=2)], "a pair such as [1,2]")
+STOP_WORDS = Rule(
+    str | Annotated[list[str], Field(min_length=1)],
+    "a language, none, a file with one word a line, or a list of these and of words: [english,dear,team]",
+)
 DEVICE = Rule(
     Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")], "auto, cpu, cuda, cuda:<n> or mps"
 )
@@ -200,7 +204,7 @@ RULES: dict[str, Rule] = {
     "lowercase": FLAG,
     "vocabulary.tokenizer": one_of("regex", "jieba"),
     "token_pattern": TEXT.optional(),
-    "stop_words": TEXT,
+    "stop_words": STOP_WORDS,
     "min_df": DOCUMENTS,
     "max_df": DOCUMENTS,
     "vocabulary.size": COUNT.optional(),

@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import NamedTuple
 
+_CYRILLIC, _HEBREW = "[\u0400-\u052f]", "[\u05d0-\u05ea]"
+# Marks of punctuation inside a word that belong to its spelling: the apostrophe of Ukrainian and Belarusian
+# (the letter U+02BC), geresh and gershayim of Hebrew. Each becomes one character, however it was typed.
+_INSIDE = re.compile(
+    f"['\u2019\u02bc](?<={_CYRILLIC}.)(?={_CYRILLIC})|['\u2019\"\u201d](?<={_HEBREW}.)(?={_HEBREW})"
+)
+_SPELLING = {"'": "\u05f3", "\u2019": "\u05f3", '"': "\u05f4", "\u201d": "\u05f4"}
+
+
+def normal(text: str, lowercase: bool) -> str:
+    """Text as the tokenizer sees it: in Unicode form NFC, in lower case if requested, one form for each word.
+
+    The dot that lower-casing leaves behind Turkish İ goes, and the result is composed again: J̌ has no capital
+    of its own, ǰ is one character.
+    """
+    if text.isascii():
+        return text.lower() if lowercase else text
+    text = unicodedata.normalize("NFC", text)
+    if lowercase:
+        text = unicodedata.normalize("NFC", text.lower().replace("i\u0307", "i"))
+    return _INSIDE.sub(_spelled, text)
+
+
+def _spelled(found: re.Match[str]) -> str:
+    is_hebrew = found.start() > 0 and "\u05d0" <= found.string[found.start() - 1] <= "\u05ea"
+    return _SPELLING[found.group()] if is_hebrew else "\u02bc"
+
 
 class Reading(NamedTuple):
-    """A text in Unicode form NFC, in lower case if requested.
+    """A text in the form of `normal`.
 
     starts, stops: for each character, the first original character that it comes from and the one after the
     last; empty where every character keeps its position.
@@ -26,15 +54,13 @@ class Reading(NamedTuple):
 
 def read(text: str, lowercase: bool) -> Reading:
     """Reading of a text; characters that NFC or lower-casing merges or splits are traced as a whole."""
-    normal = unicodedata.normalize("NFC", text)
-    read = normal.lower() if lowercase else normal
-    if normal == text and len(read) == len(text):
+    read = normal(text, lowercase)
+    if text.isascii() or (len(read) == len(text) and unicodedata.is_normalized("NFC", text)):
         return Reading(read, [], [])
     starts, stops = [], []
     start = 0
     for piece in _pieces(text):
-        composed = unicodedata.normalize("NFC", piece)
-        length = sum(len(char.lower()) for char in composed) if lowercase else len(composed)
+        length = len(normal(piece, lowercase))
         starts += [start] * length
         start += len(piece)
         stops += [start] * length

@@ -2,45 +2,46 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pyarrow
 
+from topiclab.data.words.normal_form import normal
+
 BLOCK_CHARACTERS = 1 << 23  # scanned at a time
 SPACE, END_OF_TEXT = 0x20, b"\xff"  # the latter does not occur in UTF-8
 # ASCII that is not part of a word becomes a space. Bytes above it stay: they are interpreted once for each
-# distinct piece, not for each character.
+# distinct piece, not for each character. So do apostrophes, where the words of a contraction are told by them.
 APART = bytes(code if code >= 0x80 or chr(code).isalnum() or code == 0x5F else SPACE for code in range(256))
+APART_BUT_APOSTROPHES = APART[:0x27] + b"'" + APART[0x28:]
 
 
 def scan_words(
-    texts: Iterable[str], pattern: re.Pattern[str], lowercase: bool
+    texts: Iterable[str], find: Callable[[str], list[str]], lowercase: bool, keeps_apostrophes: bool
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
     r"""Distinct words by first appearance, ids (T,) int32 into them, and offsets (D + 1,) int64 of the texts.
 
-    Equal to `pattern.findall` of each text in Unicode form NFC, for a pattern without groups whose matches
-    hold no ASCII but letters, digits and _, and that looks at the characters beside a match by \b alone.
+    Equal to `find` of each text in the form of `normal`, for a function whose words hold no ASCII but letters,
+    digits and _, and that looks beyond a word at most as far as the next character of ASCII that is none of
+    these (nor, where it keeps apostrophes, one of them).
     """
     pieces: dict[bytes, int] = {}  # by first appearance
-    blocks = [_number(block, pieces) for block in _blocks(texts, lowercase)]
+    apart = APART_BUT_APOSTROPHES if keeps_apostrophes else APART
+    blocks = [_number(block.translate(apart), pieces) for block in _blocks(texts, lowercase)]
     ids = np.concatenate([np.zeros(0, dtype=np.int32), *blocks])
     del blocks
     words: dict[str, int] = {}
-    found = [[words.setdefault(word, len(words)) for word in _words(piece, pattern)] for piece in pieces]
+    found = [[words.setdefault(word, len(words)) for word in _words(piece, find)] for piece in pieces]
     return list(words), *_spread(ids, found, pieces.get(END_OF_TEXT, -1))
 
 
 def _blocks(texts: Iterable[str], lowercase: bool) -> Iterator[bytes]:
-    """Texts in UTF-8, in form NFC, each followed by END_OF_TEXT."""
+    """Texts in UTF-8, in the form of `normal`, each followed by END_OF_TEXT."""
     block: list[bytes] = []
     size = 0
     for text in texts:
-        if not text.isascii():
-            text = unicodedata.normalize("NFC", text)
-        block.append((text.lower() if lowercase else text).encode("utf-8", "surrogatepass"))
+        block.append(normal(text, lowercase).encode("utf-8", "surrogatepass"))
         size += len(text)
         if size > BLOCK_CHARACTERS:
             yield _joined(block)
@@ -54,8 +55,8 @@ def _joined(block: list[bytes]) -> bytes:
 
 
 def _number(block: bytes, pieces: dict[bytes, int]) -> np.ndarray:
-    """Index of every piece of a block between spaces, (P,) int32; new pieces are added to `pieces`."""
-    signs = np.frombuffer(block.translate(APART), dtype=np.uint8)
+    """Index of every piece between the spaces of a block, (P,) int32; new pieces are added to `pieces`."""
+    signs = np.frombuffer(block, dtype=np.uint8)
     is_inside = np.concatenate([[False], signs != SPACE, [False]])
     edges = np.flatnonzero(is_inside[1:] != is_inside[:-1])
     sizes = edges[1::2] - edges[::2]
@@ -69,10 +70,10 @@ def _number(block: bytes, pieces: dict[bytes, int]) -> np.ndarray:
     return np.array(numbers, dtype=np.int32)[encoded.indices.to_numpy()]
 
 
-def _words(piece: bytes, pattern: re.Pattern[str]) -> list[str]:
+def _words(piece: bytes, find: Callable[[str], list[str]]) -> list[str]:
     if piece == END_OF_TEXT:
         return []
-    return pattern.findall(piece.decode("utf-8", "surrogatepass"))
+    return find(piece.decode("utf-8", "surrogatepass"))
 
 
 def _spread(ids: np.ndarray, found: list[list[int]], end: int) -> tuple[np.ndarray, np.ndarray]:

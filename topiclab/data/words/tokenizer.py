@@ -7,7 +7,6 @@ pattern per document; all later steps work on whole arrays.
 from __future__ import annotations
 
 import re
-import unicodedata
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -17,13 +16,14 @@ from itertools import accumulate, pairwise
 import numpy as np
 from scipy import sparse
 
-from topiclab.data.words.normal_form import read
+from topiclab.data.words.letters import ASCII_LETTERS, ASCII_WORD, WORD
+from topiclab.data.words.normal_form import normal, read
 from topiclab.data.words.scan import scan_words
+from topiclab.data.words.stop_words import StopWords, stop_words
 from topiclab.settings import Vocabulary
 
-# Runs of letters that touch no digit or underscore: on English text the words of \b[a-z]{3,}\b and those with
-# accents. Jieba has found the words already, and two characters are a full Chinese word.
-DEFAULT_PATTERNS = {"regex": r"\b[^\W\d_]{3,}\b", "jieba": r"[^\W\d_]{2,}"}
+TOKENIZERS = ("regex", "jieba")
+VERSION = 2  # of what a word is, for cache keys: raise it when the same options give other words
 
 
 @dataclass(frozen=True)
@@ -76,20 +76,22 @@ def tokenize(texts: Iterable[str], vocabulary: Vocabulary) -> Tokens:
     domain_words, where the group has it, are further stop words of that corpus, lower case.
     Texts are put into Unicode form NFC first, so that both spellings of an accent are one word.
     """
+    excluded = _excluded(vocabulary)
     if vocabulary.tokenizer == "regex" and vocabulary.token_pattern is None:
-        pattern = re.compile(DEFAULT_PATTERNS["regex"])
-        tokens = Tokens(*scan_words(texts, pattern, vocabulary.lowercase))
-        return tokens.select(_is_kept(tokens.words, bool, vocabulary))
+        find = _word_finder(excluded)
+        has_contractions = excluded.contractions is not None
+        tokens = Tokens(*scan_words(texts, find, vocabulary.lowercase, has_contractions))
+        return tokens.select(_is_kept(tokens.words, bool, excluded))
     find, _, is_word = _finder(vocabulary.tokenizer, vocabulary.token_pattern)
     index: defaultdict[str, int] = defaultdict()
     index.default_factory = index.__len__
     ids, ends = array("i"), array("q", [0])
     for text in texts:
-        text = unicodedata.normalize("NFC", text)
-        ids.extend(map(index.__getitem__, find(text.lower() if vocabulary.lowercase else text)))
+        text = excluded.without_contractions(normal(text, vocabulary.lowercase))
+        ids.extend(map(index.__getitem__, find(text)))
         ends.append(len(ids))
     tokens = Tokens(list(index), np.array(ids, dtype=np.int32), np.array(ends, dtype=np.int64))
-    return tokens.select(_is_kept(tokens.words, is_word, vocabulary))
+    return tokens.select(_is_kept(tokens.words, is_word, excluded))
 
 
 def tokenize_in_place(texts: Iterable[str], vocabulary: Vocabulary) -> tuple[Tokens, np.ndarray]:
@@ -97,61 +99,57 @@ def tokenize_in_place(texts: Iterable[str], vocabulary: Vocabulary) -> tuple[Tok
 
     Characters that NFC or lower-casing merges or splits belong to a token as a whole.
     """
+    excluded = _excluded(vocabulary)
     _, find_spans, is_word = _finder(vocabulary.tokenizer, vocabulary.token_pattern)
     index: defaultdict[str, int] = defaultdict()
     index.default_factory = index.__len__
     ids, ends, spans = array("i"), array("q", [0]), array("q")
     for text in texts:
         reading = read(text, vocabulary.lowercase)
-        for start, stop in find_spans(reading.text):
+        for start, stop in find_spans(excluded.without_contractions(reading.text)):
             ids.append(index[reading.text[start:stop]])
             spans.extend(reading.source(start, stop))
         ends.append(len(ids))
     tokens = Tokens(list(index), np.array(ids, dtype=np.int32), np.array(ends, dtype=np.int64))
-    is_kept = _is_kept(tokens.words, is_word, vocabulary)
+    is_kept = _is_kept(tokens.words, is_word, excluded)
     return tokens.select(is_kept), np.array(spans, dtype=np.int64).reshape(-1, 2)[is_kept[tokens.ids]]
 
 
-def _is_kept(words: list[str], is_word: Callable[[str], bool], vocabulary: Vocabulary) -> np.ndarray:
-    excluded = stop_words(vocabulary.stop_words).union(vocabulary.domain_words or ())
-    return np.array([is_word(word) and word.lower() not in excluded for word in words], dtype=bool)
+def _excluded(vocabulary: Vocabulary) -> StopWords:
+    chosen = vocabulary.stop_words
+    return stop_words(
+        chosen if chosen is None or isinstance(chosen, str) else tuple(chosen),
+        tuple(vocabulary.domain_words or ()),
+    )
 
 
-def stop_words(language: str | None) -> frozenset[str]:
-    """The stop words of a language, lower case; `none` is the empty set.
+def _is_kept(words: list[str], is_word: Callable[[str], bool], excluded: StopWords) -> np.ndarray:
+    is_kept = ~excluded.holds(words)
+    return is_kept if is_word is bool else is_kept & np.array([is_word(word) for word in words], dtype=bool)
 
-    english is scikit-learn's list; the other languages come from the package stop-words (extra `languages`).
-    """
-    if language in (None, "none"):
-        return frozenset()
-    if language == "english":
-        from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-        return ENGLISH_STOP_WORDS
-    try:
-        from stop_words import AVAILABLE_LANGUAGES, LANGUAGE_MAPPING, get_stop_words
-    except ImportError as error:
-        raise ImportError(
-            f"data.vocabulary.stop_words={language} needs the package stop-words: "
-            "pip install 'topiclab[languages]', or use stop_words=english or stop_words=none"
-        ) from error
-    known = {*AVAILABLE_LANGUAGES, *LANGUAGE_MAPPING}
-    if language not in known:
-        names = sorted({"none", "english", *AVAILABLE_LANGUAGES})
-        raise ValueError(f"data.vocabulary.stop_words={language} is unknown; available: {', '.join(names)}")
-    return frozenset(word.lower() for word in get_stop_words(language))
+def _word_finder(excluded: StopWords) -> Callable[[str], list[str]]:
+    """The default pattern without contractions; most texts are ASCII, where a short pattern finds the same."""
+    find, find_ascii = re.compile(WORD).findall, ASCII_WORD.findall
+
+    def words(text: str) -> list[str]:
+        if not text.isascii():
+            return find(excluded.without_contractions(text))
+        if text.isalpha():
+            return [text] if len(text) >= ASCII_LETTERS else []
+        return find_ascii(excluded.without_contractions(text) if "'" in text else text)
+
+    return words
 
 
 def _finder(
     tokenizer: str, token_pattern: str | None
 ) -> tuple[Callable[[str], list[str]], Callable[[str], Iterable[tuple[int, int]]], Callable[[str], bool]]:
     """Functions from a text to its tokens and to their ranges, and the test of whether a token is a word."""
-    if tokenizer not in DEFAULT_PATTERNS:
-        raise ValueError(
-            f"data.vocabulary.tokenizer={tokenizer} is unknown; use {' or '.join(DEFAULT_PATTERNS)}"
-        )
+    if tokenizer not in TOKENIZERS:
+        raise ValueError(f"data.vocabulary.tokenizer={tokenizer} is unknown; use {' or '.join(TOKENIZERS)}")
     try:
-        pattern = re.compile(token_pattern or DEFAULT_PATTERNS[tokenizer])
+        pattern = re.compile(token_pattern or WORD)
     except re.error as error:
         raise ValueError(
             f"data.vocabulary.token_pattern={token_pattern} is not a regular expression ({error}); "
