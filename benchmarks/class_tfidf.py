@@ -28,7 +28,9 @@ from sklearn.feature_extraction.text import CountVectorizer
 from topiclab.config.compose import compose
 from topiclab.data.corpus import Corpus
 from topiclab.data.sources.corpora import load_corpus
-from topiclab.data.words.tokenizer import DEFAULT_PATTERNS, stop_words, tokenize
+from topiclab.data.words.letters import WORD
+from topiclab.data.words.stop_words import stop_words
+from topiclab.data.words.tokenizer import tokenize
 from topiclab.describe.ngrams import count_ngrams
 from topiclab.describe.terms import TermOptions, best, class_scores, class_terms
 from topiclab.settings import Vocabulary
@@ -64,10 +66,8 @@ def ours_with_repetitions(texts: Sequence[str], classes: np.ndarray) -> list[lis
 
 
 def vectorizer(min_df: int) -> CountVectorizer:
-    words = sorted(stop_words("english"))
-    return CountVectorizer(
-        ngram_range=(1, 2), stop_words=words, token_pattern=DEFAULT_PATTERNS["regex"], min_df=min_df
-    )
+    words = sorted(stop_words("english").words)
+    return CountVectorizer(ngram_range=(1, 2), stop_words=words, token_pattern=WORD, min_df=min_df)
 
 
 def best_by_bertopic(counts: sparse.csr_matrix, words: np.ndarray) -> list[list[str]]:

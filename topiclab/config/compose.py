@@ -15,6 +15,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from topiclab.config.checks import validate
 from topiclab.config.declared import conf_dir, overridden
+from topiclab.config.word_files import with_stop_words
 
 
 class ConfigError(ValueError):
@@ -71,11 +72,18 @@ def compose_unchecked(overrides: Sequence[str] = (), *, with_hydra: bool = False
 
 
 def to_plain(composed: DictConfig) -> dict[str, Any]:
-    """The resolved configuration without Hydra's own node; ConfigError names what is still missing."""
+    """The resolved configuration without Hydra's own node, with the words of the files that it names.
+
+    ConfigError names what is still missing.
+    """
     try:
-        return _containers(composed)
+        plain = _containers(composed)
     except OmegaConfBaseException as error:
         raise ConfigError([f"{error.full_key}: {str(error).splitlines()[0]}"]) from error
+    try:
+        return with_stop_words(plain)
+    except ValueError as error:
+        raise ConfigError([str(error)]) from error
 
 
 def _containers(composed: DictConfig) -> dict[str, Any]:

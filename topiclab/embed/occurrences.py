@@ -14,6 +14,7 @@ from topiclab.cache import Cache, key_hash, load_array, save_array
 from topiclab.data.corpus import Corpus
 from topiclab.data.words.occurrences import Occurrences
 from topiclab.data.words.places import WordPlaces, find_words
+from topiclab.data.words.tokenizer import VERSION
 from topiclab.embed.devices import Progress
 from topiclab.embed.embedder import Embedder, is_model, prepared_embedder
 from topiclab.embed.entries import VECTORS
@@ -51,7 +52,7 @@ def occurrence_vectors(
     key = {
         "texts": corpus.text_fingerprint,
         "vocab": key_hash({"vocab": corpus.vocab}),
-        "spelling": {option: getattr(vocabulary, option) for option in SPELLING},
+        "spelling": {**{option: getattr(vocabulary, option) for option in SPELLING}, "version": VERSION},
         "embedder": {**embedder.fingerprint(), "truncate_dim": None, "normalize": None},
         "subtokens": subtokens,
     }

@@ -22,7 +22,8 @@ from numpy.lib.npyio import NpzFile
 from topiclab.atomic import atomic_file
 from topiclab.cache import cached_arrays, key_hash
 from topiclab.data.sources.file import read_documents
-from topiclab.data.words.tokenizer import tokenize
+from topiclab.data.words.letters import PLACE
+from topiclab.data.words.tokenizer import VERSION, tokenize
 from topiclab.data.words.vocabulary import columns
 from topiclab.metrics.coherence import WINDOWS
 from topiclab.metrics.cooccurrence import EXACT, MAX_DENSE_WORDS, Cooccurrence, grouped
@@ -32,7 +33,6 @@ log = logging.getLogger(__name__)
 
 BLOCK_LETTERS = 1 << 24  # characters tokenised and counted at a time: some 200 MB
 REFERENCE_WINDOWS = tuple(window for window in WINDOWS.values() if window is not None)
-PLACE_PATTERN = r"\w+"
 # files in a folder with one document per line
 LINES = (
     ".jsonl",
@@ -87,6 +87,7 @@ def reference_counts(
         "lowercase": vocabulary.lowercase,
         "tokenizer": vocabulary.tokenizer,
         "token_pattern": vocabulary.token_pattern,
+        "version": VERSION,
     }
     compute = lambda: count_texts(read_texts(files, path, reference["text_column"]), vocab, vocabulary)  # noqa: E731
     tables = cached_arrays(cache_root, "cooccurrence", key, compute)
@@ -133,7 +134,7 @@ def count_texts(texts: Iterable[str], vocab: Sequence[str], vocabulary: Vocabula
         join_halves,
     )
 
-    pattern = PLACE_PATTERN if vocabulary.token_pattern is None else vocabulary.token_pattern
+    pattern = PLACE if vocabulary.token_pattern is None else vocabulary.token_pattern
     plain = replace(vocabulary, stop_words="none", token_pattern=pattern)
     pair_counts = np.zeros((len(REFERENCE_WINDOWS), len(vocab), len(vocab)), dtype=np.int64)
     num_windows = np.zeros(len(REFERENCE_WINDOWS), dtype=np.int64)

@@ -17,6 +17,7 @@ from topiclab.cache import cached_arrays
 from topiclab.config.configuration import Configuration
 from topiclab.data.corpus import Corpus
 from topiclab.data.sources.corpora import load_corpus
+from topiclab.data.words.tokenizer import VERSION
 from topiclab.describe import files
 from topiclab.describe.labels import label_topics
 from topiclab.describe.layout import LayoutOptions, layout
@@ -285,7 +286,8 @@ def cached_counts(
 ) -> NgramCounts:
     """`ngram_counts`, computed once per corpus."""
     read = {"min_df": options.min_df, "has_bigrams": options.has_bigrams}
-    key = {"texts": corpus.text_fingerprint, "options": read, "vocabulary": vocabulary.options()}
+    words = {**vocabulary.options(), "version": VERSION}
+    key = {"texts": corpus.text_fingerprint, "options": read, "vocabulary": words}
 
     def compute() -> dict[str, np.ndarray]:
         counts = ngram_counts(corpus, vocabulary, **read)

@@ -12,7 +12,7 @@ from topiclab.data.words.normal_form import normal
 BLOCK_CHARACTERS = 1 << 23  # scanned at a time
 SPACE, END_OF_TEXT = 0x20, b"\xff"  # the latter does not occur in UTF-8
 # ASCII that is not part of a word becomes a space. Bytes above it stay: they are interpreted once for each
-# distinct piece, not for each character. So do apostrophes, where the words of a contraction are told by them.
+# distinct piece, not for each character. So do apostrophes, where contractions are stop words.
 APART = bytes(code if code >= 0x80 or chr(code).isalnum() or code == 0x5F else SPACE for code in range(256))
 APART_BUT_APOSTROPHES = APART[:0x27] + b"'" + APART[0x28:]
 
@@ -22,9 +22,9 @@ def scan_words(
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
     r"""Distinct words by first appearance, ids (T,) int32 into them, and offsets (D + 1,) int64 of the texts.
 
-    Equal to `find` of each text in the form of `normal`, for a function whose words hold no ASCII but letters,
-    digits and _, and that looks beyond a word at most as far as the next character of ASCII that is none of
-    these (nor, where it keeps apostrophes, one of them).
+    Equal to `find` of each text in the form of `normal`, for a function whose words hold no ASCII but
+    letters, digits and _, and that looks no further than the next other character of ASCII (where
+    apostrophes are kept, than the next that is not one).
     """
     pieces: dict[bytes, int] = {}  # by first appearance
     apart = APART_BUT_APOSTROPHES if keeps_apostrophes else APART

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from topiclab.data.words.function_words import CHINESE, CONTRACTIONS, REMAINS
+from topiclab.data.words.function_words import function_words, words_of
 from topiclab.data.words.letters import MARKS
 from topiclab.data.words.normal_form import normal
 
@@ -39,7 +39,10 @@ class StopWords:
 
     def holds(self, words: Sequence[str]) -> np.ndarray:
         """Which words are stop words: (W,) bool."""
-        return np.array([(word if word.islower() and word.isascii() else key(word)) in self.words for word in words], dtype=bool)
+        return np.array(
+            [(word if word.islower() and word.isascii() else key(word)) in self.words for word in words],
+            dtype=bool,
+        )
 
     def without_contractions(self, text: str) -> str:
         """The text with blanks in the place of contractions, so that `won't` leaves no `won`."""
@@ -66,10 +69,9 @@ def stop_words(chosen: str | tuple[str, ...] | None, own: tuple[str, ...] = ()) 
         entries += of_language(chosen)
     for entry in () if chosen is None or isinstance(chosen, str) else chosen:
         entries += of_language(entry) if entry in names() else _own(entry)
-    for entry in own:
-        entries += _own(entry)
+    entries += own
     forms = {APOSTROPHE.sub("'", form) for entry in entries if APOSTROPHE.search(form := key(entry))}
-    return StopWords(frozenset(map(key, entries)) | forms, _pattern(sorted(forms)))
+    return StopWords((frozenset(map(key, entries)) | forms) - {""}, _pattern(sorted(forms)))
 
 
 def names() -> list[str]:
@@ -89,9 +91,9 @@ def of_language(language: str) -> list[str]:
     if language == "english":
         from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-        return [*ENGLISH_STOP_WORDS, *REMAINS[language], *CONTRACTIONS[language]]
+        return [*ENGLISH_STOP_WORDS, *words_of("remains", language), *words_of("contractions", language)]
     if language == "chinese":
-        return list(CHINESE)
+        return list(function_words("chinese"))
     try:
         from stop_words import LANGUAGE_MAPPING, get_stop_words
     except ImportError as error:
@@ -102,13 +104,13 @@ def of_language(language: str) -> list[str]:
     language = LANGUAGE_MAPPING.get(language, language)
     if language not in names():
         near = get_close_matches(language, names(), n=1)
+        meant = f"; did you mean {near[0]}?" if near else ";"
         raise ValueError(
-            f"data.vocabulary.stop_words={language} is unknown{f'; did you mean {near[0]}?' if near else ';'} "
-            f"available: {', '.join(names())}; a word of your own stands in a list: [english,{language}], "
-            "many of them in a file, one a line, whose name has a dot or a slash"
+            f"data.vocabulary.stop_words={language} is unknown{meant} available: {', '.join(names())}; a word "
+            f"of your own stands in a list: [english,{language}], or in a file such as ./stop.txt, one a line"
         )
     listed = (EDGES.sub("", word.translate(REPAIRS.get(language, {}))) for word in get_stop_words(language))
-    return [word for word in listed if word] + CONTRACTIONS.get(language, [])
+    return [word for word in listed if word] + words_of("contractions", language)
 
 
 def _own(entry: str) -> list[str]:
@@ -118,7 +120,7 @@ def _own(entry: str) -> list[str]:
             f"data.vocabulary.stop_words: {entry!r} is not one word, but words are left out one by one; "
             "give each by itself"
         )
-    if near := get_close_matches(entry.lower(), names(), n=1, cutoff=0.8):
+    if near := get_close_matches(entry.lower(), set(names()) - {"none"}, n=1, cutoff=0.8):
         log.warning(
             "data.vocabulary.stop_words: %s is left out as a word; the language is %s", entry, near[0]
         )
@@ -128,15 +130,14 @@ def _own(entry: str) -> list[str]:
 def _pattern(forms: Sequence[str]) -> re.Pattern[str] | None:
     if not forms:
         return None
+    after = r"(?!(?!\u02bc)\w)"  # one of the apostrophes is a letter: shouldn't've
     wholes = [form for form in forms if not form.startswith("'") and not form.endswith("'")]
     groups = (
-        (r"(?<!\w)", wholes, r"(?!\w)"),
+        (r"(?<!\w)", wholes, after),
         (r"(?<!\w)", [form for form in forms if form.endswith("'")], r"(?=\w)"),
-        (r"(?<=\w)", [form for form in forms if form.startswith("'")], r"(?!\w)"),
+        (r"(?<=\w)", [form for form in forms if form.startswith("'")], after),
     )
     spelled = [
-        f"{before}(?:{'|'.join(re.escape(form).replace(chr(39), APOSTROPHE.pattern) for form in found)}){after}"
-        for before, found, after in groups
-        if found
+        f"{before}(?:{'|'.join(map(re.escape, found))}){behind}" for before, found, behind in groups if found
     ]
-    return re.compile("|".join(spelled), re.IGNORECASE)
+    return re.compile("|".join(spelled).replace("'", APOSTROPHE.pattern), re.IGNORECASE)

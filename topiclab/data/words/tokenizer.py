@@ -73,12 +73,11 @@ class Tokens:
 def tokenize(texts: Iterable[str], vocabulary: Vocabulary) -> Tokens:
     """Tokens of every text without stop words; vocabulary is the group `data.vocabulary`.
 
-    domain_words, where the group has it, are further stop words of that corpus, lower case.
-    Texts are put into Unicode form NFC first, so that both spellings of an accent are one word.
+    Texts are put into the form of `normal` first, so that both spellings of an accent are one word.
     """
     excluded = _excluded(vocabulary)
     if vocabulary.tokenizer == "regex" and vocabulary.token_pattern is None:
-        find = _word_finder(excluded)
+        find = word_finder(excluded)
         has_contractions = excluded.contractions is not None
         tokens = Tokens(*scan_words(texts, find, vocabulary.lowercase, has_contractions))
         return tokens.select(_is_kept(tokens.words, bool, excluded))
@@ -128,8 +127,8 @@ def _is_kept(words: list[str], is_word: Callable[[str], bool], excluded: StopWor
     return is_kept if is_word is bool else is_kept & np.array([is_word(word) for word in words], dtype=bool)
 
 
-def _word_finder(excluded: StopWords) -> Callable[[str], list[str]]:
-    """The default pattern without contractions; most texts are ASCII, where a short pattern finds the same."""
+def word_finder(excluded: StopWords) -> Callable[[str], list[str]]:
+    """The default pattern without contractions; in ASCII a short pattern finds the same."""
     find, find_ascii = re.compile(WORD).findall, ASCII_WORD.findall
 
     def words(text: str) -> list[str]:
@@ -162,7 +161,12 @@ def _finder(
         )
     if tokenizer == "regex":
         group = pattern.groups  # 0 is the whole match
-        return pattern.findall, lambda text: (m.span(group) for m in pattern.finditer(text)), bool
+
+        def word_spans(text: str) -> Iterable[tuple[int, int]]:
+            chosen = ASCII_WORD if token_pattern is None and text.isascii() else pattern
+            return (found.span(group) for found in chosen.finditer(text))
+
+        return pattern.findall, word_spans, bool
     try:
         import jieba
     except ImportError as error:

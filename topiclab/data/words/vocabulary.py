@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -9,7 +10,10 @@ from scipy import sparse
 
 from topiclab.data.corpus import known_words
 from topiclab.data.words.tokenizer import Tokens, tokenize
+from topiclab.data.words.unspaced import advice
 from topiclab.settings import Vocabulary
+
+log = logging.getLogger(__name__)
 
 
 def fit_vocabulary(texts: Sequence[str], vocabulary: Vocabulary) -> tuple[tuple[str, ...], Tokens]:
@@ -30,13 +34,19 @@ def fit_vocabulary(texts: Sequence[str], vocabulary: Vocabulary) -> tuple[tuple[
     most = _documents("max_df", vocabulary.max_df, len(texts))
     eligible = np.flatnonzero((in_docs >= max(fewest, 1)) & (in_docs <= most))
     chosen = sorted(eligible, key=lambda word: (-totals[word], words[word]))[: vocabulary.size]
+    told = advice(texts, vocabulary.tokenizer)
     if len(chosen) < 2:
         raise ValueError(
             f"the vocabulary has {len(chosen)} words, but a topic needs at least 2: {len(texts)} documents "
             f"hold {len(words)} distinct words after stop words, {len(eligible)} of them in at least "
-            f"{fewest:g} and at most {most:g} documents; lower data.vocabulary.min_df, raise max_df or size, "
-            "or check token_pattern, tokenizer (jieba for Chinese) and stop_words"
+            f"{fewest:g} and at most {most:g} documents; "
+            + (
+                told
+                or "lower data.vocabulary.min_df, raise max_df or size, or check token_pattern and stop_words"
+            )
         )
+    if told and vocabulary.token_pattern is None:
+        log.warning("%s", told)
     return tuple(words[word] for word in chosen), tokens
 
 
