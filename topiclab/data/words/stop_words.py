@@ -107,7 +107,7 @@ def of_language(language: str) -> list[str]:
         meant = f"; did you mean {near[0]}?" if near else ";"
         raise ValueError(
             f"data.vocabulary.stop_words={language} is unknown{meant} available: {', '.join(names())}; a "
-            f"word of your own stands in a list: [english,{language}], or in a file such as ./stop.txt, one a line"
+            f"word of your own stands in a list: [english,{language}] or in a file, such as ./stop.txt"
         )
     listed = (EDGES.sub("", word.translate(REPAIRS.get(language, {}))) for word in get_stop_words(language))
     return [word for word in listed if word] + words_of("contractions", language)
