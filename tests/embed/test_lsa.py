@@ -177,3 +177,9 @@ def test_only_a_language_model_can_be_adapted() -> None:
         ValueError, match=r"mode\.adapt=simcse tunes a language model, and embedder=lsa is not one"
     ):
         embed_corpus(LSA, embedding_corpus(["a"]), None, None, adapt=adaptation("simcse"))
+
+
+def test_marks_stay_with_their_letters() -> None:
+    assert words("किसान खेती में") == ["किसान", "खेती", "में"]
+    assert words("cafe\u0301 CAFÉ") == ["café", "café"]  # decomposed and composed are one term
+    assert words("ที่นี่") == ["ที่นี่"]  # two Thai letters with their marks are one pair

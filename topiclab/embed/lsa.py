@@ -12,9 +12,12 @@ from hydra.utils import get_method
 from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
 
+from topiclab.data.words.letters import JOINERS, LETTER, MARKS
+from topiclab.data.words.normal_form import normal
 from topiclab.limits import Count, Seed
 
-WORD = re.compile(r"[^\W\d_]\w+")
+WORD = re.compile(rf"{LETTER}[\w{MARKS}{JOINERS}]+")
+UNIT = re.compile(f".[{MARKS}]*")  # a character with its marks
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 SCRIPT_RUN = re.compile(f"[{UNSPACED}]+|[^{UNSPACED}]+")
 UNSPACED_START = re.compile(f"[{UNSPACED}]")
@@ -24,7 +27,7 @@ TERM_SEPARATOR = "\n"
 def words(text: str) -> list[str]:
     """Lower-case words of two letters or more; scripts without spaces (Chinese, Thai) as letter pairs."""
     found: list[str] = []
-    for word in WORD.findall(text.lower()):
+    for word in WORD.findall(normal(text, lowercase=True)):
         if word.isascii():
             found.append(word)
             continue
@@ -34,8 +37,9 @@ def words(text: str) -> list[str]:
 
 
 def letter_pairs(run: str) -> list[str]:
-    """Overlapping pairs of letters; a single letter stays itself."""
-    return [run[start : start + 2] for start in range(max(len(run) - 1, 1))]
+    """Overlapping pairs of letters, each with its marks; a single letter stays itself."""
+    units = UNIT.findall(run)
+    return ["".join(units[start : start + 2]) for start in range(max(len(units) - 1, 1))]
 
 
 class LsaEmbedder:
@@ -63,7 +67,7 @@ class LsaEmbedder:
         self.tokenizer: Callable[[str], Iterable[str]] = get_method(tokenizer)
 
     def fingerprint(self) -> dict[str, Any]:
-        return {"embedder": "lsa", "version": 1, "dim": self.asked_dim, **self.options}
+        return {"embedder": "lsa", "version": 2, "dim": self.asked_dim, **self.options}
 
     def fit(self, texts: Sequence[str]) -> LsaEmbedder:
         """Learn terms, weights and axes; ValueError if no term is in min_df texts."""
