@@ -15,7 +15,10 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from topiclab.config.checks import validate
 from topiclab.config.declared import conf_dir, overridden
+from topiclab.config.folder_names import register
 from topiclab.config.word_files import with_stop_words
+
+register()
 
 
 class ConfigError(ValueError):

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from topiclab.config.folder_names import folder_name
 from topiclab.report.checks.verdicts import draw_check, render_check
 from topiclab.report.tables.collect import Cell, collect_cells
 from topiclab.report.tables.controls import render_controls
@@ -151,7 +152,7 @@ def _collect(table: Table, args: argparse.Namespace) -> list[Cell]:
     """The cells of all grids of the table, planned ones included."""
     cells: list[Cell] = []
     for grid in table.grids:
-        cells += collect_cells(args.outputs / grid, find_grid(args.experiments, grid))
+        cells += collect_cells(args.outputs / folder_name(grid), find_grid(args.experiments, grid))
     if args.metrics:
         known = metric_names(cells)
         if unknown := [name for name in args.metrics if name not in known]:
