@@ -32,6 +32,8 @@ class Group:
     @classmethod
     def of(cls: type[GroupType], node: Mapping[str, Any]) -> GroupType:
         """The group of a configuration; ValueError names a key that is missing or unknown."""
+        if not isinstance(node, Mapping):
+            raise ValueError(f"{cls.group}={node} is not a group of keys; give {cls.group}.<key>=...")
         node = {**cls.older, **node}
         known: Any = fields(cls)  # type: ignore[arg-type]
         names = [field.name for field in known]

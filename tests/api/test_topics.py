@@ -7,7 +7,7 @@ import planted
 import pytest
 
 import topiclab
-from topiclab.config.compose import compose
+from topiclab.config.compose import ConfigError, compose
 from topiclab.runs.run import run_cell
 
 SMALL = ["model.encoder.hidden_dims=[32,32]", "trainer.max_epochs=20", "embedder.dim=16"]
@@ -39,6 +39,12 @@ def test_a_loaded_run_is_the_fitted_one(supervised):
     assert loaded.predict(texts) == supervised.predict(texts)
     assert loaded.metrics == supervised.metrics
     assert loaded.topic_words(3) == supervised.topic_words(3)
+
+
+def test_a_folder_with_another_run_is_told_as_an_argument(supervised):
+    with pytest.raises(ConfigError, match="give fit another folder=") as raised:
+        fit(supervised.folder, planted.corpus().labels, ["mode=supervised", "trainer.max_epochs=61"])
+    assert "name=" not in str(raised.value)
 
 
 def test_labels_are_predicted_only_by_a_supervised_run(supervised, tmp_path):

@@ -14,7 +14,7 @@ from topiclab.models.codes.image_topics import ImageTopicModel
 from topiclab.models.tvqvae_image import TVQVAEImage
 from topiclab.nn.conv_autoencoder import ImageAutoencoder
 from topiclab.pipeline.build import ImageSizes, build_model
-from topiclab.pipeline.saved_model import AUTOENCODER, MODEL, load_arrays, load_facts
+from topiclab.pipeline.saved_model import AUTOENCODER, MODEL, check_words, load_arrays, load_facts
 from topiclab.result import TopicResult
 from topiclab.runs.outcome import Finished
 
@@ -101,4 +101,5 @@ def load_image_run(folder: Path, result: Finished, device: str) -> ImageTopics:
     channels, height, width = facts["image_shape"]
     fitted = ImageTopicModel(model.to(place), autoencoder, (channels, height, width))
     topics, names = TopicResult.load(folder / "topics.npz"), tuple(facts["label_names"])
+    check_words(folder, facts["vocab"], topics)
     return ImageTopics(folder, cfg, result["metrics"], topics, names, fitted)

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from topiclab.config.compose import compose, compose_unchecked, to_plain
+from topiclab.config.compose import ConfigError, compose, compose_unchecked, to_plain
 from topiclab.config.configuration import Configuration
 from topiclab.config.declared import uses
 from topiclab.config.instantiate import build
+from topiclab.config.trust import code_of
 from topiclab.data.sources.corpora import corpus_from_texts
 from topiclab.data.words.occurrences import Occurrences
 from topiclab.data.words.vocabulary import count, texts_of_known_words
@@ -24,9 +25,11 @@ from topiclab.models.base.estimator import Estimator
 from topiclab.models.base.topic_model import TopicModel
 from topiclab.pipeline.build import Sizes, build_model, with_num_topics
 from topiclab.pipeline.fit_texts import fit_corpus
-from topiclab.pipeline.saved_model import ADAPTER, EMBEDDER, MODEL, load_arrays, load_facts
+from topiclab.pipeline.saved_model import ADAPTER, EMBEDDER, MODEL, check_words, load_arrays, load_facts
 from topiclab.result import TopicResult
+from topiclab.runs.outcome import Finished
 from topiclab.runs.run import finished_run, run_cell
+from topiclab.runs.stored import naming
 from topiclab.settings import Selection, Trainer, Vocabulary
 from topiclab.teach.states import TeacherStates
 
@@ -156,21 +159,40 @@ def fit(
     )
     cfg["data"]["fingerprint"] = corpus.fingerprint
     folder = Path(tempfile.mkdtemp(prefix="topiclab-") if folder is None else folder)
-    run_cell(cfg, folder, partial(fit_corpus, corpus=corpus))
-    topics = load(folder)
+    try:
+        result = run_cell(cfg, folder, partial(fit_corpus, corpus=corpus))
+    except ConfigError as error:
+        raise ConfigError([_in_python(fault) for fault in error.faults]) from error
+    topics = load(folder, trust=code_of(result["config"]) == code_of(cfg))  # code that the caller named
     assert isinstance(topics, FittedTopics)
     return topics
 
 
-def load(folder: str | Path, device: str = "auto") -> FittedTopics | ImageTopics | ChatModel:
+def _in_python(fault: str) -> str:
+    """The fault of a folder that holds another run, whose way out is an argument of `fit`."""
+    return fault.replace("give this run another name (name=...)", "give fit another folder=").replace(
+        "add rerun=true", "overrides=['rerun=true']"
+    )
+
+
+def load(
+    folder: str | Path, device: str = "auto", *, trust: bool = False
+) -> FittedTopics | ImageTopics | ChatModel:
     """Load a finished run from its folder; ValueError if something in it is missing or damaged.
 
     A run of a language model becomes a ChatModel with the options of task=chat.
     device: for the embedder of unseen texts, or a model of images or language, whatever the run was fitted
         on.
+    trust: False refuses a run whose configuration names classes or functions that conf/ does not hold, since
+        loading would run them.
     """
     folder = Path(folder)
-    result = finished_run(folder, "fit", "pretrain", "finetune")
+    result = finished_run(folder, "fit", "pretrain", "finetune", trust=trust)
+    with naming(folder):
+        return _loaded(folder, result, device)
+
+
+def _loaded(folder: Path, result: Finished, device: str) -> FittedTopics | ImageTopics | ChatModel:
     cfg = result["config"]
     if cfg["task"]["name"] != "fit":
         from topiclab.minillm.finished import chat_model
@@ -184,6 +206,7 @@ def load(folder: str | Path, device: str = "auto") -> FittedTopics | ImageTopics
         return load_image_run(folder, result, device)
     facts = load_facts(folder)
     topics = TopicResult.load(folder / "topics.npz")
+    check_words(folder, facts["vocab"], topics)
     is_supervised = cfg["mode"]["name"] == "supervised"
     sizes: Sizes = {
         "num_words": len(facts["vocab"]),
@@ -193,6 +216,7 @@ def load(folder: str | Path, device: str = "auto") -> FittedTopics | ImageTopics
     of_run = Configuration.of(cfg)
     model = build_model(with_num_topics(of_run, result["manifest"]), sizes)
     model.load_state(load_arrays(folder / MODEL))
+    Vocabulary.of(cfg["data"]["vocabulary"])  # which texts are counted by, later
     trainer = replace(of_run.trainer, device=device)
     embedder = load_embedder(of_run, folder, facts["vocab"], trainer) if facts["embedding_dim"] else None
     return FittedTopics(folder, cfg, result["metrics"], topics, tuple(facts["label_names"]), model, embedder)

@@ -7,14 +7,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
-from topiclab.config.configuration import Composed
+from topiclab.config.configuration import GROUPS, VALUES, Composed
 from topiclab.config.declared import models_of, reads_vectors, uses
 from topiclab.config.rules import refused_values
+from topiclab.config.trust import faults_of_run
+from topiclab.settings import Paths, Trainer
 
 
 def validate(cfg: Mapping[str, Any]) -> list[str]:
     """Faults of a plain configuration, each with the value, the rule and the way out."""
-    if faults := refused_values(cfg):
+    if faults := list(_check_groups(cfg)) or refused_values(cfg):
         return faults  # the checks below rely on types
     checks = (
         _check_modality,
@@ -25,12 +27,39 @@ def validate(cfg: Mapping[str, Any]) -> list[str]:
         _check_codes,
         _check_reference,
         _check_task,
+        _check_trust,
         _check_parts,
         _check_objective,
         _check_extras,
         _check_unread,
     )
-    return [fault for check in checks for fault in check(cast(Composed, cfg))]
+    try:
+        return [fault for check in checks for fault in check(cast(Composed, cfg))]
+    except (KeyError, TypeError, AttributeError) as error:
+        return [
+            f"a key that every configuration has is missing or null ({type(error).__name__}: {error}); leave "
+            "out the ~key or key=null that removes it"
+        ]
+
+
+def _check_groups(cfg: Any) -> Iterator[str]:
+    """Check that every group and key is there: ~key removes one, and key=null empties a group."""
+    for key in VALUES:
+        if key not in cfg:
+            yield f"{key} is missing, which every configuration has; leave ~{key} out"
+    for key in GROUPS:
+        if isinstance(cfg.get(key), Mapping):
+            continue
+        yield f"{key}={cfg.get(key) or 'null'}: every configuration has this group; leave that out"
+    for kind in (Trainer, Paths):
+        try:
+            kind.of(cfg.get(kind.group) or {})
+        except ValueError as error:
+            yield str(error)
+    for key, inner in (("data", "split"), ("data", "vocabulary"), ("mode", "adaptation")):
+        group = cfg.get(key)
+        if isinstance(group, Mapping) and not isinstance(group.get(inner, {}), Mapping):
+            yield f"{key}.{inner}={group[inner] or 'null'}: a group of keys; set one of them, or leave it out"
 
 
 def _check_modality(cfg: Composed) -> Iterator[str]:
@@ -166,6 +195,9 @@ def _check_codes(cfg: Composed) -> Iterator[str]:
 
 def _check_reference(cfg: Composed) -> Iterator[str]:
     reference = cfg["reference"]
+    if not isinstance(reference, Mapping) and cfg["task"]["name"] != "predict":
+        yield f"reference={reference or 'null'}: a group of keys, except for task=predict; leave it out"
+        return
     if not isinstance(reference, Mapping):  # task=predict: an image, or a folder of images
         if reference and not Path(reference).expanduser().exists():
             yield f"reference={reference}: nothing there, seen from {Path.cwd()}; give an image or a folder"
@@ -199,6 +231,16 @@ def _check_task(cfg: Composed) -> Iterator[str]:
         yield from _check_language_run(cfg)
     elif run and not (Path(run).expanduser() / "result.json").is_file():
         yield f"run={run}: no result.json there; give the folder of a finished fit"
+
+
+def _check_trust(cfg: Composed) -> Iterator[str]:
+    """Check that the folders of finished runs name no code from outside topiclab, unless trust=true."""
+    if cfg["trust"]:
+        return
+    named = (("run", cfg), ("embedder.run", cfg["embedder"]), ("teacher.run", cfg["teacher"]))
+    for option, group in named:
+        if run := group.get("run"):
+            yield from faults_of_run(run, option)
 
 
 def _check_language_run(cfg: Composed) -> Iterator[str]:

@@ -18,7 +18,26 @@ OLDER: dict[str, Any] = {
     "reference": {"path": None, "text_column": "text", "words": None},
     "rating": {"name": "none"},
     "select_k": None,  # num_topics was a number
+    "trust": False,
 }
+
+
+# Groups and single keys of every composed configuration; `reference` is one or the other.
+GROUPS = (
+    "data",
+    "embedder",
+    "teacher",
+    "model",
+    "objective",
+    "mode",
+    "rating",
+    "logger",
+    "task",
+    "trainer",
+    "paths",
+    "select_k",
+)
+VALUES = ("num_topics", "seed", "name", "embed_text", "input", "run", "reference", "trust")
 
 
 class Grouped(TypedDict, total=False):
@@ -54,6 +73,7 @@ class Composed(Grouped):
     embed_text: str
     input: str
     run: str | None
+    trust: bool
 
 
 @dataclass(frozen=True)
@@ -62,6 +82,7 @@ class Configuration:
 
     data, embedder, teacher, model, objective, mode, rating, logger, task: the chosen option of each group,
     with its own keys.  select_k: None in runs older than this group; their num_topics is a number.
+    trust: that a run named by run=, embedder.run= or teacher.run= may name code that conf/ does not hold.
     reference: a group, or for task=predict an image or a folder of images.
     own: the keys that conf/task/<name>.yaml adds.
     """
@@ -83,6 +104,7 @@ class Configuration:
     embed_text: str
     input: str
     run: str | None
+    trust: bool
     reference: Any
     select_k: SelectK | None
     own: Mapping[str, Any]

@@ -17,6 +17,7 @@ UNHASHED_KEYS = (
     "grid",
     "name",
     "task",
+    "trust",
     "trainer.device",
     "trainer.num_threads",
     "trainer.checkpoint_seconds",

@@ -87,7 +87,9 @@ def load_folder(folder: Path, *, device: str = "cpu", dtype: str = "fp32") -> tu
         )
     try:
         config = json.loads((folder / CONFIG).read_bytes())
-    except ValueError as fault:
+        if not isinstance(config, dict):
+            raise ValueError("it is not a mapping")
+    except (ValueError, RecursionError) as fault:
         raise ValueError(f"{folder / CONFIG} is damaged ({fault}); export it again") from fault
     tokenizer = Tokenizer.load(folder)
     if config.get(FINGERPRINT) != tokenizer.fingerprint:
@@ -120,6 +122,8 @@ def shape_of(config: Mapping[str, Any]) -> Shape:
             f"model_type={kind} with tie_word_embeddings={config.get('tie_word_embeddings')} is not an "
             "exported mini-LLM; give a folder that topiclab wrote"
         )
+    if missing := [key for key in KEYS.values() if key not in config]:
+        raise ValueError(f"its config.json lacks {', '.join(missing)}; give a folder that topiclab wrote")
     return Shape(**{field: config[key] for field, key in KEYS.items()}, qk_norm=kind == "qwen3")
 
 

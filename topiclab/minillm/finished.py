@@ -33,7 +33,7 @@ def export_of(run: str, option: str) -> Path:
     try:
         result = json.loads((folder / "result.json").read_bytes())
         task, status = result["config"]["task"]["name"], result["status"]
-    except (ValueError, KeyError, TypeError) as fault:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as fault:
         raise ValueError(f"{option}={run}: its result.json is damaged ({fault!r}); {way_out}") from fault
     if task not in TASKS:
         raise ValueError(f"{option}={run} holds a run of task={task}, which has no language model; {way_out}")
@@ -44,7 +44,7 @@ def export_of(run: str, option: str) -> Path:
         raise FileNotFoundError(f"{option}={run} has no export/{missing[0]}; run it again, or {way_out}")
     try:
         trained_with = json.loads((export / "config.json").read_bytes())["tokenizer_fingerprint"]
-    except (ValueError, KeyError, TypeError) as fault:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as fault:
         raise ValueError(
             f"{option}={run}: its export/config.json is damaged ({fault!r}); {way_out}"
         ) from fault

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from topiclab.data.corpus import Corpus
 from topiclab.embed.embedder import Embeddings, is_fitted
 from topiclab.models.base.estimator import Estimator
 from topiclab.models.codes.image_topics import ImageTopicModel
+from topiclab.result import TopicResult
 
 MODEL, EMBEDDER, FACTS, ADAPTER = "model.safetensors", "embedder.safetensors", "model.json", "adapter"
 
@@ -48,6 +49,14 @@ def load_facts(folder: Path) -> dict[str, Any]:
         raise ValueError(
             f"{folder / FACTS} cannot be read ({error}); remove {folder} and fit again"
         ) from error
+
+
+def check_words(folder: Path, vocab: Sequence[str], topics: TopicResult) -> None:
+    """Raise ValueError unless a saved model and its topics have the same words in one order."""
+    if list(vocab) != list(topics.vocab):
+        raise ValueError(
+            f"{folder / FACTS} and topics.npz hold different words; remove {folder} and fit again"
+        )
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -28,6 +28,7 @@ from topiclab.config.identity import changed_keys, config_hash
 from topiclab.config.instantiate import target_of
 from topiclab.runs.outcome import Finished, Outcome
 from topiclab.runs.provenance import facts_of, reset_peak_rss
+from topiclab.runs.stored import check_groups, check_stored
 
 log = logging.getLogger("topiclab")
 
@@ -100,27 +101,33 @@ def read_result(path: Path) -> Finished:
     try:
         result = json.loads(path.read_text())
         if {"status", "config", "config_hash"} <= result.keys():
+            check_groups(result["config"])
             return result
         fault = "keys are missing"
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         fault = str(error)
     raise ConfigError([f"{path} is not a readable result ({fault}); remove it to run the cell again"])
 
 
-def finished_fit(folder: Path) -> Finished:
-    """Content of result.json of a finished task=fit; ValueError if folder holds none."""
-    return finished_run(folder, "fit")
+def finished_fit(folder: Path, *, trust: bool = False) -> Finished:
+    """Content of result.json of a finished task=fit; ValueError as in `finished_run`."""
+    return finished_run(folder, "fit", trust=trust)
 
 
-def finished_run(folder: Path, *tasks: str) -> Finished:
-    """Content of result.json of a finished run of one of these tasks; ValueError if folder holds none."""
+def finished_run(folder: Path, *tasks: str, trust: bool = False) -> Finished:
+    """Content of result.json of a finished run of one of these tasks.
+
+    trust: lets it name code from outside topiclab.
+    Raises ValueError if folder holds no such run, or one that cannot or may not be loaded.
+    """
     if not (folder / "result.json").is_file():
         raise ValueError(
             f"{folder} has no result.json, so it is not a finished run; fit the cell, or give its folder"
         )
     result = read_result(folder / "result.json")
     if result["status"] != "done":
-        raise ValueError(f"{folder} holds no finished run: {result['reason']}")
+        raise ValueError(f"{folder} holds no finished run: {result.get('reason')}")
+    check_stored(result, folder, trust=trust)
     if (task := result["config"]["task"]["name"]) not in tasks:
         raise ValueError(
             f"{folder} holds a run of task={task}; give the folder of a task={' or '.join(tasks)}"

@@ -40,6 +40,7 @@ from topiclab.report.page.render import write_page
 from topiclab.result import TopicResult
 from topiclab.runs.outcome import Finished, Outcome
 from topiclab.runs.run import finished_fit
+from topiclab.runs.stored import naming
 from topiclab.settings import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -126,12 +127,13 @@ def describe(cfg: Configuration, folder: Path) -> Outcome:
     Raises ValueError for a run that is not finished or is on images, or if its documents are gone.
     """
     run, clock, options = cfg.run_folder, Stages(), DescribeOptions.of(cfg.own["describe"])
-    outcome = finished_fit(run)
-    of_run = config_of_run(outcome, cfg, run)
+    outcome = finished_fit(run, trust=cfg.trust)
+    with naming(run):
+        of_run, fitted_on = config_of_run(outcome, cfg, run), outcome["manifest"]["corpus"]["fingerprint"]
     writer = make_writer(cfg.rating, cfg.trainer) if options.has_writer else None
     with timed(clock, "load"):
         corpus = load_corpus(of_run.data, of_run.paths.data, of_run.paths.cache)
-        if corpus.fingerprint != outcome["manifest"]["corpus"]["fingerprint"]:
+        if corpus.fingerprint != fitted_on:
             raise ValueError(
                 f"the documents of {corpus.name} are not those that run={run} was fitted on; "
                 "bring back the file it read, or fit again"

@@ -178,7 +178,7 @@ def replay_tokens(cfg: Configuration, tokenizer: Tokenizer, num_tokens: int) -> 
         return ConversationTokens(nothing, np.zeros(1, dtype=np.int64), nothing.astype(bool))
     task, run, data = "finetune", cfg.run, cfg.data
     while task == "finetune":
-        config = finished_run(Path(str(run)).expanduser(), "pretrain", "finetune")["config"]
+        config = finished_run(Path(str(run)).expanduser(), "pretrain", "finetune", trust=cfg.trust)["config"]
         task, run, data = config["task"]["name"], config["run"], config["data"]
     texts, split = split_texts(data, cfg.paths)
     tokens = token_set(texts, tokenizer, cfg.paths.cache)

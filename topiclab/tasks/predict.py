@@ -29,7 +29,7 @@ def predict(cfg: Configuration, folder: Path) -> Outcome:
     For a run on images see `predict_images`.
     Raises ValueError for a reference image beside a run on texts, and for a language model.
     """
-    fitted = load(cfg.run_folder, cfg.trainer.device)
+    fitted = load(cfg.run_folder, cfg.trainer.device, trust=cfg.trust)
     if isinstance(fitted, ChatModel):
         raise ValueError(f"run={cfg.run} is a language model, which has no topics; use task=chat")
     if not isinstance(fitted, FittedTopics):
