@@ -4,7 +4,7 @@ import sys
 import pytest
 from places import PYTHONPATH
 
-from topiclab.__main__ import multirun_first
+from topiclab.runs.command import multirun_first
 
 HEAVY = ("torch", "lightning", "transformers", "wandb", "scipy", "sklearn", "numba")
 

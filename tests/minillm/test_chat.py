@@ -16,8 +16,8 @@ from places import REPO
 from tiny_minillm import tiny_model, tiny_tokenizer
 
 import topiclab
-from topiclab.__main__ import quote_prompt
 from topiclab.config.compose import ConfigError, compose
+from topiclab.config.quoting import quoted
 from topiclab.minillm.chat import ChatModel
 from topiclab.minillm.data.conversations import turn_ids
 from topiclab.minillm.data.tokenizer import END_OF_TURN, START_OF_TURN
@@ -229,11 +229,10 @@ def test_what_the_task_needs(run, tmp_path):
     "question", ["a, (b) or that's: what?", "a\\b", "ends\\", "it\\'s", "x=1 {2} [3] # no", 'so "this"?']
 )
 def test_a_question_is_read_as_it_stands(question):
-    override = OverridesParser.create().parse_override(quote_prompt(f"prompt={question}"))
+    override = OverridesParser.create().parse_override(quoted([f"prompt={question}"])[0])
     assert override.value() == question
     assert not override.is_sweep_override()
-    assert quote_prompt("prompt='quoted'") == "prompt='quoted'"
-    assert quote_prompt("prompt=null") == "prompt=null"
+    assert quoted(["prompt='quoted'", "prompt=null"]) == ["prompt='quoted'", "prompt=null"]
 
 
 @pytest.mark.slow

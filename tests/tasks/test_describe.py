@@ -8,7 +8,7 @@ from every_model import MODELS
 from pyarrow import parquet
 from small_cells import cell
 
-from topiclab.config.compose import ConfigError, compose, compose_cell, quote_run
+from topiclab.config.compose import ConfigError, compose, compose_cell
 from topiclab.config.configuration import Configuration
 from topiclab.report.__main__ import main
 from topiclab.result import TopicResult
@@ -190,12 +190,3 @@ def test_vectors_are_those_of_the_fit_on_another_device_too(dated):
     outcome["manifest"]["embedding"]["dtype"] = "bf16"
     trainer = config_of_run(outcome, cfg, dated).trainer
     assert (trainer.precision, trainer.device) == ("bf16", "cpu")
-
-
-def test_folders_with_equals_signs_are_quoted():
-    assert quote_run(["run=a/b=1", "run=plain", "seed=1", "run='a=1'"]) == [
-        "run='a/b=1'",
-        "run=plain",
-        "seed=1",
-        "run='a=1'",
-    ]

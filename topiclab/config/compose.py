@@ -9,13 +9,14 @@ from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import CompactHydraException, MissingConfigException
+from hydra.errors import CompactHydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from topiclab.config.checks import validate
 from topiclab.config.declared import conf_dir, overridden
 from topiclab.config.folder_names import register
+from topiclab.config.quoting import as_typed, in_shell, quoted
 from topiclab.config.word_files import with_stop_words
 
 register()
@@ -49,29 +50,32 @@ def compose_cell(overrides: Sequence[str]) -> tuple[dict[str, Any], Path]:
     return cfg, Path(composed.hydra.run.dir)
 
 
-def quote_run(overrides: Sequence[str]) -> list[str]:
-    """The overrides with the value of run= in quotes: folders contain =, which Hydra refuses unquoted."""
-    return [
-        f"run='{value}'" if (key, equals) == ("run", "=") and "=" in value and "'" not in value else override
-        for override in overrides
-        for key, equals, value in [override.partition("=")]
-    ]
-
-
 def compose_unchecked(overrides: Sequence[str] = (), *, with_hydra: bool = False) -> DictConfig:
     """The configuration as Hydra composes it; values may be missing. ConfigError explains what Hydra refused.
 
     with_hydra: includes Hydra's own node.
     """
+    emptied(overrides)
     standing = GlobalHydra.instance().hydra  # state of a caller who uses Hydra too
     GlobalHydra.instance().clear()
     try:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="topiclab"):
-            return hydra.compose("config", quote_run(overrides), return_hydra_config=with_hydra)
+            return hydra.compose("config", quoted(overrides), return_hydra_config=with_hydra)
     except CompactHydraException as error:
         raise ConfigError(explain(error, overrides)) from error
     finally:
         GlobalHydra.instance().hydra = standing
+
+
+def emptied(overrides: Sequence[str]) -> None:
+    """Raise ConfigError for group=null, of which Hydra says less."""
+    faults = []
+    for key, _, value in (override.lstrip("+").partition("=") for override in overrides):
+        if (conf_dir() / key).is_dir() and {"null", ""} & set(value.split(",")) and "=" not in value:
+            options = sorted(path.stem for path in (conf_dir() / key).glob("[!_]*.yaml"))
+            faults.append(f"{key}={value}: null is no option of this group; choose {', '.join(options)}")
+    if faults:
+        raise ConfigError(faults)
 
 
 def to_plain(composed: DictConfig) -> dict[str, Any]:
@@ -106,6 +110,17 @@ def _containers(composed: DictConfig) -> dict[str, Any]:
 
 def explain(error: CompactHydraException, overrides: Sequence[str]) -> list[str]:
     """Faults that Hydra found, each with the key or value that was probably meant."""
+    if files := [override for override in overrides if _is_file_as_data(override)]:
+        return [
+            f"{file}: data= chooses a kind of corpus; use data=file {in_shell(f'data.path={path}')}"
+            for file in files
+            for path in [file.partition("=")[2]]
+        ]
+    if isinstance(error, OverrideParseException) and (typed := as_typed(error.override)):
+        return [
+            f"{error.override}: Hydra reads some of these characters as its own grammar; put the value in "
+            f"quotes: {typed}"
+        ]
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, given = error.missing_cfg_file.rpartition("/")
         options = sorted(name for name in error.options if not name.startswith("_"))
@@ -117,8 +132,24 @@ def explain(error: CompactHydraException, overrides: Sequence[str]) -> list[str]
         cfg = root._get_root()
         unknown = [key for key in map(_key, overrides) if key and not _stands(cfg, key)]
         known = [key for key in _all_keys(cfg) if not key.startswith("hydra")]
-        return [f"{key}: no such key{_meant(key, known)} +{key}=... would add it" for key in unknown]
+        return [_unknown_key(key, known, cfg) for key in unknown]
     return [str(error) if error.__cause__ is None else f"{error}: {error.__cause__}".strip(": \n")]
+
+
+def _is_file_as_data(override: str) -> bool:
+    """True for data=<path of a file or folder>, which names no option."""
+    key, _, value = override.partition("=")
+    value = value.strip("\"'")
+    is_option = (conf_dir() / "data" / f"{value}.yaml").is_file()
+    return (
+        key == "data" and not is_option and ("/" in value or "." in value.strip(".") or Path(value).exists())
+    )
+
+
+def _unknown_key(key: str, known: Sequence[str], cfg: DictConfig) -> str:
+    if key == "data.path":
+        return f"data.path: data={cfg.data.name} reads no file of yours; add data=file"
+    return f"{key}: no such key{_meant(key, known)} +{key}=... would add it"
 
 
 def _key(override: str) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
-from topiclab.config.compose import to_plain
+from topiclab.config.checks import validate
+from topiclab.config.compose import ConfigError, to_plain
 
 
 @dataclass(frozen=True)
@@ -39,14 +42,24 @@ class Cell:
 
 
 def folder_of(composed: DictConfig) -> Path:
-    """The folder in which Hydra will run this job of a sweep."""
-    sweep = composed.hydra.sweep
-    return Path(sweep.dir, sweep.subdir)
+    """The folder in which Hydra will run this job of a sweep; ConfigError if it has no name, or leads out."""
+    try:
+        sweep = composed.hydra.sweep
+        root, folder = Path(sweep.dir), Path(sweep.dir, sweep.subdir)
+    except OmegaConfBaseException as error:
+        raise ConfigError([f"{error.full_key}: {str(error).splitlines()[0]}"]) from error
+    if not Path(os.path.normpath(folder)).is_relative_to(os.path.normpath(root)):
+        raise ConfigError([f"{folder} leads out of {root}; give hydra.sweep.subdir without .."])
+    return folder
 
 
 def cell_of(overrides: Sequence[str], composed: DictConfig) -> Cell:
-    """The cell of a configuration as Hydra composed it; ConfigError if values are missing."""
-    return Cell(tuple(overrides), to_plain(composed), folder_of(composed))
+    """The cell of a configuration as Hydra composed it; ConfigError if values or groups are missing."""
+    cfg = to_plain(composed)
+    try:
+        return Cell(tuple(overrides), cfg, folder_of(composed))
+    except ConfigError as error:  # a missing group is why the folder has no name
+        raise ConfigError(validate(cfg) or error.faults) from error
 
 
 def labels_of(cells: Sequence[Sequence[str]]) -> list[str]:

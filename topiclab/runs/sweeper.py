@@ -18,10 +18,11 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from topiclab.config.checks import validate
-from topiclab.config.compose import ConfigError, explain, to_plain
+from topiclab.config.compose import ConfigError, explain
 from topiclab.config.declared import overridden
 from topiclab.runs.cell import Cell, cell_of, labels_of
 from topiclab.runs.composer import SweepComposer
+from topiclab.runs.faults import faults_of
 from topiclab.runs.launcher import GridLauncher
 from topiclab.runs.run import finished_result, read_result
 from topiclab.runs.twins import fill, reason_of, twins_of
@@ -34,9 +35,11 @@ class CheckRun(Callback):
         try:
             if faults := list(overridden(config.hydra.overrides.task)):
                 raise ConfigError(faults)
-            check(to_plain(config), Path(config.hydra.run.dir))
-        except ConfigError as error:  # Hydra swallows what a callback raises, except an exit
-            print(error, file=sys.stderr)
+            cell = cell_of((), config)
+            check(cell.cfg, Path(config.hydra.run.dir))
+            make_outputs(Path(cell.cfg["paths"]["outputs"]))
+        except (ConfigError, OSError) as error:  # Hydra swallows what a callback raises, except an exit
+            print(*(faults_of(error, config.hydra.overrides.task) or ()), sep="\n", file=sys.stderr)
             sys.exit(2)
 
 
@@ -56,6 +59,7 @@ class GridSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         cells = self._compose_cells(arguments)
         twins = twins_of(cells)
+        make_outputs(Path(cells[0].cfg["paths"]["outputs"]))
         due = [cell for cell in cells if not cell.is_reused and cell.folder not in twins]
         try:
             if due:
@@ -120,6 +124,15 @@ def check(cfg: Mapping[str, Any], folder: Path) -> bool:
     if faults := validate(cfg):
         raise ConfigError(faults)
     return finished_result(cfg, folder) is not None
+
+
+def make_outputs(outputs: Path) -> None:
+    """Make the folder of all runs, unless it is there; ConfigError if that is not possible."""
+    try:
+        outputs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        told = f"paths.outputs={outputs}: no folder can be made there ({error.strerror})"
+        raise ConfigError([f"{told}; give a folder that may be written"]) from error
 
 
 def outcome_of(cell: Cell, fitted: Cell | None = None) -> tuple[str, str]:

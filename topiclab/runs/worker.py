@@ -83,7 +83,7 @@ def start_method(task_module: str, threads: int) -> SpawnContext | ForkServerCon
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["topiclab.__main__", task_module])
+    server.set_forkserver_preload(["topiclab.runs.command", task_module])
     return server
 
 
