@@ -18,7 +18,17 @@ from topiclab.runs.composer import SweepComposer
 from topiclab.runs.progress import Progress
 from topiclab.runs.run import CellFailed, read_result, write_failure
 from topiclab.runs.schedule import Schedule
-from topiclab.runs.worker import DONE, STOPPED, TOLD, Worker, first_ended, run_here, start_method, stop
+from topiclab.runs.worker import (
+    DONE,
+    STOPPED,
+    TOLD,
+    Worker,
+    first_ended,
+    run_here,
+    start_method,
+    started,
+    stop,
+)
 
 log = logging.getLogger("topiclab.runs.sweeper")
 
@@ -113,13 +123,20 @@ def run_pool(
             for slot in range(jobs):
                 if slot not in workers and schedule:
                     gpu = gpus[slot % len(gpus)] if gpus else None
-                    workers[slot] = Worker(starter, slot, (context, task_function), gpu, most_bytes)
+                    worker = started(starter, slot, (context, task_function), gpu, most_bytes)
+                    if worker is None:  # which costs the cell that it would have run
+                        number = schedule.take(slot)
+                        schedule.leave(slot)
+                        returns[number] = failed_start(cells[number], number, progress)
+                        continue
+                    workers[slot] = worker
                 if schedule and workers[slot].number is None:
                     number = schedule.take(slot)
                     workers[slot].begin(number, compose(number))
                 elif slot in workers and workers[slot].number is None:
                     stop([workers.pop(slot)])
-            for worker in first_ended([worker for worker in workers.values() if worker.number is not None]):
+            busy = [worker for worker in workers.values() if worker.number is not None]
+            for worker in first_ended(busy) if busy else ():
                 number, job, goes_on = _end(worker, cells, progress)
                 returns[number] = job
                 if not goes_on:
@@ -128,6 +145,14 @@ def run_pool(
     finally:
         stop(list(workers.values()))
     return [returns[number] for number in range(len(cells))]
+
+
+def failed_start(cell: Cell, number: int, progress: Progress) -> JobReturn:
+    """JobReturn of a cell for which no process could be started."""
+    job = JobReturn(overrides=list(cell.overrides), status=JobStatus.FAILED)
+    job.return_value = died(cell, "no process could be started for it; the same line runs it again", 0.0)
+    log.info(progress.ended(number, False, 0.0))
+    return job
 
 
 def _end(worker: Worker, cells: Sequence[Cell], progress: Progress) -> tuple[int, JobReturn, bool]:
@@ -164,6 +189,7 @@ def job_return(cell: Cell, code: int, seconds: float) -> JobReturn:
 def died(cell: Cell, reason: str, seconds: float) -> CellFailed:
     """Failure of a cell whose process is gone, also written to its result.json."""
     try:
+        cell.folder.mkdir(parents=True, exist_ok=True)
         write_failure(cell.cfg, cell.folder, reason, seconds)
     except OSError as fault:  # a full disk: the other cells may need less space
         log.warning("%s; not written to %s: %s", reason, cell.folder, fault)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import gc
 import itertools
+import logging
 import multiprocessing
 import os
 import signal
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
-from pathlib import Path
+from typing import Any
 
 from hydra import version
 from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
@@ -26,6 +27,8 @@ from omegaconf import DictConfig, open_dict
 from topiclab.machine import own_bytes
 from topiclab.runs.cell import folder_of
 from topiclab.runs.run import CellFailed
+
+log = logging.getLogger("topiclab.runs.sweeper")
 
 SECONDS_TO_STOP = 10  # for a cell to close its files after Ctrl-C
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -51,8 +54,11 @@ class Worker:
         self.slot, self.number = slot, None
         self.connection, theirs = starter.Pipe()
         self.process = starter.Process(target=_work, args=(theirs, *job, gpu, most_bytes))
-        self.process.start()
-        theirs.close()  # an end of file then shows that the process died
+        try:
+            with uninterrupted():
+                self.process.start()
+        finally:
+            theirs.close()  # an end of file then shows that the process died
 
     def begin(self, number: int, config: DictConfig) -> None:
         self.number, self.start = number, time.monotonic()
@@ -74,6 +80,30 @@ class Worker:
         """Let a free worker end."""
         with suppress(BrokenPipeError, ConnectionResetError):
             self.connection.send(None)
+
+
+def started(*arguments: Any) -> Worker | None:
+    """A worker made of these arguments; None if its start failed twice.
+
+    The server that it is forked from may have been killed; the second start makes a new one.
+    """
+    for _ in range(2):
+        try:
+            return Worker(*arguments)
+        except (OSError, EOFError) as error:
+            log.warning("a worker did not start: %s: %s", type(error).__name__, error)
+    return None
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold back Ctrl-C during the block, so that no half-started process reports an end of file later."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if os.name == "posix" else None
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def start_method(task_module: str, threads: int) -> SpawnContext | ForkServerContext:
@@ -125,6 +155,7 @@ def _work(
     """
     os.setsid()  # Ctrl-C reaches the parent only, which then interrupts its workers one by one
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # held back when it was started
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
@@ -143,7 +174,7 @@ def _work(
             connection.send((code, goes_on))
             if not goes_on:
                 return
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, EOFError, ConnectionError):  # the last two: the parent is gone
         sys.exit(STOPPED)
 
 
@@ -152,8 +183,13 @@ def do_cell(context: HydraContext, task_function: TaskFunction, config: DictConf
     with open_dict(config):
         config.hydra.job_logging.root.handlers = ["file"]
     folder = folder_of(config)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _output_to(folder / "run.log"):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        log_file = os.open(folder / "run.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    except OSError as error:
+        print(f"{folder}: {error}", file=sys.stderr)
+        return RAISED
+    with _output_to(log_file):
         job = run_here(context, task_function, config)
         if job.status == JobStatus.COMPLETED:
             return DONE
@@ -164,10 +200,9 @@ def do_cell(context: HydraContext, task_function: TaskFunction, config: DictConf
 
 
 @contextmanager
-def _output_to(path: Path) -> Iterator[None]:
-    """Append what this process and its libraries print to the file meanwhile."""
+def _output_to(output: int) -> Iterator[None]:
+    """Append what this process and its libraries print to the open file meanwhile, then close it."""
     kept = os.dup(1), os.dup(2)
-    output = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         os.dup2(output, 1)
         os.dup2(output, 2)
