@@ -4,6 +4,7 @@ import sys
 import pytest
 from places import PYTHONPATH
 
+from topiclab.report.__main__ import main as report
 from topiclab.runs.command import multirun_first
 
 HEAVY = ("torch", "lightning", "transformers", "wandb", "scipy", "sklearn", "numba")
@@ -117,3 +118,10 @@ def test_failed_run_exits_1_with_its_reason(topiclab):
 )
 def test_multirun_flag_moves_to_the_front(given, wanted):
     assert multirun_first(given.split()) == wanted.split()
+
+
+def test_report_without_a_name_tells_which_there_are(tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    assert report(["--outputs", str(tmp_path)]) == 2
+    assert "give the name of an experiment" in (told := capsys.readouterr().err)
+    assert "mine" in told

@@ -30,6 +30,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     The figure of a check is written next to its table.
     """
     args = parser_of_arguments().parse_args(argv)
+    if args.name is None:
+        known = sorted(path.name for path in args.outputs.glob("*/") if path.is_dir())
+        print(
+            f"give the name of an experiment (runs under {args.outputs}: {', '.join(known) or 'none'}), or "
+            "page run=<folder>; --help tells more",
+            file=sys.stderr,
+        )
+        return 2
     if args.name == PAGE:
         from topiclab.report.page.command import render
 
@@ -46,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         text = _text(table, cells, args)
         if text and args.format == "md":
             text += "".join(f"\n{line}\n" for line in footer(facts, _metrics(table, cells, args.format)))
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     _show(text, args.out)
@@ -89,7 +97,9 @@ def _show(text: str, out: Path | None) -> None:
 def parser_of_arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m topiclab.report", description=__doc__)
     parser.add_argument(
-        "name", help="a grid or table of experiments/: dsl_main or dsl/main; the name= of other runs; or page"
+        "name",
+        nargs="?",
+        help="a grid or table of experiments/: dsl_main or dsl/main; the name= of other runs; or page",
     )
     parser.add_argument(
         "overrides", nargs="*", help="for page, which describes a run and renders its page: run=<folder> ..."

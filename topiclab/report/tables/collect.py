@@ -95,7 +95,7 @@ def read_cell(folder: Path, experiment: str, place: re.Match[str], teacher: str 
             chosen_topics=(found.get("manifest") or {}).get("select_k", {}).get("num_topics"),
             origin=origin_of(found) if found["status"] == "done" else None,
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return Cell(**cell, status="unreadable", reason=f"result.json: {type(error).__name__}: {error}")
 
 
