@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,6 +32,15 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """Yield a binary file that gets its name only if the block succeeds; else nothing is left behind."""
     with atomic_path(path) as partial, partial.open("wb") as stream:
         yield stream
+
+
+def finite(value: Any) -> Any:
+    """The value with None for every number in it that is not finite, which JSON cannot hold."""
+    if isinstance(value, Mapping):
+        return {name: finite(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

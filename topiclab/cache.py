@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from topiclab.atomic import atomic_file
+from topiclab.atomic import atomic_file, finite
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ def _publish(folder: Path, key: Key, fill: Callable, is_resumable: bool) -> Entr
             "files": {path.name: _file_facts(path) for path in sorted(partial.iterdir())},
         }
         with atomic_file(partial / MANIFEST) as stream:
-            stream.write(json.dumps(manifest, indent=1, sort_keys=True).encode())
+            stream.write(json.dumps(finite(manifest), indent=1, sort_keys=True, allow_nan=False).encode())
         shutil.rmtree(folder, ignore_errors=True)  # a damaged entry
         partial.rename(folder)
     except BaseException:

@@ -9,7 +9,7 @@ from pathlib import Path
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
-from topiclab.atomic import atomic_file, atomic_path
+from topiclab.atomic import atomic_file, atomic_path, finite
 
 
 class LastCheckpoint(Callback):
@@ -37,7 +37,7 @@ class LastCheckpoint(Callback):
         if not trainer.is_global_zero:
             return
         with atomic_file(self.folder / "training_history.json") as stream:
-            stream.write(json.dumps(pl_module.history, indent=1).encode())  # type: ignore[arg-type]
+            stream.write(json.dumps(finite(pl_module.history), indent=1, allow_nan=False).encode())  # type: ignore[arg-type]
 
 
 def save_checkpoint(trainer: L.Trainer, path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
-from topiclab.atomic import atomic_file
+from topiclab.atomic import atomic_file, finite
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ class TopicResult:
             "beta": self.beta,
             "vocab": np.array(self.vocab, dtype=np.str_),
             "top_words": self.top_words,
-            "info": np.array(json.dumps(self.info)),
+            "info": np.array(json.dumps(finite(self.info), allow_nan=False)),
             "ids": np.array(self.ids, dtype=np.str_),
         }
         if self.word_nll is not None:

@@ -45,7 +45,7 @@ def written_names(prompts: Sequence[str], writer: Writer, cache_root: Path | Non
         names[asked[place]] = name
         if name and folder is not None:
             with atomic_file(_path(folder, asked[place])) as stream:
-                stream.write(json.dumps({"prompt": asked[place], "name": name}).encode())
+                stream.write(json.dumps({"prompt": asked[place], "name": name}, allow_nan=False).encode())
     return [names.get(prompt, "") for prompt in prompts]
 
 

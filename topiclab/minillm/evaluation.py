@@ -69,7 +69,8 @@ def evaluate_labels(
         )
     if lines:
         with atomic_file(path) as stream:
-            stream.writelines((json.dumps(line, ensure_ascii=False) + "\n").encode() for line in lines)
+            written = (json.dumps(line, ensure_ascii=False, allow_nan=False) for line in lines)
+            stream.writelines(f"{text}\n".encode() for text in written)
     return found
 
 

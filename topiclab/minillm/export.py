@@ -147,7 +147,10 @@ def _texts(shape: Shape, tokenizer: Tokenizer, dtype: str) -> dict[str, str]:
         "tokenizer_config.json": of_tokenizer,
         "special_tokens_map.json": special,
     }
-    written = {name: json.dumps(content, indent=1, sort_keys=True) for name, content in contents.items()}
+    written = {
+        name: json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
+        for name, content in contents.items()
+    }
     return written | {"chat_template.jinja": CHAT_TEMPLATE}
 
 

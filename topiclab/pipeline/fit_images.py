@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from lightning.pytorch.loggers import Logger
 
+from topiclab.atomic import finite, write_json
 from topiclab.cache import key_hash
 from topiclab.config.configuration import Configuration
 from topiclab.data.corpus import Corpus
@@ -65,7 +65,7 @@ def fit_images(cfg: Configuration, folder: Path) -> Outcome:
             evaluation = evaluate_images(image_evidence(fitted, images, codes, result, samples)) | of_topics
         with clock("write"):
             write_image_topics(result, label_captions(images, result.theta), folder)
-            (folder / "topic_metrics.json").write_text(json.dumps(evaluation.per_topic))
+            write_json(folder / "topic_metrics.json", finite(evaluation.per_topic))
             if cfg.logger["name"] != "none":
                 write_history(model.history, folder / "metrics.csv")
             if predictions is not None:

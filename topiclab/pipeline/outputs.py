@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from topiclab.atomic import finite, write_json
 from topiclab.data.corpus import Corpus
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.metrics.evaluation import Evaluation
@@ -38,7 +38,7 @@ def write_topics(result: TopicResult, evaluation: Evaluation, folder: Path) -> N
     (folder / "topics.txt").write_text(
         "topic  share   npmi  words\n" + "\n".join(lines) + "\n", encoding="utf-8"
     )
-    (folder / "topic_metrics.json").write_text(json.dumps(evaluation.per_topic))
+    write_json(folder / "topic_metrics.json", finite(evaluation.per_topic))
 
 
 def write_history(history: Sequence[Mapping[str, float]], path: Path) -> None:

@@ -35,7 +35,7 @@ def save_model(folder: Path, model: Estimator, embeddings: Embeddings | None, co
         "embedding_dim": 0 if embeddings is None else int(embeddings.vectors.shape[1]),
         "embedding_fingerprint": None if embedder is None else embedder.fingerprint(),
     }
-    (folder / FACTS).write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
+    (folder / FACTS).write_text(json.dumps(facts, ensure_ascii=False, allow_nan=False), encoding="utf-8")
 
 
 def load_facts(folder: Path) -> dict[str, Any]:
@@ -87,4 +87,4 @@ def save_image_model(folder: Path, fitted: ImageTopicModel, corpus: Corpus) -> N
         "grid_shape": list(fitted.model.grid_shape),
         "autoencoder": fitted.autoencoder.sizes,
     }
-    (folder / FACTS).write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
+    (folder / FACTS).write_text(json.dumps(facts, ensure_ascii=False, allow_nan=False), encoding="utf-8")

@@ -104,8 +104,9 @@ class Talk:
 
     def save(self, path: Path) -> None:
         """Write the conversation as one line of JSON, as task=finetune reads it."""
+        line = json.dumps({"messages": self.messages}, ensure_ascii=False, allow_nan=False)
         with atomic_file(path) as stream:
-            stream.write((json.dumps({"messages": self.messages}, ensure_ascii=False) + "\n").encode())
+            stream.write(f"{line}\n".encode())
 
 
 def _lines() -> Iterator[str]:

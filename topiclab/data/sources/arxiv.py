@@ -192,7 +192,7 @@ def _write_block(number: int, block: bytes, folder: Path, choice: Choice) -> Non
         "other_encoding": records.num_recoded,
     }
     with atomic_file(_facts_path(folder, number)) as stream:
-        stream.write(json.dumps(facts).encode())
+        stream.write(json.dumps(facts, allow_nan=False).encode())
 
 
 def _clean(records: pyarrow.Table) -> pyarrow.Table:

@@ -148,7 +148,7 @@ class Tokenizer:
         folder.mkdir(parents=True, exist_ok=True)
         facts = {**self.info, "fingerprint": self.fingerprint}
         for name, written in (
-            ("tokenizer_info.json", json.dumps(facts, indent=1, sort_keys=True)),
+            ("tokenizer_info.json", json.dumps(facts, indent=1, sort_keys=True, allow_nan=False)),
             ("tokenizer.json", self._backend(has_special=True).to_str(pretty=True)),
         ):
             with atomic_file(folder / name) as stream:

@@ -101,7 +101,7 @@ class Chains:
                 **self._intervals(chosen, words),
             )
         with atomic_file(folder / "chains.json") as stream:
-            stream.write(json.dumps(self.facts(), indent=1).encode())
+            stream.write(json.dumps(self.facts(), indent=1, allow_nan=False).encode())
 
     def _intervals(self, chain: Chain, words: np.ndarray) -> dict[str, Any]:
         """Mean and bounds of the 90 % interval of beta over the samples, each (K, T)."""
