@@ -30,6 +30,7 @@ class Document(NamedTuple):
 
     row: number of the record in the source, from 0, blank and repeated ones counted; None until
     `usable_documents` numbers them.
+    origin, number: where the record stands, for messages, such as ("posts.csv, line", 12).
     """
 
     text: str
@@ -38,6 +39,15 @@ class Document(NamedTuple):
     timestamp: Any = None
     title: str | None = None
     row: int | None = None
+    origin: str | None = None
+    number: int | None = None
+
+    @property
+    def place(self) -> str:
+        """Where the record stands: its line or row in its file, or its number, from 1, in the source."""
+        if self.origin is not None:
+            return self.origin if self.number is None else f"{self.origin} {self.number}"
+        return "a document" if self.row is None else f"document {self.row + 1}"
 
 
 def build_corpus(

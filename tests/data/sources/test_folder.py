@@ -51,9 +51,9 @@ def test_one_file_is_read_too(folder):
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("x.txt", b"ab\0cd", "x.txt: byte 3 is 0, so this is not a text file"),
-        ("x.md", b"caf\xe9 noir", "x.md, byte 4: not utf-8"),
-        ("x.jsonl", b"\xff\xfe\0\0", "x.jsonl, line 1, byte 1"),
+        ("x.txt", b"ab\0cd", "x.txt: character 3 is 0, so this is not a text file"),
+        ("x.md", b"caf\xe9 noir", "x.md, line 1, byte 4: 0xe9 is not utf-8.*cp1252 gives 'café noir"),
+        ("x.jsonl", b"\xff\xff\n", "x.jsonl, line 1, byte 1"),
         ("x.pdf", b"%PDF", "no file there ends in .txt, .md, .jsonl"),
         ("x.txt", b" \n", "1 documents read and none with text"),
         ("x.txt", b"", "1 documents read and none with text"),

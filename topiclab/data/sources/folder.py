@@ -12,6 +12,7 @@ import yaml
 from topiclab.config.compose import conf_dir
 from topiclab.data.documents import Document
 from topiclab.data.sources.file import read_documents
+from topiclab.data.sources.whole_files import files_of, text_of
 
 log = logging.getLogger(__name__)
 
@@ -39,41 +40,15 @@ def named_after(corpus: str, documents: Iterator[Document]) -> Iterator[Document
 
 
 def folder_documents(path: Path, text_column: str, encoding: str) -> Iterator[Document]:
-    """Documents of a folder tree, sorted by path, or of one file: one per .txt or .md, one per .jsonl line.
+    """Documents of a folder tree, sorted by path, or of one file: one a file, or one a line of a .jsonl.
 
     Labels are the top-level folders. Raises ValueError where there is no such file, or one is not text.
     """
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    chosen = [file for file in files if file.suffix.lower() in (*WHOLE, *LINES)]
-    if not chosen:
-        raise ValueError(
-            f"data.path={path}: no file there ends in {', '.join((*WHOLE, *LINES))}; give a folder "
-            "with texts, or data=file for a table"
-        )
-    if left := len(files) - len(chosen):
-        log.info("%s: %d files of other kinds left out", path, left)
-    for file in chosen:
+    for file in files_of(path, (*WHOLE, *LINES), "give a folder with texts, or data=file for a table"):
         parts = file.relative_to(path if path.is_dir() else path.parent).parts
         label = parts[0] if len(parts) > 1 else None
-        if file.suffix.lower() in WHOLE:
-            yield Document(_text_of(file, encoding), "/".join(parts), label)
+        if file.suffix.lower() not in LINES:
+            yield Document(text_of(file, encoding), "/".join(parts), label, origin=str(file))
             continue
         for document in read_documents(file, text_column, encoding=encoding):
             yield document._replace(label=label)
-
-
-def _text_of(path: Path, encoding: str) -> str:
-    """Text of a file without a byte-order mark; ValueError if it is not `encoding` or holds a zero byte."""
-    content = path.read_bytes()
-    if (zero := content.find(b"\0")) >= 0 and not encoding.lower().startswith(("utf-16", "utf-32")):
-        raise ValueError(
-            f"{path}: byte {zero + 1} is 0, so this is not a text file; remove it from data.path, or set its "
-            "data.encoding, such as utf-16"
-        )
-    try:
-        return content.decode(encoding).removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path}, byte {error.start + 1}: not {encoding} ({error.reason}), so this is not such a text; "
-            "remove the file from data.path, or try data.encoding=latin-1"
-        ) from error
