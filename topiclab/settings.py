@@ -146,17 +146,28 @@ class Selection:
 
     name: the corpus.  sample: number of documents; None keeps all.  sample_seed: another seed draws others.
     deduplicate: drops documents whose text repeats an earlier one.
+    clean: what to remove from texts and titles first; None leaves them as they are.
+    missing: values that mean that there is none; None: those of `data.missing.USUAL`.  Runs older than the
+        key have only empty ones.
+    timestamp_format: of dates, for strptime; None reads the usual forms.
     """
 
     name: str
     sample: int | None = None
     sample_seed: int = 0
     deduplicate: bool = False
+    clean: tuple[str, ...] | None = None
+    missing: tuple[str, ...] | None = ()
+    timestamp_format: str | None = None
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Selection:
         """Build from a group `data`, whose other keys belong to its source."""
-        return cls(**{field.name: data[field.name] for field in fields(cls)})
+        given: dict[str, Any] = {field.name: data[field.name] for field in fields(cls) if field.name in data}
+        lists: dict[str, Any] = {
+            name: tuple(given[name]) for name in ("clean", "missing") if given.get(name) is not None
+        }
+        return cls(**{**given, **lists})
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def test_default_ids_follow_the_text_and_stay_unique() -> None:
 
 
 def test_repeated_ids_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"id 'a' of document 3 was used before.*data.id_column"):
+    with pytest.raises(ValueError, match=r"document 3: id 'a' was used before, by 1; .*data.id_column"):
         build_corpus(
             [Document("one", "a"), Document("two", "b"), Document("three", "a")], SELECTION, VOCABULARY, SPLIT
         )
@@ -226,7 +226,7 @@ def test_times_are_read_as_utc() -> None:
     times = build_corpus(documents, SELECTION, VOCABULARY, SPLIT).timestamps
     np.testing.assert_array_equal(times, np.array(expected, dtype="datetime64[s]"))
     assert build(WORDS).timestamps is None
-    with pytest.raises(ValueError, match=r"timestamp 'yesterday' of document .* ISO 8601"):
+    with pytest.raises(ValueError, match=r"document 8: 'yesterday' is not a readable date \(1 of 7 are not\).* ISO 8601"):
         build_corpus([*documents, Document("late", timestamp="yesterday")], SELECTION, VOCABULARY, SPLIT)
 
 
@@ -238,7 +238,7 @@ def test_times_are_read_as_utc() -> None:
         (["river", "  "], "1 usable documents .2 read, 1 blank.*check data.path and data.text_column"),
         (["12", "!!", "of"], "vocabulary has 0 words.*token_pattern.*stop_words"),
         (["river", "river"], "vocabulary has 1 words"),
-        (["river", "half \ud800 pair"], "document 2 holds half a surrogate pair at character 5"),
+        (["river", "half \ud800 pair"], "document 2: its text holds half a surrogate pair at character 5"),
     ],
     ids=str,
 )
@@ -250,7 +250,7 @@ def test_texts_without_a_corpus_in_them_are_refused(texts: list[str], message: s
 @pytest.mark.parametrize("part", ["id", "label", "title"])
 def test_half_a_surrogate_pair_is_found_wherever_it_stands(part: str) -> None:
     broken = Document("river")._replace(**{part: "half \ud800"})
-    with pytest.raises(ValueError, match=f"the {part} of document 2 holds half .* at character 5"):
+    with pytest.raises(ValueError, match=f"document 2: its {part} holds half .* at character 5"):
         build_corpus([Document("stone"), broken], SELECTION, VOCABULARY, SPLIT)
 
 

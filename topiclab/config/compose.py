@@ -87,10 +87,20 @@ def to_plain(composed: DictConfig) -> dict[str, Any]:
         plain = _containers(composed)
     except OmegaConfBaseException as error:
         raise ConfigError([f"{error.full_key}: {str(error).splitlines()[0]}"]) from error
+    if (missing := (plain.get("data") or {}).get("missing")) is not None:
+        plain["data"]["missing"] = _as_typed(missing)
     try:
         return with_stop_words(plain)
     except ValueError as error:
         raise ConfigError([str(error)]) from error
+
+
+def _as_typed(values: Any) -> Any:
+    """Values that Hydra read as NaN, null, numbers or flags, as texts again, which a file holds."""
+    if not isinstance(values, list):
+        return values
+    names = {None: "null", True: "true", False: "false"}
+    return [names[value] if value is None or isinstance(value, bool) else str(value) for value in values]
 
 
 def _containers(composed: DictConfig) -> dict[str, Any]:

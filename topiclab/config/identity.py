@@ -27,6 +27,13 @@ UNHASHED_KEYS = (
     "teacher.batch_tokens",
     "data.title_column",
 )
+# Values of keys of `data` that read every file as runs did before there was such a key.
+AS_BEFORE = {
+    "data.clean": None,
+    "data.missing": None,
+    "data.delimiter": None,
+    "data.timestamp_format": None,
+}
 UNHASHED_PREFIXES = tuple(f"{key}." for key in UNHASHED_KEYS)
 
 
@@ -55,11 +62,13 @@ def scientific(cfg: Mapping[str, Any], asked: Mapping[str, Any] | None = None) -
         f"{group}._target_" for group, node in cfg.items() if isinstance(node, Mapping) and "name" in node
     }
     return {
-        key: value
+        # auto reads what runs with utf-8 could read as they did
+        key: "utf-8" if key == "data.encoding" and value == "auto" else value
         for key, value in read_values(cfg, asked).items()
         if not f"{key}.".startswith(UNHASHED_PREFIXES)
         and key not in named
         and (wanted is None or key.split(".")[0] in wanted)
+        and not (key in AS_BEFORE and value == AS_BEFORE[key])
     }
 
 

@@ -130,6 +130,17 @@ DEVICE = Rule(
 )
 
 
+DELIMITER = Rule(
+    Annotated[str, Field(pattern=r"^(comma|semicolon|tab|pipe|[^\w\s\"])$")],
+    "comma, semicolon, tab, pipe or another sign",
+)
+CLEANED = Rule(
+    Annotated[list[Literal["links", "markup", "entities", "emails"]], AfterValidator(_distinct)],
+    "a list of some of links, markup, entities, emails",
+)
+MISSING = Rule(list[str], "a list of values such as [nan,NA]")
+
+
 RULES: dict[str, Rule] = {
     "num_topics": TOPICS,
     "planted.num_topics": COUNT,
@@ -212,6 +223,10 @@ RULES: dict[str, Rule] = {
     "ngrams": PAIR,
     "path": TEXT.optional(),
     "encoding": TEXT,
+    "delimiter": DELIMITER.optional(),
+    "clean": CLEANED.optional(),
+    "missing": MISSING.optional(),
+    "timestamp_format": TEXT.optional(),
     "corpora": NAMES,
     "subset": one_of("all", "train", "test"),
     "remove": NAMES,

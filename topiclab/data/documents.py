@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import heapq
 import logging
-import math
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime, timezone
+from datetime import date
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from topiclab.data.cleaning import clean_text, report_unclean
 from topiclab.data.corpus import SPLITS, Corpus
+from topiclab.data.dates import Dates, Told, read_dates
+from topiclab.data.missing import doubtful, is_missing, missing_values
 from topiclab.data.words.vocabulary import columns, count_tokens, fit_vocabulary
 from topiclab.settings import Selection, Split, Vocabulary
 
@@ -22,7 +24,8 @@ log = logging.getLogger(__name__)
 
 WARN_DUPLICATE_SHARE = 0.01
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
-YEAR_OR_MONTH = re.compile(r"\d{4}(-\d\d)?")
+SHORT_OF_USUAL = ("nan", "None", "null", "NaT")  # in a message
+TEXT_PARTS = ("text", "id", "label", "timestamp", "title")
 
 
 class Document(NamedTuple):
@@ -72,6 +75,7 @@ def build_corpus(
             info["read"],
         )
     texts = tuple(document.text for document in kept)
+    report_unclean(texts, selection.name, selection.clean or ())
     if split.val is None or split.test is None:
         raise ValueError("documents have no makers' own division; give data.split.val and data.split.test")
     assigned = assign_split(texts, split.val, split.test)
@@ -82,8 +86,12 @@ def build_corpus(
         )
     vocab, tokens = fit_vocabulary(texts, vocabulary)
     bow = count_tokens(tokens, vocab, vocabulary)
-    labels, label_names = index_labels([document.label for document in kept])
+    missing = missing_values(selection.missing)
+    labels, label_names = index_labels([document.label for document in kept], missing)
+    dates = _dates(kept, selection, missing)
     info["without_known_words"] = int((np.diff(bow.indptr) == 0).sum())
+    if labels is not None:
+        info["unlabelled"] = _report_labels(labels, label_names, selection)
     return Corpus(
         name=selection.name,
         ids=tuple(str(document.id) for document in kept),
@@ -95,9 +103,9 @@ def build_corpus(
         split=assigned,
         labels=labels,
         label_names=label_names,
-        timestamps=_timestamps(kept),
-        titles=_titles(kept),
-        info=info,
+        timestamps=None if dates is None or np.isnat(dates.times).all() else dates.times,
+        titles=_titles(kept, missing),
+        info=info if dates is None else {**info, **dates.facts()},
     )
 
 
@@ -116,7 +124,7 @@ def usable_texts(documents: Iterable[Document], selection: Selection) -> Iterato
 
 
 def _chosen(documents: Iterable[Document], selection: Selection, info: dict[str, int]) -> Iterable[Document]:
-    admitted = _admit(documents, selection.deduplicate, info)
+    admitted = _admit(documents, selection, info)
     return (
         admitted if selection.sample is None else _sample(admitted, selection.sample, selection.sample_seed)
     )
@@ -147,46 +155,68 @@ def text_key(text: str) -> str:
     return hashlib.sha256(unicodedata.normalize("NFC", text).encode("utf-8")).hexdigest()[:32]
 
 
-def _admit(documents: Iterable[Document], deduplicate: bool, info: dict[str, int]) -> Iterator[Document]:
-    """Yield the documents with text, each with an id and its row, and count them in info.
+def _admit(documents: Iterable[Document], selection: Selection, info: dict[str, int]) -> Iterator[Document]:
+    """Yield the documents with text, cleaned, each with an id and its row, and count them in info.
 
     The id of a document without one is its text key; later copies get key-2, key-3 and so on.
     """
     copies: dict[str, int] = {}
-    ids: set[str] = set()
+    ids: dict[str, int] = {}
+    missing = missing_values(selection.missing)
     for row, document in enumerate(documents):
         info["read"] += 1
+        if selection.clean:
+            document = _cleaned(document, selection.clean)
         if not document.text or document.text.isspace():
             info["blank"] += 1
             continue
-        _check_characters(document, info["read"])
+        _check_characters(document, row)
         key = text_key(document.text)
         copies[key] = copies.get(key, 0) + 1
         if copies[key] > 1:
             info["duplicates"] += 1
-            if deduplicate:
+            if selection.deduplicate:
                 continue
         if document.id is None:
             yield document._replace(id=key if copies[key] == 1 else f"{key}-{copies[key]}", row=row)
             continue
-        if document.id in ids:
-            raise ValueError(
-                f"id {document.id!r} of document {info['read']} was used before; ids must be unique: "
-                "choose another data.id_column, or null to derive ids from the texts"
-            )
-        ids.add(document.id)
+        _check_id(document._replace(row=row), ids, copies[key] > 1, missing)
+        ids[document.id] = row if document.number is None else document.number
         yield document._replace(row=row)
 
 
-def _check_characters(document: Document, number: int) -> None:
-    for part, value in document._asdict().items():
+def _cleaned(document: Document, kinds: tuple[str, ...]) -> Document:
+    title = document.title and clean_text(document.title, kinds)
+    return document._replace(text=clean_text(document.text or "", kinds), title=title)
+
+
+def _check_id(document: Document, ids: dict[str, int], repeats_text: bool, missing: frozenset[str]) -> None:
+    """Raise ValueError for an id that stands for none or was used before."""
+    identity = str(document.id)
+    if identity in missing:
+        raise ValueError(
+            f"{document.place}: the id {identity!r} means that there is none; fill it, set "
+            "data.id_column=null, or take it out of data.missing"
+        )
+    if identity in ids:
+        first = ids[identity] if document.number is not None else ids[identity] + 1
+        way_out = ", or drop repeated texts with data.deduplicate=true" if repeats_text else ""
+        raise ValueError(
+            f"{document.place}: id {identity!r} was used before, by {first}; ids must be unique: choose "
+            f"another data.id_column, or null to derive ids from the texts{way_out}"
+        )
+
+
+def _check_characters(document: Document, row: int) -> None:
+    for part in TEXT_PARTS:
+        value = getattr(document, part)
         try:
             if isinstance(value, str):
                 value.encode("utf-8")
         except UnicodeEncodeError as error:
             raise ValueError(
-                f"the {part} of document {number} holds half a surrogate pair at character {error.start}, "
-                "which is not valid text; repair it where the file is written"
+                f"{document._replace(row=row).place}: its {part} holds half a surrogate pair at character "
+                f"{error.start}, which is not valid text; repair it where the file is written"
             ) from error
 
 
@@ -204,9 +234,11 @@ def _sample(documents: Iterable[Document], size: int, seed: int) -> list[Documen
     return [document for _, _, document in sorted(heapq.nsmallest(size, ranked), key=lambda item: item[1])]
 
 
-def index_labels(values: list[Any]) -> tuple[np.ndarray | None, tuple[str, ...]]:
+def index_labels(
+    values: list[Any], missing: frozenset[str] = frozenset()
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Label ids (D,) int64, -1 where missing, and the sorted names; numbers sort as numbers."""
-    names = [_label_name(value) for value in values]
+    names = [None if is_missing(value, missing) else _label_name(value) for value in values]
     present = {name for name in names if name is not None}
     if not present:
         return None, ()
@@ -217,9 +249,7 @@ def index_labels(values: list[Any]) -> tuple[np.ndarray | None, tuple[str, ...]]
     return np.array([index.get(name, -1) for name in names], dtype=np.int64), tuple(ordered)
 
 
-def _label_name(value: Any) -> str | None:
-    if _is_missing(value):
-        return None
+def _label_name(value: Any) -> str:
     if not isinstance(value, (str, bool, int, float, np.generic, date)):
         raise ValueError(
             f"label {value!r} is a {type(value).__name__}, but data.label_column must hold one value"
@@ -229,41 +259,37 @@ def _label_name(value: Any) -> str | None:
     return str(value)
 
 
-def _titles(documents: list[Document]) -> tuple[str, ...] | None:
+def _report_labels(labels: np.ndarray, names: tuple[str, ...], selection: Selection) -> int:
+    """Number of documents without a label, which is logged; names that may mean that are warned of."""
+    unlabelled = int((labels < 0).sum())
+    if unlabelled:
+        log.info("corpus %s: %d of %d documents have no label", selection.name, unlabelled, len(labels))
+    if selection.missing is None and (found := doubtful(names)):
+        numbers = ", ".join(
+            f"{name} ({int((labels == names.index(name)).sum())} documents)" for name in found
+        )
+        log.warning(
+            "corpus %s: classes are called %s; data.missing=[%s] makes them missing labels, data.missing=[%s] "
+            "keeps them without this warning",
+            selection.name,
+            numbers,
+            ",".join([*SHORT_OF_USUAL, *found]),
+            ",".join(SHORT_OF_USUAL),
+        )
+    return unlabelled
+
+
+def _titles(documents: list[Document], missing: frozenset[str]) -> tuple[str, ...] | None:
     """Titles, "" where missing; None if all are missing."""
-    titles = tuple(document.title or "" for document in documents)
+    titles = tuple(
+        "" if is_missing(document.title, missing) else document.title or "" for document in documents
+    )
     return titles if any(titles) else None
 
 
-def _timestamps(documents: list[Document]) -> np.ndarray | None:
-    """Times (D,) datetime64[s] in UTC, NaT where missing; None if all are missing."""
-    if all(_is_missing(document.timestamp) for document in documents):
+def _dates(documents: list[Document], selection: Selection, missing: frozenset[str]) -> Dates | None:
+    """Dates of the documents; None without any."""
+    if all(document.timestamp is None for document in documents):
         return None
-    return np.array([_timestamp(document) for document in documents], dtype="datetime64[s]")
-
-
-def _timestamp(document: Document) -> np.datetime64:
-    value = document.timestamp
-    if _is_missing(value):
-        return np.datetime64("NaT")
-    written = str(value).strip()
-    if YEAR_OR_MONTH.fullmatch(written):
-        return np.datetime64(written, "s")
-    try:
-        moment = datetime.fromisoformat(written.replace("Z", "+00:00"))
-        return np.datetime64(
-            moment.astimezone(timezone.utc).replace(tzinfo=None) if moment.tzinfo else moment, "s"
-        )
-    except ValueError as error:
-        raise ValueError(
-            f"timestamp {document.timestamp!r} of document {document.id} is not a date; "
-            "data.timestamp_column must hold ISO 8601 such as 2024-05-01 or 2024-05-01T12:00:00Z, or a year"
-        ) from error
-
-
-def _is_missing(value: Any) -> bool:
-    return (
-        value is None
-        or (isinstance(value, str) and not value.strip())
-        or (isinstance(value, float) and math.isnan(value))
-    )
+    written = [Told(document.timestamp, document.place) for document in documents]
+    return read_dates(written, selection.name, selection.timestamp_format, missing)

@@ -20,6 +20,9 @@ UNITS = {
 MIN_PERIODS, MAX_PERIODS = 8, 40  # of an automatically chosen unit
 MAX_NAMED = 500  # of a unit given by the user
 DOCUMENTS = 50  # per period on average, to choose a finer unit although a coarser one fits
+# If even decades would be more than MAX_PERIODS, dates count that lie within this many interquartile ranges of
+# the quartiles, at least FENCE_DAYS: single dates centuries away are errors, not a reason to fail.
+FENCE, FENCE_DAYS = 5, 3653
 TRIMMED = 0.01  # share of the documents left out at either end, if all would take more than MAX_PERIODS
 
 
@@ -59,10 +62,15 @@ def assign_periods(timestamps: np.ndarray, unit: str = "auto") -> Periods:
             "use a corpus with timestamps"
         )
     chosen = _choose(dated) if unit == "auto" else unit
+    if unit == "auto" and chosen == "decade":
+        chosen = _choose(_near(dated))
     numbers = _numbers(dated, chosen)
     first, last = numbers.min(), numbers.max()
     if unit == "auto" and last - first >= MAX_PERIODS:
         first, last = _central(numbers)
+        if last - first >= MAX_PERIODS:
+            near = _numbers(_near(dated), chosen)
+            first, last = near.min(), near.max()
     if last - first >= MAX_NAMED:
         raise ValueError(
             f"unit={unit} makes {last - first + 1} periods of {dated.min()} to {dated.max()}, more than "
@@ -90,6 +98,17 @@ def period_name(start: date, unit: str) -> str:
         "decade": "s",
     }
     return year + endings[unit]
+
+
+def _near(dated: np.ndarray) -> np.ndarray:
+    """Dates that stand near the bulk; all of them, unless they take more than MAX_PERIODS decades."""
+    first, last = _central(_numbers(dated, "decade"))
+    if last - first < MAX_PERIODS:
+        return dated
+    days = dated.astype("datetime64[D]").astype(np.int64)
+    low, high = np.quantile(days, [0.25, 0.75])
+    reach = max(FENCE * (high - low), FENCE_DAYS)
+    return dated[(days >= low - reach) & (days <= high + reach)]
 
 
 def _numbers(dated: np.ndarray, unit: str) -> np.ndarray:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from topiclab.config.configuration import Configuration
 from topiclab.data.sources.corpora import load_corpus
-from topiclab.pipeline.fit_texts import fit_corpus
 from topiclab.runs.outcome import Outcome
 
 
@@ -16,4 +15,7 @@ def fit(cfg: Configuration, folder: Path) -> Outcome:
         from topiclab.pipeline.fit_images import fit_images
 
         return fit_images(cfg, folder)
-    return fit_corpus(cfg, folder, load_corpus(cfg.data, cfg.paths.data, cfg.paths.cache))
+    corpus = load_corpus(cfg.data, cfg.paths.data, cfg.paths.cache)
+    from topiclab.pipeline.fit_texts import fit_corpus  # imports torch, which a wrong file need not wait for
+
+    return fit_corpus(cfg, folder, corpus)

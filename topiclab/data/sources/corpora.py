@@ -142,6 +142,9 @@ def corpus_from_texts(
     deduplicate: bool = False,
     sample: int | None = None,
     sample_seed: int = 0,
+    clean: tuple[str, ...] | None = None,
+    missing: tuple[str, ...] | None = (),
+    timestamp_format: str | None = None,
 ) -> Corpus:
     """A corpus from strings in memory; labels and ids, when given, are as long as texts.
 
@@ -160,7 +163,8 @@ def corpus_from_texts(
         Document(text, None if ids is None else str(ids[row]), None if labels is None else labels[row])
         for row, text in enumerate(texts)
     )
-    return build_corpus(documents, Selection(name, sample, sample_seed, deduplicate), vocabulary, split)
+    selection = Selection(name, sample, sample_seed, deduplicate, clean, missing, timestamp_format)
+    return build_corpus(documents, selection, vocabulary, split)
 
 
 def data_folder() -> Path:
@@ -185,7 +189,7 @@ def _locate(source: str, given: str | None, folder: Path) -> Path | None:
     """File or folder that a source reads; None for sources without one."""
     if given:
         path = Path(given).expanduser()
-        if not (path.exists() if source == "text" else path.is_file()):
+        if not (path.exists() if source in ("text", "file") else path.is_file()):
             raise FileNotFoundError(f"data.path={path}: no such file")
         return path
     if source == "text":
@@ -220,7 +224,8 @@ def _documents(data: Mapping[str, Any], path: Path | None) -> Iterator[Document]
         if path is None:
             raise ValueError("data=file needs data.path=<file>, and data.text_column where it is not `text`")
         columns = {key: data[key] for key in ("text_column", "label_column", "id_column", "timestamp_column")}
-        columns["title_column"] = data.get("title_column")  # missing in runs of earlier versions
+        for key in ("title_column", "delimiter"):  # missing in runs of earlier versions
+            columns[key] = data.get(key)
         return read_documents(path, **columns, encoding=data["encoding"])
     if data.get("modality") == "images":
         raise ValueError(

@@ -14,7 +14,7 @@ from functools import partial
 # 0x80-0x9f hold no letters: text in which they occur was read by the wrong encoding.
 CONTROL = re.compile("[\x80-\x9f]")
 MIN_SCORE = 0.45  # of an encoding worth naming
-CLOSE = 0.8  # share of the best score, for others to be named beside it
+CLOSE = 0.87  # share of the best score, for others to be named beside it
 MAX_NAMED = 3
 SAMPLE_LENGTH = 24  # characters shown of what an encoding gives
 # Quotes, dashes and signs that occur in texts of all languages.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from html.parser import HTMLParser
@@ -11,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from topiclab.data.cleaning import INLINE
 from topiclab.data.sources.binary_tables import check_zip
 from topiclab.data.sources.text_lines import decoded
 
@@ -19,16 +19,6 @@ log = logging.getLogger(__name__)
 # Of `folder_records`: the text, the path and the name of a file, and the top-level folder that it lies in.
 FOLDER_COLUMNS = ("text", "path", "name", "folder")
 SILENT = frozenset({"script", "style", "template", "noscript", "svg", "head"})
-# Elements whose end is no end of a word.
-INLINE = frozenset(
-    re.findall(
-        r"\w+",
-        """
-    a abbr b bdi bdo big cite code del dfn em font i ins kbd mark q s samp small span strike strong sub sup
-    tt u var wbr
-    """,
-    )
-)
 
 
 def folder_records(path: Path, encoding: str) -> Iterator[tuple[int, dict[str, str | None]]]:
