@@ -226,7 +226,9 @@ def test_times_are_read_as_utc() -> None:
     times = build_corpus(documents, SELECTION, VOCABULARY, SPLIT).timestamps
     np.testing.assert_array_equal(times, np.array(expected, dtype="datetime64[s]"))
     assert build(WORDS).timestamps is None
-    with pytest.raises(ValueError, match=r"document 8: 'yesterday' is not a readable date \(1 of 7 are not\).* ISO 8601"):
+    with pytest.raises(
+        ValueError, match=r"document 8: 'yesterday' is not a readable date \(1 of 7 are not\).* ISO 8601"
+    ):
         build_corpus([*documents, Document("late", timestamp="yesterday")], SELECTION, VOCABULARY, SPLIT)
 
 

@@ -26,8 +26,8 @@ BLOCKS = re.findall(
     address article aside audio base blockquote body br button canvas caption center col colgroup dd details
     div dl dt embed fieldset figcaption figure footer form frame frameset h1 h2 h3 h4 h5 h6 head header hr
     html iframe img input label legend li link main map meta nav noscript object ol optgroup option p param
-    picture pre script section select source style summary svg table tbody td template textarea tfoot th thead time
-    title tr track ul video
+    picture pre script section select source style summary svg table tbody td template textarea tfoot th thead
+    time title tr track ul video
     """,
 )
 # Only known elements: "if a <b and c> d" is no markup, nor is an address in angle brackets.

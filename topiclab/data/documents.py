@@ -269,8 +269,8 @@ def _report_labels(labels: np.ndarray, names: tuple[str, ...], selection: Select
             f"{name} ({int((labels == names.index(name)).sum())} documents)" for name in found
         )
         log.warning(
-            "corpus %s: classes are called %s; data.missing=[%s] makes them missing labels, data.missing=[%s] "
-            "keeps them without this warning",
+            "corpus %s: classes are called %s; data.missing=[%s] makes them missing labels, "
+            "data.missing=[%s] keeps them without this warning",
             selection.name,
             numbers,
             ",".join([*SHORT_OF_USUAL, *found]),

@@ -20,8 +20,8 @@ UNITS = {
 MIN_PERIODS, MAX_PERIODS = 8, 40  # of an automatically chosen unit
 MAX_NAMED = 500  # of a unit given by the user
 DOCUMENTS = 50  # per period on average, to choose a finer unit although a coarser one fits
-# If even decades would be more than MAX_PERIODS, dates count that lie within this many interquartile ranges of
-# the quartiles, at least FENCE_DAYS: single dates centuries away are errors, not a reason to fail.
+# If even decades would be more than MAX_PERIODS, only dates count that lie within this many interquartile
+# ranges of the quartiles, at least FENCE_DAYS: single dates centuries away are errors, not a reason to fail.
 FENCE, FENCE_DAYS = 5, 3653
 TRIMMED = 0.01  # share of the documents left out at either end, if all would take more than MAX_PERIODS
 

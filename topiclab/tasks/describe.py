@@ -226,7 +226,13 @@ def write_description(
         "domain_words": terms.domain_words,
         "names_written": None if names is None else sum(map(bool, names)),
         "distance": tree.distance,
-        "time": {"unit": times.unit, "undated": times.undated, "outside": times.outside} if times else None,
+        "time": times
+        and {
+            "unit": times.unit,
+            "undated": times.undated,
+            "outside": times.outside,
+            "placeholder_dates": corpus.info.get("placeholder_dates", {}),
+        },
     }
 
 

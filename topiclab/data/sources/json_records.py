@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from topiclab.data.sources.columns import check_columns
 from topiclab.data.sources.text_lines import decoded, open_bytes, text_lines, unpacked
@@ -83,7 +83,7 @@ def _records_of(content: Any, path: Path) -> list[dict[str, Any]]:
             f"{path}: a .json must hold a list of objects with named fields, such as "
             '[{"text": "..."}, ...], or {"data": [...]}; a .jsonl holds one object a line'
         )
-    return content
+    return cast("list[dict[str, Any]]", content)
 
 
 def _are_objects(value: Any) -> bool:

@@ -102,7 +102,7 @@ def _unmarked(start: bytes) -> str | None:
     """UTF-16 or UTF-32 of Western text, by the zero bytes at its start."""
     start = start[: min(len(start), 256) // 4 * 4]
     zeros = [16 * start[place::4].count(0) > 3 * len(start) for place in range(4)]  # most of each quarter
-    forms = {
+    forms: dict[tuple[bool, ...], str] = {
         (False, True, True, True): "utf-32-le",
         (True, True, True, False): "utf-32-be",
         (False, True, False, True): "utf-16-le",
