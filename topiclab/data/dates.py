@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -198,9 +198,8 @@ def _number(whole: str, fraction: str) -> tuple[int, bool]:
 
 def _iso(match: re.Match[str]) -> int:
     year, _, month, day, hour, minute, second, _, zone = match.groups()
-    moment = datetime(
-        int(year), int(month), int(day or 1), *(int(part or 0) for part in (hour, minute, second))
-    )
+    clock = (int(part or 0) for part in (hour, minute, second))
+    moment = datetime.combine(date(int(year), int(month), int(day or 1)), time(*clock))
     if zone is None or zone.upper() in ("Z", "UTC", "GMT"):
         return _seconds(moment)
     sign, digits = (-1 if zone[0] == "-" else 1), zone[1:].replace(":", "").ljust(4, "0")

@@ -1,4 +1,4 @@
-"""Files as people have them: delimiters, encodings, JSON, Excel, folders of documents, and what is wrong in them."""
+"""Files as people have them: delimiters, encodings, JSON, Excel, folders of documents, and their faults."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def test_tables_of_every_program_are_read(tmp_path: Path, sign: str, encoding: s
 
 def test_an_ambiguous_header_asks_for_the_delimiter(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    path.write_text("n,a;text\n1,2;x\n")
-    with pytest.raises(ValueError, match=r"2 ways; choose one: data\.delimiter=comma gives n, a;text"):
+    path.write_text("text,n;text\nx,2;y\n")
+    with pytest.raises(ValueError, match=r"2 ways; choose one: data\.delimiter=comma gives text, n;text"):
         texts(path)
     path.write_text("text,a;b\nx,y;z\n")
     assert texts(path) == ["x"]

@@ -31,6 +31,7 @@ BALTIC = ("āēīšūžėįųąęčõäöü", "ģķļņōŗćłńśźżóé")
 CYRILLIC = ("оеаинтсрвлкмдпуіјѝ", "яыьгзбчйхжшюцщэфъёїєґђљњћџўћ")
 GREEK = ("αοιετσνηυρπκμλςίόάέήύώ", "γδωθχφβξζψϊΐϋΰ")
 HEBREW = ("יוהלאמרבתנשדחכפקעגטצזסםןךףץ", "")
+HEBREW_FINALS = frozenset("םןךףץ")  # stand at the end of a word only
 ARABIC = ("اليمنوترهبدعسفكقأة", "حجشطخصذءىضزئغثظإآؤپچگژک")
 THAI = ("านรอกเงมยลวดทสตะปบคหแจพช่้ีัิ", "".join(map(chr, range(0x0E01, 0x0E5B))))
 HAN = (
@@ -171,6 +172,8 @@ def _fit(before: str, character: str, after: str, in_ascii_words: bool) -> float
         factor = 0.4  # words of accented letters only
     if not in_ascii_words and any(side.isascii() for side in letters):
         factor = 0.2
+    if character in HEBREW_FINALS and after.isalpha():
+        factor *= 0.2
     if character.isupper() and before.isalpha():
         factor *= 0.3 if before.islower() else 0.7
     return factor
