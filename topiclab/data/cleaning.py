@@ -33,7 +33,8 @@ BLOCKS = re.findall(
 # Only known elements: "if a <b and c> d" is no markup, nor is an address in angle brackets.
 NAMES = "|".join(sorted({*INLINE, *BLOCKS}, key=len, reverse=True))
 TAG = re.compile(
-    rf"</?(?P<name>{NAMES})(?:\s[^<>]*|/)?>|<!--.*?-->|<!DOCTYPE[^<>]*>", re.IGNORECASE | re.DOTALL
+    rf"</?(?P<name>{NAMES})(?:\s+[\w:-]+\s*=[^<>]*)?\s*/?>|<!--.*?-->|<!DOCTYPE[^<>]*>",
+    re.IGNORECASE | re.DOTALL,
 )
 UNSEEN = re.compile(r"<(script|style)\b[^<>]*>.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
 ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
