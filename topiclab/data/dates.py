@@ -198,8 +198,8 @@ def _number(whole: str, fraction: str) -> tuple[int, bool]:
 
 def _iso(match: re.Match[str]) -> int:
     year, _, month, day, hour, minute, second, _, zone = match.groups()
-    clock = (int(part or 0) for part in (hour, minute, second))
-    moment = datetime.combine(date(int(year), int(month), int(day or 1)), time(*clock))
+    hours, minutes, seconds = (int(part or 0) for part in (hour, minute, second))
+    moment = datetime.combine(date(int(year), int(month), int(day or 1)), time(hours, minutes, seconds))
     if zone is None or zone.upper() in ("Z", "UTC", "GMT"):
         return _seconds(moment)
     sign, digits = (-1 if zone[0] == "-" else 1), zone[1:].replace(":", "").ljust(4, "0")
