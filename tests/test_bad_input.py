@@ -152,7 +152,7 @@ def test_labels_belong_to_texts_by_place_not_by_index():
     ("content", "message"),
     [
         (b"body,topic\nred fox,a\n", "no column text, the columns are body, topic"),
-        (b"text\nred fox\n\xff\xfe hen\n", r"line 3, byte 1: 0xff is not utf-8.*data\.encoding=latin-1"),
+        (b"text\nred fox\n\xff\xfe hen\n", r"line 3, byte 1: 0xff is not utf-8.* 1 of 3 lines"),
         (b"", "the file is empty; check data.path"),
         (b"text\n", "0 usable documents"),
         (b'text\n" "\n""\n', "0 usable documents .*2 blank"),
