@@ -24,6 +24,10 @@ UNHASHED_KEYS = (
     "embedder.devices",
     "embedder.batch_tokens",
     "rating.key_variable",
+    "rating.num_threads",
+    "rating.reply_seconds",
+    "rating.retry_seconds",
+    "rating.total_seconds",
     "teacher.batch_tokens",
     "data.title_column",
 )

@@ -13,7 +13,7 @@ from topiclab.metrics.cooccurrence import Cooccurrence
 from topiclab.metrics.documents import DOCUMENT_METRICS, SplitDocuments
 from topiclab.metrics.evaluation import Evaluation
 from topiclab.metrics.rating import Rater
-from topiclab.metrics.topics import TOPIC_METRICS, FittedTopics
+from topiclab.metrics.topics import TOPIC_METRICS, FittedTopics, rating_of
 from topiclab.metrics.undefined import UndefinedMetric
 from topiclab.result import TopicResult
 
@@ -77,6 +77,11 @@ def evaluate(
     return take(measures)
 
 
+def evaluate_rating(result: TopicResult, rater: Rater | None, cache_root: Path | None) -> Evaluation:
+    """Evaluation by llm_rating alone, which reads no documents."""
+    return take({"llm_rating": partial(rating_of, result, rater, cache_root)})
+
+
 def _no_documents() -> float:
     raise UndefinedMetric("the split has no documents")
 
@@ -86,6 +91,7 @@ def take(measures: dict[str, Measure]) -> Evaluation:
     metrics: dict[str, float] = {}
     reasons: dict[str, str] = {}
     per_topic: dict[str, list[float]] = {}
+    unfinished: list[str] = []
     for name, measure in measures.items():
         try:
             value = measure()
@@ -94,6 +100,8 @@ def take(measures: dict[str, Measure]) -> Evaluation:
         except UndefinedMetric as undefined:
             metrics[name], reasons[name] = float("nan"), str(undefined)
             values = undefined.per_topic
+            if undefined.is_passing:
+                unfinished.append(name)
         if values is not None:
             per_topic[name] = values.tolist()
-    return Evaluation(metrics, reasons, per_topic)
+    return Evaluation(metrics, reasons, per_topic, tuple(unfinished))

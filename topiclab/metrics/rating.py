@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class RatingError(RuntimeError):
-    """Raised when the rater cannot continue; earlier ratings remain valid."""
+    """Raised or yielded for a failure of the rater that may pass; other ratings remain valid."""
 
 
 class Rater(Protocol):
@@ -29,8 +29,12 @@ class Rater(Protocol):
 
     def fingerprint(self) -> dict[str, Any]: ...
 
-    def rate(self, topics: Sequence[Sequence[str]]) -> Iterator[tuple[int, float | str]]:
-        """Yield index in topics and rating in [1, 3], or the reason for none, in any order, as available."""
+    def rate(self, topics: Sequence[Sequence[str]]) -> Iterator[tuple[int, float | str | RatingError]]:
+        """Yield index in topics and rating in [1, 3], in any order, as available.
+
+        In place of a rating, a text is the reason why the model gave none, and a RatingError a failure that
+        may pass. Raises RatingError where it cannot continue.
+        """
         ...
 
 
@@ -38,26 +42,31 @@ def llm_rating(topics: Sequence[Sequence[str]], rater: Rater, cache_root: Path |
     """Ratings (K,) in [1, 3]; each list of words is rated once per rater and cache_root.
 
     topics: words in order of rank, as shown to the rater.
-    Raises UndefinedMetric, with the available ratings, if some topic has none.
+    Raises UndefinedMetric, with the available ratings, if some topic has none; it is passing if a later call
+    may rate them.
     """
     kept = None if cache_root is None else Ratings(Path(cache_root), rater.fingerprint())
     values = np.array([math.nan if kept is None else kept.read(words) for words in topics])
     missing: list[int] = np.flatnonzero(np.isnan(values)).tolist()
     asked = [topics[topic] for topic in missing]
-    reasons: list[str] = []
+    reasons: list[str | RatingError] = []
     try:
         for place, value in rater.rate(asked) if asked else ():
-            if isinstance(value, str):
+            if isinstance(value, (str, RatingError)):
                 reasons.append(value)
                 continue
             values[missing[place]] = value
             if kept is not None:
                 kept.write(asked[place], value)
     except RatingError as error:
-        reasons.append(str(error))
+        reasons.append(error)
     if reasons:
         unrated = int(np.isnan(values).sum())
-        raise UndefinedMetric(f"{unrated} of {len(values)} topics were not rated: {reasons[-1]}", values)
+        failures = [reason for reason in reasons if isinstance(reason, RatingError)]
+        told = failures[-1] if failures else reasons[-1]
+        raise UndefinedMetric(
+            f"{unrated} of {len(values)} topics were not rated: {told}", values, is_passing=bool(failures)
+        )
     return values
 
 

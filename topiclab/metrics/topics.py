@@ -140,13 +140,15 @@ def half_diversity(topics: FittedTopics) -> float:
     return quality.half_diversity(topics.whole_npmi, topics.words(25))
 
 
-def rated(topics: FittedTopics) -> np.ndarray:
+def rating_of(result: TopicResult, rater: Rater | None, cache_root: Path | None) -> np.ndarray:
     """Ratings (K,) by a language model."""
-    if topics.rater is None:
+    if rater is None:
         raise UndefinedMetric(
             "no language model is given to rate the topics; set rating=local or rating=endpoint"
         )
-    return llm_rating(topics.words(topics.rater.num_words), topics.rater, topics.cache_root)
+    ranked = enough(np.asarray(result.top_words), rater.num_words)
+    words = [[result.vocab[word] for word in row] for row in ranked]
+    return llm_rating(words, rater, cache_root)
 
 
 TOPIC_METRICS: dict[str, Callable[[FittedTopics], float | np.ndarray]] = {
@@ -170,5 +172,5 @@ TOPIC_METRICS: dict[str, Callable[[FittedTopics], float | np.ndarray]] = {
     "td_usage": lambda topics: diversity.topic_diversity(topics.words_by_usage(TD_WORDS)),
     "npmi_beta": partial(npmi_by, FittedTopics.words_by_beta),
     "td_beta": lambda topics: diversity.topic_diversity(topics.words_by_beta(TD_WORDS)),
-    "llm_rating": rated,
+    "llm_rating": lambda topics: rating_of(topics.result, topics.rater, topics.cache_root),
 }

@@ -26,7 +26,10 @@ class Writer(Protocol):
     def fingerprint(self) -> dict[str, Any]: ...
 
     def write(self, prompts: Sequence[str]) -> Iterator[tuple[int, str]]:
-        """Position in prompts and the name, "" where none came, in any order, as they come."""
+        """Yield position in prompts and name, "" where the model gave none, in any order, as they come.
+
+        Prompts that are left out met a failure that may pass.
+        """
         ...
 
 
@@ -53,9 +56,12 @@ class EndpointWriter(EndpointRater):
     def write(self, prompts: Sequence[str]) -> Iterator[tuple[int, str]]:
         try:
             for place, found in self.rate([[prompt] for prompt in prompts]):
-                if not isinstance(found, Name):
-                    log.warning("a topic keeps its keyword: %s", found)
-                yield place, found.text if isinstance(found, Name) else ""
+                if isinstance(found, Name):
+                    yield place, found.text
+                    continue
+                log.warning("a topic keeps its keyword: %s", found)
+                if not isinstance(found, RatingError):
+                    yield place, ""
         except RatingError as error:
             log.warning("topics keep their keywords: %s", error)
 
