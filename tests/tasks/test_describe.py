@@ -10,6 +10,7 @@ from small_cells import cell
 
 from topiclab.config.compose import ConfigError, compose, compose_cell
 from topiclab.config.configuration import Configuration
+from topiclab.rate.writer import EndpointWriter
 from topiclab.report.__main__ import main
 from topiclab.result import TopicResult
 from topiclab.runs.run import CellFailed, run_cell
@@ -115,6 +116,31 @@ def test_it_is_reused_and_options_have_folders_of_their_own(dated, caplog):
     with pytest.raises(CellFailed, match="2 topics cannot be merged to 3; give a number from 1 to 2"):
         described(dated, "describe.num_topics=3")
     assert (folder / "page.html").stat().st_mtime_ns == before
+
+
+def test_a_name_that_the_endpoint_left_out_is_asked_for_again_by_the_same_line(dated, monkeypatch, tmp_path):
+    asked, is_down = [], [True]
+
+    def reply(rater, words, temperature):
+        asked.append(words)
+        if is_down[0] and "brick" in words[0].partition("Titles")[0]:
+            raise ConnectionRefusedError
+        return json.dumps({"choices": [{"message": {"content": f"Name {len(asked)}"}}]}).encode()
+
+    monkeypatch.setattr(EndpointWriter, "_reply", reply)
+    endpoint = ["rating=endpoint", "rating.url=http://localhost", "rating.model=m", "rating.attempts=1"]
+    line = [*endpoint, "rating.num_threads=1", "describe.labels.labeller=model", f"paths.cache={tmp_path}"]
+    first, folder = described(dated, *line)
+    assert (first["unfinished"], first["manifest"]["names_unanswered"]) == (["names"], 1)
+    is_down[0] = False
+    labels = (folder / "labels.txt").read_text()
+    asked.clear()
+    second, _ = described(dated, *line)
+    assert len(asked) == 1
+    assert (second["unfinished"], second["manifest"]["names_written"]) == ([], 2)
+    assert (folder / "labels.txt").read_text() != labels
+    assert described(dated, *line)[0]["finished"] == second["finished"]
+    assert len(asked) == 1
 
 
 def test_a_killed_description_resumes(dated, monkeypatch, tmp_path):

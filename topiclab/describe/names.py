@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from topiclab.atomic import atomic_file
 from topiclab.cache import key_hash
@@ -33,20 +34,33 @@ def topic_prompts(prompt: str, terms: Terms, titles: Sequence[str], chosen: Repr
     return prompts
 
 
-def written_names(prompts: Sequence[str], writer: Writer, cache_root: Path | None) -> list[str]:
-    """Name for each prompt, "" where there is none; each prompt is sent once per writer and cache_root."""
+class Names(NamedTuple):
+    """Names of topics.
+
+    names: of each prompt, "" where there is none.
+    num_unanswered: number of prompts whose writer failed, and may not fail the next time.
+    """
+
+    names: list[str]
+    num_unanswered: int
+
+
+def written_names(prompts: Sequence[str], writer: Writer, cache_root: Path | None) -> Names:
+    """Name for each prompt; each prompt is sent once per writer and cache_root."""
     names = dict.fromkeys(filter(None, prompts), "")
     folder = None if cache_root is None else Path(cache_root) / "names" / key_hash(writer.fingerprint())
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         names = {prompt: _read(_path(folder, prompt)) for prompt in names}
     asked = [prompt for prompt, name in names.items() if not name]
+    num_unanswered = len(asked)
     for place, name in writer.write(asked) if asked else ():
+        num_unanswered -= 1
         names[asked[place]] = name
         if name and folder is not None:
             with atomic_file(_path(folder, asked[place])) as stream:
                 stream.write(json.dumps({"prompt": asked[place], "name": name}, allow_nan=False).encode())
-    return [names.get(prompt, "") for prompt in prompts]
+    return Names([names.get(prompt, "") for prompt in prompts], num_unanswered)
 
 
 def _path(folder: Path, prompt: str) -> Path:

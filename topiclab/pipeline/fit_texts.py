@@ -81,6 +81,7 @@ def fit_corpus(cfg: Configuration, folder: Path, corpus: Corpus) -> Outcome:
         reasons=evaluation.reasons,
         seconds=clock.seconds,
         manifest=manifest,
+        unfinished=evaluation.unfinished,
     )
 
 

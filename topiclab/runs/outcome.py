@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
@@ -15,16 +15,18 @@ class Outcome:
     reasons: why a metric is not defined, by its name.
     seconds: wall seconds of the stages.
     manifest: facts about the inputs and the work, in plain containers, numbers, texts and paths.
+    unfinished: parts that are missing for a reason that may pass; the same line does them alone.
     """
 
     metrics: Mapping[str, float | None]
     reasons: Mapping[str, str] = field(default_factory=dict)
     seconds: Mapping[str, float]
     manifest: Mapping[str, Any]
+    unfinished: Sequence[str] = ()
 
 
-class Finished(TypedDict):
-    """result.json: what an Outcome says, and the configuration that led to it; reason: of a failure."""
+class Saved(TypedDict):
+    """result.json of every version."""
 
     status: Literal["done", "failed"]
     reason: str | None
@@ -35,3 +37,9 @@ class Finished(TypedDict):
     seconds: dict[str, float]
     seconds_total: float
     manifest: dict[str, Any]
+
+
+class Finished(Saved, total=False):
+    """result.json: what an Outcome says, and the configuration that led to it; reason: of a failure."""
+
+    unfinished: list[str]

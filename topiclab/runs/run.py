@@ -29,6 +29,7 @@ from topiclab.config.instantiate import target_of
 from topiclab.runs.outcome import Finished, Outcome
 from topiclab.runs.provenance import facts_of, reset_peak_rss
 from topiclab.runs.stored import check_groups, check_stored
+from topiclab.runs.unfinished import complete, is_complete, tell
 
 log = logging.getLogger("topiclab")
 
@@ -59,12 +60,26 @@ def run_cell(cfg: dict[str, Any], folder: Path, task: Task | None = None) -> Fin
     with hold(folder):
         standing = finished_result(cfg, folder)
         if standing is not None:
-            log.info("reused %s", folder)
-            return standing
+            return _reuse(cfg, folder, standing, task)
         (folder / "result.json").unlink(missing_ok=True)  # why an earlier attempt failed
         _drop_foreign_checkpoints(config_hash(cfg), folder)
         _report_unread(cfg)
         return _do_task(cfg, folder, task)
+
+
+def _reuse(cfg: dict[str, Any], folder: Path, standing: Finished, task: Task | None) -> Finished:
+    """The finished result, with the parts that it lacks where they can be had now."""
+    if is_complete(standing):
+        log.info("reused %s", folder)
+        return standing
+    try:
+        completed = complete(cfg, folder, standing)
+    except Exception as error:  # the finished result stays
+        raise CellFailed(f"{type(error).__name__}: {error}\nthe finished run stays: {folder}") from error
+    if completed is None:
+        return _do_task(cfg, folder, task)
+    tell(completed)
+    return completed
 
 
 def _report_unread(cfg: Mapping[str, Any]) -> None:
@@ -181,6 +196,7 @@ def _do_task(cfg: dict[str, Any], folder: Path, task: Task | None) -> Finished:
             raise CellFailed(f"{reason}\nnot written to {folder}: {fault}") from error
         raise CellFailed(f"{reason}\ntraceback: {folder / 'run.log'}") from error
     log.info("done in %.1f s: %s", result["seconds_total"], folder)
+    tell(cast(Finished, result))
     return cast(Finished, result)
 
 

@@ -26,6 +26,7 @@ from topiclab.runs.faults import faults_of
 from topiclab.runs.launcher import GridLauncher
 from topiclab.runs.run import finished_result, read_result
 from topiclab.runs.twins import fill, reason_of, twins_of
+from topiclab.runs.unfinished import is_complete
 
 
 class CheckRun(Callback):
@@ -120,10 +121,13 @@ class GridSweeper(Sweeper):
 
 
 def check(cfg: Mapping[str, Any], folder: Path) -> bool:
-    """True if the cell is finished in folder; ConfigError if its values or that folder forbid the cell."""
+    """True if the cell is finished in folder and lacks nothing.
+
+    Raises ConfigError if its values or that folder forbid the cell.
+    """
     if faults := validate(cfg):
         raise ConfigError(faults)
-    return finished_result(cfg, folder) is not None
+    return is_complete(finished_result(cfg, folder))
 
 
 def make_outputs(outputs: Path) -> None:
@@ -149,9 +153,11 @@ def outcome_of(cell: Cell, fitted: Cell | None = None) -> tuple[str, str]:
         return "failed", str(error)
     if result["status"] != "done":
         return "failed", (result["reason"] or "").partition("\n")[0]
+    lacks = "".join(f"; {part} is missing" for part in result.get("unfinished", []))
     if fitted is not None:
-        return "done", f"{reason_of(cell, fitted)}  {cell.folder}"
-    return ("reused" if cell.is_reused else "done"), f"{result['seconds_total']:.1f} s  {cell.folder}"
+        return "done", f"{reason_of(cell, fitted)}  {cell.folder}{lacks}"
+    status = "reused" if cell.is_reused else "done"
+    return status, f"{result['seconds_total']:.1f} s  {cell.folder}{lacks}"
 
 
 def format_table(cells: Sequence[Cell], outcomes: Sequence[tuple[str, str]]) -> str:

@@ -21,7 +21,7 @@ from topiclab.data.words.tokenizer import VERSION
 from topiclab.describe import files
 from topiclab.describe.labels import label_topics
 from topiclab.describe.layout import LayoutOptions, layout
-from topiclab.describe.names import topic_prompts, written_names
+from topiclab.describe.names import Names, topic_prompts, written_names
 from topiclab.describe.ngrams import NgramCounts, ngram_counts
 from topiclab.describe.representatives import Representatives, representatives
 from topiclab.describe.terms import TermOptions, Terms, class_terms
@@ -152,6 +152,7 @@ def describe(cfg: Configuration, folder: Path) -> Outcome:
         metrics={"topics_used": len(np.unique(result.theta.argmax(axis=1)))},
         seconds=clock.seconds,
         manifest={"run": str(run), "run_hash": outcome["config_hash"], **facts},
+        unfinished=["names"] if facts["names_unanswered"] else [],
     )
 
 
@@ -199,7 +200,7 @@ def write_description(
         )
     with timed(clock, "labels"):
         names = names_of(terms, titles, chosen, options.prompt, given.writer, cache)
-        labels = label_topics(terms, titles, chosen, names)
+        labels = label_topics(terms, titles, chosen, names and names.names)
     with timed(clock, "time"):
         times = times_of(corpus, result, counts, options, terms.domain_words)
     with timed(clock, "layout"):
@@ -224,7 +225,8 @@ def write_description(
         "num_topics": result.num_topics,
         "terms_counted": len(counts.vocab),
         "domain_words": terms.domain_words,
-        "names_written": None if names is None else sum(map(bool, names)),
+        "names_written": None if names is None else sum(map(bool, names.names)),
+        "names_unanswered": 0 if names is None else names.num_unanswered,
         "distance": tree.distance,
         "time": times
         and {
@@ -258,8 +260,8 @@ def names_of(
     prompt: str,
     writer: Writer | None,
     cache: Path,
-) -> list[str] | None:
-    """K names by the writer, "" where none came; None without a writer."""
+) -> Names | None:
+    """K names by the writer; None without a writer."""
     if writer is None:
         return None
     return written_names(topic_prompts(prompt, terms, titles, chosen), writer, cache)

@@ -1,0 +1,27 @@
+"""Ratings of the topics of a finished run, where the language model could not give them in time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from topiclab.atomic import atomic_file
+from topiclab.config.configuration import Configuration
+from topiclab.metrics.evaluate import evaluate_rating
+from topiclab.metrics.evaluation import Evaluation
+from topiclab.rate.rater import make_rater
+from topiclab.result import TopicResult
+
+
+def rate_saved(cfg: Configuration, folder: Path) -> Evaluation:
+    """Evaluation by llm_rating of the topics in folder, whose topic_metrics.json gets the ratings.
+
+    Topics that the cache holds a rating of are not rated again.
+    """
+    rater = make_rater(cfg.rating, cfg.trainer)
+    found = evaluate_rating(TopicResult.load(folder / "topics.npz"), rater, cfg.paths.cache)
+    path = folder / "topic_metrics.json"
+    per_topic = json.loads(path.read_text()) | found.per_topic
+    with atomic_file(path) as stream:
+        stream.write(json.dumps(per_topic).encode())
+    return found
