@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from topiclab.config.configuration import Configuration
 from topiclab.metrics.evaluation import Evaluation
 from topiclab.result import TopicResult
+from topiclab.runs.wandb_login import wandb_mode
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,12 +38,12 @@ def wandb_logger(cfg: Configuration, folder: Path) -> Iterator[WandbLogger | Non
     import wandb
     from lightning.pytorch.loggers import WandbLogger
 
-    is_online = cfg.logger["mode"] == "online"
+    mode = wandb_mode(cfg.logger)
     run_id = None if os.environ.get("WANDB_SWEEP_ID") else _kept_id(folder)
     run = wandb.init(
         project=cfg.logger["project"],
         entity=cfg.logger["entity"],
-        mode=cfg.logger["mode"],
+        mode=mode,
         dir=folder,
         config=cfg.plain(),
         group=cfg.name,
@@ -50,7 +51,7 @@ def wandb_logger(cfg: Configuration, folder: Path) -> Iterator[WandbLogger | Non
         name="-".join([cfg.model["name"], cfg.data["name"], f"K{cfg.num_topics}", f"seed{cfg.seed}"]),
         tags=tags_of(cfg),
         id=run_id,
-        resume="allow" if run_id and is_online else None,
+        resume="allow" if run_id and mode == "online" else None,
         reinit="create_new",
     )
     run.define_metric("trainer/global_step")

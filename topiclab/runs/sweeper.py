@@ -27,6 +27,7 @@ from topiclab.runs.launcher import GridLauncher
 from topiclab.runs.run import finished_result, read_result
 from topiclab.runs.twins import fill, reason_of, twins_of
 from topiclab.runs.unfinished import is_complete
+from topiclab.runs.wandb_login import login_fault
 
 
 class CheckRun(Callback):
@@ -123,11 +124,15 @@ class GridSweeper(Sweeper):
 def check(cfg: Mapping[str, Any], folder: Path) -> bool:
     """True if the cell is finished in folder and lacks nothing.
 
-    Raises ConfigError if its values or that folder forbid the cell.
+    Raises ConfigError if its values or that folder forbid the cell, or if it needs a login that is not there.
     """
     if faults := validate(cfg):
         raise ConfigError(faults)
-    return is_complete(finished_result(cfg, folder))
+    if is_complete(finished_result(cfg, folder)):
+        return True
+    if fault := login_fault(cfg):
+        raise ConfigError([fault])
+    return False
 
 
 def make_outputs(outputs: Path) -> None:
