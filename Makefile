@@ -29,11 +29,29 @@ help: ## List the targets
 	    benchmarks/$${name#bench-}.py; \
 	done
 
+# Every file that is installed or helps to build has a hash in the lock: pip takes no other package (--no-deps), and none
+# for building. torch and the CUDA libraries go last: where pip finds a build for this machine, such as 2.13.0+cpu among
+# the wheels of PIP_FIND_LINKS, that build is taken, and not the libraries.
+INSTALL = $(RUN) -m pip install --quiet --no-deps --no-build-isolation --use-pep517
+OF_TORCH := ^(torch|triton|cuda-[a-z]+|nvidia-[a-z0-9-]+)==
+TORCH = $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' requirements.lock)
+
 .PHONY: setup
-setup: $(STAMP) ## Create .venv with all packages, at the versions of requirements.lock
+setup: $(STAMP) ## Create .venv with all packages, at the versions and with the hashes of requirements.lock
 $(STAMP): pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --constraint requirements.lock --editable '.[dev]'
+	@for part in setuptools torch others; do \
+	  awk -v part=$$part '/^[^ ]/ {now = /^setuptools==/ ? "setuptools" : /$(OF_TORCH)/ ? "torch" : "others"} \
+	    now == part' requirements.lock > $(VENV)/$$part.txt; \
+	done
+	$(INSTALL) --require-hashes --requirement $(VENV)/setuptools.txt
+	$(INSTALL) --require-hashes --requirement $(VENV)/others.txt
+	@$(INSTALL) --dry-run --report $(VENV)/torch.json $(TORCH)
+	@if grep -q '"version": "[0-9.]*+' $(VENV)/torch.json; then \
+	  echo "$(TORCH): a build for this machine, which has no published hash"; $(INSTALL) $(TORCH); \
+	else $(INSTALL) --require-hashes --requirement $(VENV)/torch.txt; fi
+	$(INSTALL) --editable .
+	$(RUN) -m pip check
 	@touch $@
 
 .PHONY: demo
@@ -88,7 +106,7 @@ lint: $(STAMP) ## Check style, format and types
 .PHONY: lock
 lock: ## Resolve requirements.lock again, from PyPI only
 	UV_NO_CONFIG=1 UV_FIND_LINKS= $(RUN) -m uv pip compile --quiet --universal --all-extras --python-version 3.10 \
-	  --no-annotate --default-index https://pypi.org/simple --upgrade --upgrade-package torch==2.13.0 \
+	  --no-annotate --generate-hashes --default-index https://pypi.org/simple --upgrade --upgrade-package torch==2.13.0 \
 	  --custom-compile-command 'make lock' pyproject.toml --output-file requirements.lock
 
 .PHONY: smoke

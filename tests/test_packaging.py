@@ -10,9 +10,21 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 from places import REPO
 
-LOCK = (REPO / "requirements.lock").read_text(encoding="utf-8").splitlines()
+LOCK = (REPO / "requirements.lock").read_text(encoding="utf-8").replace(" \\\n", "").splitlines()
+HASHES = re.compile(r"(    --hash=sha256:[0-9a-f]{64})+")
+# the first releases without a hole that is known
+SAFE = {
+    "lightning": "2.6.6",
+    "torch": "2.10",  # CVE-2026-24747: memory corruption in weights_only loading
+    "transformers": "5.3",  # CVE-2026-4372: code from a model's config.json
+    "ray": "2.54",
+    "filelock": "3.20.3",
+    "pillow": "12.2",
+}
 
 
 def run(*command: str, cwd: Path, **environment: str) -> str:
@@ -64,7 +76,7 @@ def test_the_wheel_runs_from_an_empty_folder(wheel: Path, tmp_path: Path) -> Non
 
 
 def test_the_lock_is_public_and_complete(wheel: Path) -> None:
-    pins = [line for line in LOCK if line and not line.startswith("#")]
+    pins = [line.partition("    --hash")[0] for line in LOCK if line and not line.startswith("#")]
     # no path, no address, no option
     assert all(re.match(r"[a-z0-9._-]+==[^ ]+( ; .+)?$", pin) for pin in pins)
     names = {pin.split("==")[0] for pin in pins}
@@ -77,3 +89,18 @@ def test_the_lock_is_public_and_complete(wheel: Path) -> None:
     direct = set(required) - {"topiclab"}
     assert len(direct) > 30
     assert direct <= names, "run `make lock`"
+
+
+def test_every_package_has_a_hash_and_no_floor_admits_a_known_hole(wheel: Path) -> None:
+    entries = [line for line in LOCK if line and not line.startswith("#")]
+    bare = [entry for entry in entries if not HASHES.fullmatch(entry[entry.find("    --hash") :])]
+    assert len(entries) > 200
+    assert not bare, "run `make lock`"
+    (metadata,) = (name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".dist-info/METADATA"))
+    text = zipfile.ZipFile(wheel).read(metadata).decode()
+    required = [Requirement(line) for line in re.findall(r"^Requires-Dist: (.+)$", text, re.MULTILINE)]
+    pinned = {entry.split("==")[0]: entry.split("==")[1].split()[0] for entry in entries}
+    for name, floor in SAFE.items():
+        (found,) = {requirement.specifier for requirement in required if requirement.name == name}
+        (lowest,) = (each.version for each in found if each.operator == ">=")
+        assert Version(floor) <= Version(lowest) <= Version(pinned[name]), name
