@@ -45,8 +45,8 @@ def test_without_a_login_no_cell_starts(tmp_path, monkeypatch):
 def test_a_machine_that_stays_offline_needs_no_login(value, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", value)
     assert not check(compose(LINE), tmp_path / "run")
-    assert wandb_mode({"mode": "online"}) == value.replace("dryrun", "offline")
-    assert wandb_mode({"mode": "offline"}) == "offline"
+    assert wandb_mode("online") == value.replace("dryrun", "offline")
+    assert wandb_mode("offline") == "offline"
 
 
 @pytest.mark.parametrize("place", ["netrc", "own netrc", "own host", "variable", "token", "settings"])

@@ -38,7 +38,7 @@ def wandb_logger(cfg: Configuration, folder: Path) -> Iterator[WandbLogger | Non
     import wandb
     from lightning.pytorch.loggers import WandbLogger
 
-    mode = wandb_mode(cfg.logger)
+    mode = wandb_mode(cfg.logger["mode"])
     run_id = None if os.environ.get("WANDB_SWEEP_ID") else _kept_id(folder)
     run = wandb.init(
         project=cfg.logger["project"],

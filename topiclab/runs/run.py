@@ -73,7 +73,7 @@ def _reuse(cfg: dict[str, Any], folder: Path, standing: Finished, task: Task | N
         log.info("reused %s", folder)
         return standing
     try:
-        completed = complete(cfg, folder, standing)
+        completed = complete(Configuration.of(cfg), folder, standing)
     except Exception as error:  # the finished result stays
         raise CellFailed(f"{type(error).__name__}: {error}\nthe finished run stays: {folder}") from error
     if completed is None:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 
 from topiclab.config.checks import validate
 from topiclab.config.compose import ConfigError, explain
+from topiclab.config.configuration import Composed
 from topiclab.config.declared import overridden
 from topiclab.runs.cell import Cell, cell_of, labels_of
 from topiclab.runs.composer import SweepComposer
@@ -130,7 +131,7 @@ def check(cfg: Mapping[str, Any], folder: Path) -> bool:
         raise ConfigError(faults)
     if is_complete(finished_result(cfg, folder)):
         return True
-    if fault := login_fault(cfg):
+    if fault := login_fault(cast(Composed, cfg)):
         raise ConfigError([fault])
     return False
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from hydra.utils import get_object
 
@@ -25,7 +23,7 @@ def is_complete(result: Finished | None) -> bool:
     return result is not None and not result.get("unfinished")
 
 
-def complete(cfg: Mapping[str, Any], folder: Path, result: Finished) -> Finished | None:
+def complete(cfg: Configuration, folder: Path, result: Finished) -> Finished | None:
     """Measure the missing metrics of a finished run and replace its result.json; None if its task has to run.
 
     Everything else in the result stays, also if this raises.
@@ -36,7 +34,7 @@ def complete(cfg: Mapping[str, Any], folder: Path, result: Finished) -> Finished
     log.info("finished but for %s, which is done now: %s", ", ".join(missing), folder)
     metrics, reasons, unfinished = dict(result["metrics"]), dict(result["reasons"]), list[str]()
     for part in missing:
-        found = get_object(MEASURES[part])(Configuration.of(cfg), folder)
+        found = get_object(MEASURES[part])(cfg, folder)
         for name, value in found.metrics.items():
             reason = found.reasons.get(name)
             metrics[name] = value if reason is None else None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import configparser
 import netrc
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlsplit
+
+from topiclab.config.configuration import Composed
 
 HOST = "https://api.wandb.ai"
 KEY_VARIABLES = ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE")
@@ -17,17 +18,16 @@ Mode = Literal["online", "offline", "disabled"]
 OFFLINE: dict[str, Mode] = {"offline": "offline", "dryrun": "offline", "disabled": "disabled"}
 
 
-def wandb_mode(logger: Mapping[str, Any]) -> Mode:
+def wandb_mode(mode: Mode) -> Mode:
     """Mode of a W&B run: that of logger.mode, but not online where WANDB_MODE keeps this machine offline."""
     given = os.environ.get("WANDB_MODE", "")
-    stays_here = logger["mode"] == "online" and given in OFFLINE
-    return OFFLINE[given] if stays_here else logger["mode"]
+    return OFFLINE[given] if mode == "online" and given in OFFLINE else mode
 
 
-def login_fault(cfg: Mapping[str, Any]) -> str | None:
+def login_fault(cfg: Composed) -> str | None:
     """Fault if logger=wandb needs a login that is nowhere; sends nothing, and does not import wandb."""
     logger = cfg["logger"]
-    if logger["name"] != "wandb" or wandb_mode(logger) != "online" or has_login():
+    if logger["name"] != "wandb" or wandb_mode(logger["mode"]) != "online" or has_login():
         return None
     return (
         "logger=wandb needs a login to W&B, and there is none: run `wandb login` or export WANDB_API_KEY, or "
