@@ -135,6 +135,8 @@ class EndpointRater:
             except BaseException as error:  # such as SystemExit: not the server's
                 outcome = error
             found.put((place, outcome))
+            if isinstance(outcome, EndpointDown):
+                stopped.set()  # here, since this thread would take another topic before the reader sees it
 
     def _taken(self, found: SimpleQueue[tuple[int, Any]], num_topics: int) -> Iterator[tuple[int, Any]]:
         """Yield num_topics outcomes as they come; RatingError at the first that stops the others."""
