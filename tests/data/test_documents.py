@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from made_settings import vocabulary
 
 from topiclab.data.corpus import SPLITS, Corpus
-from topiclab.data.documents import Document, assign_split, build_corpus
+from topiclab.data.documents import Document, assign_split, build_corpus, usable_documents
 from topiclab.data.sources.corpora import corpus_from_texts
 from topiclab.settings import Selection, Split, Vocabulary
 
@@ -81,6 +81,12 @@ def test_repeated_ids_are_refused() -> None:
         build_corpus(
             [Document("one", "a"), Document("two", "b"), Document("three", "a")], SELECTION, VOCABULARY, SPLIT
         )
+
+
+def test_documents_keep_the_row_of_the_source() -> None:
+    documents = [Document("one"), Document(" "), Document("one"), Document("two", id="a")]
+    kept, _ = usable_documents(documents, replace(SELECTION, deduplicate=True))
+    assert [document.row for document in kept] == [0, 3]
 
 
 def test_sample_is_stable_seeded_and_nested() -> None:

@@ -26,13 +26,18 @@ YEAR_OR_MONTH = re.compile(r"\d{4}(-\d\d)?")
 
 
 class Document(NamedTuple):
-    """One record of a source; a missing label or id is None."""
+    """One record of a source; a missing label or id is None.
+
+    row: number of the record in the source, from 0, blank and repeated ones counted; None until
+    `usable_documents` numbers them.
+    """
 
     text: str
     id: str | None = None
     label: Any = None
     timestamp: Any = None
     title: str | None = None
+    row: int | None = None
 
 
 def build_corpus(
@@ -133,13 +138,13 @@ def text_key(text: str) -> str:
 
 
 def _admit(documents: Iterable[Document], deduplicate: bool, info: dict[str, int]) -> Iterator[Document]:
-    """Yield the documents with text, each with an id, and count them in info.
+    """Yield the documents with text, each with an id and its row, and count them in info.
 
     The id of a document without one is its text key; later copies get key-2, key-3 and so on.
     """
     copies: dict[str, int] = {}
     ids: set[str] = set()
-    for document in documents:
+    for row, document in enumerate(documents):
         info["read"] += 1
         if not document.text or document.text.isspace():
             info["blank"] += 1
@@ -152,7 +157,7 @@ def _admit(documents: Iterable[Document], deduplicate: bool, info: dict[str, int
             if deduplicate:
                 continue
         if document.id is None:
-            yield document._replace(id=key if copies[key] == 1 else f"{key}-{copies[key]}")
+            yield document._replace(id=key if copies[key] == 1 else f"{key}-{copies[key]}", row=row)
             continue
         if document.id in ids:
             raise ValueError(
@@ -160,7 +165,7 @@ def _admit(documents: Iterable[Document], deduplicate: bool, info: dict[str, int
                 "choose another data.id_column, or null to derive ids from the texts"
             )
         ids.add(document.id)
-        yield document
+        yield document._replace(row=row)
 
 
 def _check_characters(document: Document, number: int) -> None:
