@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from topiclab.data.corpus import SPLITS, Corpus
+from topiclab.data.dropped import BLANK, DUPLICATE, Dropped
 from topiclab.data.words.vocabulary import columns, count_tokens, fit_vocabulary
 from topiclab.settings import Selection, Split, Vocabulary
 
@@ -47,7 +48,8 @@ def build_corpus(
 
     Raises ValueError for fewer than two documents, repeated ids, an empty vocabulary, or shares of None.
     """
-    kept, info = usable_documents(documents, selection)
+    dropped = Dropped()
+    kept, info = usable_documents(documents, selection, dropped)
     if len(kept) < 2:
         raise ValueError(
             f"corpus {selection.name} has {len(kept)} usable documents ({info['read']} read, {info['blank']} "
@@ -88,15 +90,20 @@ def build_corpus(
         timestamps=_timestamps(kept),
         titles=_titles(kept),
         info=info,
+        source_rows=np.array([document.row for document in kept], np.int64),
+        dropped=dropped,
     )
 
 
 def usable_documents(
-    documents: Iterable[Document], selection: Selection
+    documents: Iterable[Document], selection: Selection, dropped: Dropped | None = None
 ) -> tuple[list[Document], dict[str, int]]:
-    """Documents with text, each with an id, deduplicated and sampled; and counts of what was dropped."""
+    """Documents with text, each with an id, deduplicated and sampled; and counts of what was dropped.
+
+    dropped: is given the rows of the others.
+    """
     info: dict[str, int] = {"read": 0, "blank": 0, "duplicates": 0}
-    return list(_chosen(documents, selection, info)), info
+    return list(_chosen(documents, selection, info, dropped)), info
 
 
 def usable_texts(documents: Iterable[Document], selection: Selection) -> Iterator[str]:
@@ -105,11 +112,20 @@ def usable_texts(documents: Iterable[Document], selection: Selection) -> Iterato
     return (document.text for document in _chosen(documents, selection, info))
 
 
-def _chosen(documents: Iterable[Document], selection: Selection, info: dict[str, int]) -> Iterable[Document]:
-    admitted = _admit(documents, selection.deduplicate, info)
-    return (
-        admitted if selection.sample is None else _sample(admitted, selection.sample, selection.sample_seed)
-    )
+def _chosen(
+    documents: Iterable[Document],
+    selection: Selection,
+    info: dict[str, int],
+    dropped: Dropped | None = None,
+) -> Iterable[Document]:
+    admitted = _admit(documents, selection.deduplicate, info, dropped)
+    if selection.sample is None:
+        return admitted
+    if dropped is None:
+        return _sample(admitted, selection.sample, selection.sample_seed)
+    sample = _sample(dropped.unless_drawn(admitted), selection.sample, selection.sample_seed)
+    dropped.drawn(sample)
+    return sample
 
 
 def assign_split(texts: Iterable[str], val: float, test: float) -> np.ndarray:
@@ -137,7 +153,9 @@ def text_key(text: str) -> str:
     return hashlib.sha256(unicodedata.normalize("NFC", text).encode("utf-8")).hexdigest()[:32]
 
 
-def _admit(documents: Iterable[Document], deduplicate: bool, info: dict[str, int]) -> Iterator[Document]:
+def _admit(
+    documents: Iterable[Document], deduplicate: bool, info: dict[str, int], dropped: Dropped | None
+) -> Iterator[Document]:
     """Yield the documents with text, each with an id and its row, and count them in info.
 
     The id of a document without one is its text key; later copies get key-2, key-3 and so on.
@@ -148,6 +166,8 @@ def _admit(documents: Iterable[Document], deduplicate: bool, info: dict[str, int
         info["read"] += 1
         if not document.text or document.text.isspace():
             info["blank"] += 1
+            if dropped is not None:
+                dropped.add(row, BLANK, document.id)
             continue
         _check_characters(document, info["read"])
         key = text_key(document.text)
@@ -155,6 +175,8 @@ def _admit(documents: Iterable[Document], deduplicate: bool, info: dict[str, int
         if copies[key] > 1:
             info["duplicates"] += 1
             if deduplicate:
+                if dropped is not None:
+                    dropped.add(row, DUPLICATE, document.id)
                 continue
         if document.id is None:
             yield document._replace(id=key if copies[key] == 1 else f"{key}-{copies[key]}", row=row)
