@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,7 +23,13 @@ from topiclab.models.codes.image_topics import ImageTopicModel
 from topiclab.models.tvqvae_image import TVQVAEImage
 from topiclab.pipeline.build import ImageSizes, build_model
 from topiclab.pipeline.image_samples import ImageSamples, draw_image_samples, draw_pictures, label_captions
-from topiclab.pipeline.outputs import predict_labels, show, write_history, write_predictions
+from topiclab.pipeline.outputs import (
+    predict_labels,
+    show,
+    write_history,
+    write_per_topic,
+    write_predictions,
+)
 from topiclab.pipeline.saved_model import save_image_model
 from topiclab.pipeline.stages import Stages, limited_threads
 from topiclab.pipeline.wandb_log import log_pictures, log_results, wandb_logger
@@ -65,7 +70,7 @@ def fit_images(cfg: Configuration, folder: Path) -> Outcome:
             evaluation = evaluate_images(image_evidence(fitted, images, codes, result, samples)) | of_topics
         with clock("write"):
             write_image_topics(result, label_captions(images, result.theta), folder)
-            (folder / "topic_metrics.json").write_text(json.dumps(evaluation.per_topic))
+            write_per_topic(evaluation, folder)
             if cfg.logger["name"] != "none":
                 write_history(model.history, folder / "metrics.csv")
             if predictions is not None:
