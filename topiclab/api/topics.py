@@ -20,6 +20,7 @@ from topiclab.data.sources.corpora import corpus_from_texts, list_of_texts
 from topiclab.data.words.occurrences import Occurrences
 from topiclab.data.words.vocabulary import count, texts_of_known_words
 from topiclab.embed.embedder import Embedder, is_fitted
+from topiclab.embed.long_texts import reading_facts, tell_long
 from topiclab.embed.occurrences import text_occurrences
 from topiclab.models.base.estimator import Estimator
 from topiclab.models.base.topic_model import TopicModel
@@ -106,7 +107,11 @@ class FittedTopics:
                 f"model={self.config['model']['name']} reads no vectors, so its run keeps no embedder; "
                 "transform(texts) needs none, and task=embed makes vectors"
             )
-        return self.embedder.encode(self._as_read(list_of_texts(texts)))
+        read = self._as_read(list_of_texts(texts))
+        vectors = self.embedder.encode(read)
+        if read:
+            tell_long(reading_facts(self.embedder), len(read), self.config["embedder"])
+        return vectors
 
     @property
     def _vocabulary(self) -> Vocabulary:

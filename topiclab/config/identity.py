@@ -26,6 +26,8 @@ UNHASHED_KEYS = (
     "teacher.batch_tokens",
     "data.title_column",
 )
+# Options of later versions, with the values that act as the versions before: a run without them is the same.
+ADDED_KEYS = {"embedder.long": "cut"}
 UNHASHED_PREFIXES = tuple(f"{key}." for key in UNHASHED_KEYS)
 
 
@@ -58,6 +60,7 @@ def scientific(cfg: Mapping[str, Any], asked: Mapping[str, Any] | None = None) -
         for key, value in read_values(cfg, asked).items()
         if not f"{key}.".startswith(UNHASHED_PREFIXES)
         and key not in named
+        and ADDED_KEYS.get(key, ...) != value
         and (wanted is None or key.split(".")[0] in wanted)
     }
 

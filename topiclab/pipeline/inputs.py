@@ -15,6 +15,7 @@ from topiclab.config.declared import infers_from_vectors
 from topiclab.data.corpus import Corpus
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.embed.embedder import Embeddings, corpus_as_read, embed_corpus, embed_words
+from topiclab.embed.long_texts import tell_long
 from topiclab.embed.occurrences import occurrence_vectors
 from topiclab.teach.soft_labels import soft_labels
 from topiclab.teach.states import teacher_states
@@ -91,7 +92,9 @@ def document_vectors(cfg: Configuration, corpus: Corpus) -> Embeddings:
     if cfg.input == "teacher":
         return teacher_states(cfg.teacher, corpus, cache, cfg.trainer)
     read = corpus_as_read(corpus, cfg.embed_text)
-    return embed_corpus(cfg.embedder, read, cache, cfg.trainer, adapt=cfg.adaptation)
+    embeddings = embed_corpus(cfg.embedder, read, cache, cfg.trainer, adapt=cfg.adaptation)
+    tell_long(embeddings.manifest, corpus.num_docs, cfg.embedder)
+    return embeddings
 
 
 def make_datamodule(cfg: Configuration, corpus: Corpus, embeddings: Embeddings | None) -> TopicDataModule:
