@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from topiclab.atomic import atomic_file
+
+pc: Any = pyarrow.compute  # its functions are made at import, where no type checker sees them
 
 # A spreadsheet calculates a cell that begins like this, whoever wrote it (OWASP, CSV Injection).
 FORMULA = "^[=+\\-@\\t\\r\\n\uff1d\uff0b\uff0d\uff20]"
@@ -29,7 +31,7 @@ def write_csv(path: Path, columns: pa.Table | Columns) -> None:
     for a formula; plain numbers such as -1 stay as they are. Numbers with a fraction get four decimals, a
     missing value is an empty cell.
     """
-    table = columns if isinstance(columns, pa.Table) else pa.table(dict(columns))
+    table: Any = columns if isinstance(columns, pa.Table) else pa.table(dict(columns))
     with atomic_file(path) as stream:
         stream.write((",".join(_text_cells(pa.array(table.column_names, TEXT)).to_pylist()) + "\n").encode())
         for start in range(0, table.num_rows, BLOCK_ROWS):
@@ -66,7 +68,7 @@ def _text_cells(texts: pa.Array) -> pa.Array:
 
 
 def _joined(*parts: Any, between: str = "") -> pa.Array:
-    return pc.binary_join_element_wise(*parts, _text(between))  # type: ignore
+    return pc.binary_join_element_wise(*parts, _text(between))
 
 
 def _text(text: str) -> pa.Scalar:

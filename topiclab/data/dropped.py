@@ -44,7 +44,7 @@ class Dropped:
 
     def drawn(self, documents: Iterable[Document]) -> None:
         """Take documents of a sample back that `unless_drawn` has noted."""
-        is_left = ~np.isin(self.rows, [document.row for document in documents])
+        is_left = ~np.isin(self.rows, np.array([document.row for document in documents], np.int64))
         rows, reasons = self.rows[is_left], self.reasons[is_left]
         self._rows, self._reasons = array("q", rows.tobytes()), array("b", reasons.tobytes())
 

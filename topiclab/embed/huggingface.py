@@ -259,7 +259,8 @@ class HuggingFaceEmbedder:
                 "the prompt; raise it"
             )
         unlimited = {"add_special_tokens": False, "return_offsets_mapping": True, "verbose": False}
-        for row in np.flatnonzero(self.is_long):
+        rows: list[int] = np.flatnonzero(self.is_long).tolist()
+        for row in rows:
             spans = np.reshape(tokenizer(texts[row], **unlimited)["offset_mapping"], (-1, 2))
             pieces[row] = self.tokenise(cuts(spans, texts[row], room))
         return Parts.of(pieces, overhead)

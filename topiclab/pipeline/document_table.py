@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow import parquet
 
 from topiclab.atomic import atomic_file
@@ -92,10 +91,10 @@ def write_documents(table: pa.Table, folder: Path) -> None:
     """
     with atomic_file(folder / DOCUMENTS) as stream:
         parquet.write_table(table, stream, compression="zstd")
-    is_unsampled = pc.equal(table["dropped"], UNSAMPLED).fill_null(False)
-    if (number := pc.sum(is_unsampled).as_py() or 0) > MAX_UNSAMPLED:
+    is_unsampled = table["dropped"].to_numpy() == UNSAMPLED
+    if (number := int(is_unsampled.sum())) > MAX_UNSAMPLED:
         log.info("%d records outside data.sample are in %s only, not in documents.csv", number, DOCUMENTS)
-        table = table.filter(pc.invert(is_unsampled))
+        table = table.filter(pa.array(~is_unsampled))
     write_csv(folder / "documents.csv", table)
 
 
