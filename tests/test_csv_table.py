@@ -58,4 +58,4 @@ def test_numbers_missing_values_and_blocks(tmp_path, monkeypatch):
         ["", "4"],
         ["0.3333", "5"],
     ]
-    assert written(tmp_path / "e.csv", table.slice(0, 0)) == [["share", "n"]]
+    assert written(tmp_path / "e.csv", table.slice(0, 0)) == [["share", "topic"]]

@@ -83,26 +83,28 @@ def fit_corpus(cfg: Configuration, folder: Path, corpus: Corpus) -> Outcome:
             log_results(wandb_run, result, corpus, evaluation, folder)
     report_documents(corpus, result)
     show(folder, evaluation.metrics)
-    manifest = {
-        "corpus": {
-            "fingerprint": corpus.fingerprint,
-            "documents": corpus.num_docs,
-            "words": corpus.num_words,
-            **corpus.info,
-        },
-        "embedding": embeddings and {**embeddings.manifest, "is_cached": embeddings.is_cached},
-        "fit": result.info,
-        "readout": model.readout,
-        "empty_topics": result.empty_topics,
-        "topics_in_means": result.num_topics - len(result.empty_topics),
-        **chosen,
-    }
     return Outcome(
         metrics=evaluation.metrics,
         reasons=evaluation.reasons,
         seconds=clock.seconds,
-        manifest=manifest,
+        manifest={
+            **facts_of_inputs(corpus, embeddings),
+            "fit": result.info,
+            "readout": model.readout,
+            "empty_topics": result.empty_topics,
+            "topics_in_means": result.num_topics - len(result.empty_topics),
+            **chosen,
+        },
     )
+
+
+def facts_of_inputs(corpus: Corpus, embeddings: Embeddings | None) -> dict[str, Any]:
+    """Facts about the corpus and its vectors, for the manifest."""
+    counts = {"documents": corpus.num_docs, "words": corpus.num_words}
+    return {
+        "corpus": {"fingerprint": corpus.fingerprint, **counts, **corpus.info},
+        "embedding": embeddings and {**embeddings.manifest, "is_cached": embeddings.is_cached},
+    }
 
 
 def report_documents(corpus: Corpus, result: TopicResult) -> None:
