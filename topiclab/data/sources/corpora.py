@@ -181,7 +181,7 @@ def list_of_texts(texts: Sequence[str]) -> list[str]:
         if not isinstance(text, str):
             shown = repr(text)[:40]
             raise TypeError(
-                f"text {place} (from 0) is {shown}, a {type(text).__name__}; all must be strings: "
+                f"text {place} (from 0) is {shown}, a {type(text).__name__}; texts must be a sequence of strings: "
                 'replace missing texts by "", for instance df["text"].fillna("")'
             )
     return found
