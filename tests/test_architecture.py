@@ -22,7 +22,7 @@ MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
 # is not here has no place yet. topiclab/__init__.py loads the Python API on first use and is exempt.
 FLOORS = (
     ("atomic", "limits", "settings"),
-    ("machine", "device", "cache", "checkpoint"),
+    ("machine", "device", "cache", "checkpoint", "csv_table"),
     ("config",),
     ("result", "data", "runs"),
     ("nn", "objectives", "metrics", "report"),

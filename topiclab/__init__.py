@@ -17,3 +17,8 @@ def __getattr__(name: str) -> Any:
 
         return getattr(api, name)
     raise AttributeError(f"module 'topiclab' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The public names, before their first use too."""
+    return sorted(__all__)

@@ -6,6 +6,7 @@ import json
 import zipfile
 import zlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,16 @@ from numpy.lib.npyio import NpzFile
 
 from topiclab.atomic import atomic_file, finite
 
+EMPTY_MASS = 0.1  # of a document: a topic that holds less in all, and is nobody's main topic, is empty
+
 
 @dataclass(frozen=True, eq=False)
 class TopicResult:
     """Topics of one fitted model over one corpus.
 
-    theta: (D, K) float32, topic proportions of every document of the corpus, rows sum to 1.
+    theta: (D, K) float32, topic proportions of every document of the corpus, rows sum to 1. A document of
+        which the model reads nothing (no known word, and no vector that it reads) has the same proportion
+        everywhere, under every model, and so no main topic.
     beta: (K, V) float32, word distributions of the topics, rows sum to 1.
     vocab: V words.
     top_words: (K, T) int32, word ids in descending order of the model's read-out; by default of beta.
@@ -64,6 +69,16 @@ class TopicResult:
     def num_topics(self) -> int:
         return self.beta.shape[0]
 
+    @cached_property
+    def main_topics(self) -> np.ndarray:
+        """Strongest topic (D,) of every document, see `main_topics`."""
+        return main_topics(self.theta)
+
+    @cached_property
+    def empty_topics(self) -> list[int]:
+        """Topics without documents, see `empty_topics`."""
+        return empty_topics(self.theta)
+
     def topic_words(self, num: int = 10) -> list[list[str]]:
         """Return the num highest ranked words of every topic."""
         return [[self.vocab[word] for word in row[:num]] for row in self.top_words]  # type: ignore[index]
@@ -101,6 +116,28 @@ class TopicResult:
             raise ValueError(
                 f"{path} is not a readable topic result ({error}); remove {path.parent} and fit again"
             ) from error
+
+
+def main_topics(theta: np.ndarray) -> np.ndarray:
+    """Strongest topic (D,) int64 of theta (D, K); -1 for equal proportions of two or more topics."""
+    found = theta.argmax(axis=1)
+    if theta.shape[1] > 1:
+        found[theta.max(axis=1) == theta.min(axis=1)] = -1
+    return found
+
+
+def empty_topics(theta: np.ndarray) -> list[int]:
+    """Topics that are no document's main topic and together hold less than EMPTY_MASS of one document.
+
+    Both are asked, because the topics of a mixture model may each be a part of many documents and the main
+    part of none. Documents without a main topic do not count; if none has one, no topic is empty.
+    """
+    main = main_topics(theta)
+    told = theta[main >= 0] if (main < 0).any() else theta
+    if not len(told):
+        return []
+    is_empty = np.bincount(main[main >= 0], minlength=theta.shape[1]) == 0
+    return np.flatnonzero(is_empty & (told.sum(axis=0, dtype=np.float64) < EMPTY_MASS)).tolist()
 
 
 def to_distributions(rows: np.ndarray, fallback: np.ndarray | float) -> np.ndarray:

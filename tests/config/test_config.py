@@ -194,6 +194,17 @@ def test_changed_keys_are_named_with_both_values(default):
     assert changed_keys(default, other) == ["data.sample (None -> 9)", "embedder.seed (0 -> 4)"]
 
 
+def test_an_option_added_later_does_not_orphan_earlier_runs():
+    now = compose(["embedder=minilm"])
+    earlier = with_values(now, {})
+    del earlier["embedder"]["long"]
+    assert changed_keys(earlier, now) == []
+    assert config_hash(earlier) == config_hash(now)
+    assert changed_keys(earlier, with_values(now, {"embedder.long": "mean"})) == [
+        "embedder.long (absent -> mean)"
+    ]
+
+
 def test_task_may_depend_on_some_keys_only(default):
     embed = with_values(default, {"task.keys": ["data", "embedder"]})
     assert config_hash(with_values(embed, {"num_topics": 7, "model.name": "x"})) == config_hash(embed)

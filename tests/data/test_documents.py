@@ -13,6 +13,7 @@ from made_settings import vocabulary
 
 from topiclab.data.corpus import SPLITS, Corpus
 from topiclab.data.documents import Document, assign_split, build_corpus, usable_documents
+from topiclab.data.dropped import Dropped
 from topiclab.data.sources.corpora import corpus_from_texts
 from topiclab.settings import Selection, Split, Vocabulary
 
@@ -85,8 +86,12 @@ def test_repeated_ids_are_refused() -> None:
 
 def test_documents_keep_the_row_of_the_source() -> None:
     documents = [Document("one"), Document(" "), Document("one"), Document("two", id="a")]
-    kept, _ = usable_documents(documents, replace(SELECTION, deduplicate=True))
+    dropped = Dropped()
+    kept, _ = usable_documents(documents, replace(SELECTION, deduplicate=True), dropped)
     assert [document.row for document in kept] == [0, 3]
+    assert dropped.rows.tolist() == [1, 2]
+    assert dropped.counts() == {"blank": 1, "duplicate": 1}
+    assert dropped.message(4) == "2 of 4 records are not among the documents: 1 blank, 1 duplicate"
 
 
 def test_sample_is_stable_seeded_and_nested() -> None:

@@ -15,7 +15,7 @@ from topiclab.metrics.evaluate import METRICS, evaluate
 from topiclab.metrics.perplexity import perplexity
 from topiclab.metrics.readout import rank_by_usage
 from topiclab.metrics.undefined import UndefinedMetric
-from topiclab.result import TopicResult, rank_words
+from topiclab.result import TopicResult, empty_topics, main_topics, rank_words
 
 
 def test_topic_diversity_by_hand():
@@ -256,3 +256,32 @@ def test_results_of_another_corpus_are_refused():
         evaluate(make_result(num_docs=79), make_corpus())
     with pytest.raises(ValueError, match="predictions has 5 rows"):
         evaluate(make_result(), make_corpus(), predictions=np.zeros(5))
+
+
+def with_an_empty_topic() -> TopicResult:
+    """Five topics, the third a copy of the first that no document has."""
+    full = make_result(num_topics=4)
+    theta = np.insert(full.theta, 2, 0, axis=1)
+    return TopicResult(theta, np.insert(full.beta, 2, full.beta[0], axis=0), full.vocab)
+
+
+def test_empty_topics_are_left_out_of_means():
+    result = with_an_empty_topic()
+    assert result.empty_topics == [2]
+    found, filled = evaluate(result, make_corpus()), evaluate(make_result(num_topics=4), make_corpus())
+    for name in ("npmi", "c_v", "umass", "td", "td25", "irbo", "tq", "npmi_top50", "frex", "exclusivity"):
+        assert found.metrics[name] == pytest.approx(filled.metrics[name], abs=1e-6), name
+    assert len(found.per_topic["npmi"]) == 5
+    assert found.metrics["npmi"] != pytest.approx(np.mean(found.per_topic["npmi"]), abs=1e-4)
+
+
+def test_a_topic_with_mass_or_a_document_is_not_empty():
+    theta = np.full((30, 3), [0.9, 0.1, 0], np.float32)
+    assert empty_topics(theta) == [2]  # 3 documents' worth of mass, though nobody's main topic
+    theta[4] = [0, 0, 1]
+    assert empty_topics(theta) == []
+    theta[4] = 1 / 3
+    assert empty_topics(theta) == [2]  # a document of which nothing was read fills no topic
+    assert main_topics(theta)[[3, 4]].tolist() == [0, -1]
+    assert empty_topics(np.full((4, 3), 1 / 3, np.float32)) == []
+    assert main_topics(np.ones((4, 1), np.float32)).tolist() == [0] * 4

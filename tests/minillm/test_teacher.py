@@ -189,3 +189,20 @@ def test_a_topic_model_is_fitted_by_both_and_predicts(run: Path, tmp_path: Path)
 
 def test_tokenizer_of_the_run_is_the_one_that_it_was_trained_with(run: Path) -> None:
     assert Tokenizer.load(run / "export").fingerprint == tiny_tokenizer().fingerprint
+
+
+@pytest.mark.parametrize("pooling", ["mean", "lasttoken"])
+def test_embedder_averages_the_parts_of_a_long_text(run: Path, pooling: str) -> None:
+    options = {"pooling": pooling, "layer": 1}
+    text = " ".join(DOCUMENTS[:4])
+    cut, parts = (embedder_of(run, **options, max_length=9, long=long) for long in ("cut", "mean"))
+    states = parts.states([text, "dog"])
+    assert parts.is_long.tolist() == [True, False]
+    ids = Tokenizer.load(run / "export").encode(text)
+    pieces = [np.concatenate([[END_OF_TEXT], part]) for part in np.array_split(ids, -(-len(ids) // 8))]
+    each = np.stack([parts._pooled([piece])[0].numpy() for piece in pieces])
+    sizes = np.array([len(piece) - 1 for piece in pieces])
+    np.testing.assert_allclose(states[0], sizes @ each / sizes.sum(), atol=1e-5)
+    np.testing.assert_allclose(states[1], cut.states(["dog"])[0], atol=1e-6)
+    assert np.abs(states[0] - cut.states([text])[0]).max() > 1e-4
+    assert "long" not in cut.fingerprint()

@@ -5,26 +5,31 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pyarrow as pa
 
 from topiclab.config.compose import ConfigError, compose, compose_unchecked, to_plain
 from topiclab.config.configuration import Configuration
 from topiclab.config.declared import uses
 from topiclab.config.instantiate import build
 from topiclab.config.trust import code_of
-from topiclab.data.sources.corpora import corpus_from_texts
+from topiclab.data.cleaning import clean_text
+from topiclab.data.sources.corpora import corpus_from_texts, list_of_texts
 from topiclab.data.words.occurrences import Occurrences
 from topiclab.data.words.vocabulary import count, texts_of_known_words
 from topiclab.embed.embedder import Embedder, is_fitted
+from topiclab.embed.long_texts import reading_facts, tell_long
 from topiclab.embed.occurrences import text_occurrences
 from topiclab.models.base.estimator import Estimator
 from topiclab.models.base.topic_model import TopicModel
 from topiclab.pipeline.build import Sizes, build_model, with_num_topics
+from topiclab.pipeline.document_table import read_documents
 from topiclab.pipeline.fit_texts import fit_corpus
+from topiclab.pipeline.inputs import unread_documents, with_unread
 from topiclab.pipeline.saved_model import ADAPTER, EMBEDDER, MODEL, check_words, load_arrays, load_facts
 from topiclab.result import TopicResult
 from topiclab.runs.outcome import Finished
@@ -42,7 +47,9 @@ if TYPE_CHECKING:
 class FittedTopics:
     """A finished run: its result over its own corpus, its metrics, and the model for unseen texts.
 
-    embedder: None for a run that read no vectors.
+    `theta`, `rows` and `documents()` have one row for every text that was given, or record of the file, in
+    its order; `result` has the documents alone, without the blank texts.
+    embedder, embedding_dim: None and 0 for a run that read no vectors.
     """
 
     folder: Path
@@ -52,22 +59,66 @@ class FittedTopics:
     label_names: tuple[str, ...]
     model: Estimator
     embedder: Embedder | None
+    embedding_dim: int = 0
+
+    def __repr__(self) -> str:
+        model, data = self.config["model"]["name"], self.config["data"]["name"]
+        return (
+            f"FittedTopics(model={model}, num_topics={self.result.num_topics}, data={data}, "
+            f"documents={len(self.result.theta)},\n  folder={str(self.folder)!r})"
+        )
 
     def topic_words(self, num: int = 10) -> list[list[str]]:
-        """The num words that describe each topic."""
-        return self.result.topic_words(num)
+        """The num words that describe each topic; [] for one of `empty_topics`."""
+        empty = set(self.empty_topics)
+        return [[] if topic in empty else row for topic, row in enumerate(self.result.topic_words(num))]
+
+    @property
+    def empty_topics(self) -> list[int]:
+        """Topics without any document, as with more topics than different texts."""
+        return self.result.empty_topics
+
+    def documents(self) -> pa.Table:
+        """Table as in documents.csv, one row for every text given; `.to_pandas()` makes a DataFrame.
+
+        Columns: row, id, split, topic, share, known_words, label, predicted, dropped (the reason, or null).
+        Raises ValueError for a run of an earlier version, which did not record them.
+        """
+        return read_documents(self.folder)
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """Row (N,) int64 of `result.theta` for every text given; -1 for one that was dropped."""
+        is_dropped = self.documents()["dropped"].is_valid().to_numpy()
+        if (~is_dropped).sum() != len(self.result.theta):
+            raise ValueError(f"the documents of {self.folder} are not those of its topics; fit again")
+        return np.where(is_dropped, -1, np.cumsum(~is_dropped) - 1)
+
+    @cached_property
+    def theta(self) -> np.ndarray:
+        """Topic proportions (N, K) float32 of every text given; NaN for one that was dropped."""
+        found = np.full((len(self.rows), self.result.num_topics), np.nan, np.float32)
+        found[self.rows >= 0] = self.result.theta
+        return found
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """Vectors (N, E) of unseen texts, read as in the run (`embed_text`; a teacher reads raw texts).
+        """Vectors (N, E) of unseen texts, cleaned and read as in the run (`data.clean`, `embed_text`).
 
-        Raises ValueError if the run read no vectors.
+        Raises ValueError if the run read no vectors, TypeError for anything but a sequence of strings.
         """
+        return self._embedded(self._cleaned(texts))
+
+    def _embedded(self, texts: list[str]) -> np.ndarray:
         if self.embedder is None:
             raise ValueError(
                 f"model={self.config['model']['name']} reads no vectors, so its run keeps no embedder; "
                 "transform(texts) needs none, and task=embed makes vectors"
             )
-        return self.embedder.encode(self._as_read(texts))
+        read = self._as_read(texts)
+        vectors = self.embedder.encode(read)
+        if read:
+            tell_long(reading_facts(self.embedder), len(read), self.config["embedder"])
+        return vectors
 
     @property
     def _vocabulary(self) -> Vocabulary:
@@ -77,6 +128,11 @@ class FittedTopics:
     def reads_vectors(self) -> bool:
         """True if the model reads vectors of documents."""
         return "vectors" in uses(self.config["model"])
+
+    def _cleaned(self, texts: Sequence[str]) -> list[str]:
+        """The texts without what `data.clean` of the run removes."""
+        kinds = self.config["data"].get("clean") or ()
+        return [clean_text(text, kinds) for text in list_of_texts(texts)] if kinds else list_of_texts(texts)
 
     def _as_read(self, texts: Sequence[str]) -> Sequence[str]:
         # older runs lack these keys: their embedder read raw texts
@@ -100,25 +156,66 @@ class FittedTopics:
         return {"occurrences": found}
 
     def transform(self, texts: Sequence[str], embeddings: np.ndarray | None = None) -> np.ndarray:
-        """Topic proportions (N, K) of unseen texts; embeddings (N, E), if given, replace the embedder's."""
+        """Topic proportions (N, K) of unseen texts; embeddings (N, E), if given, replace the embedder's.
+
+        A text of which the model reads nothing, such as a blank one, has the same proportion everywhere.
+        Raises TypeError for anything but a sequence of strings, ValueError for embeddings that do not fit.
+        """
+        texts, embeddings = self._checked(texts, embeddings)
         bow = count(texts, self.result.vocab, self._vocabulary)
-        if embeddings is None and self.reads_vectors:
-            embeddings = self.embed(texts)
-        return self.model.transform(bow, embeddings, **self._occurrences(texts))
+        theta = self.model.transform(bow, embeddings, **self._occurrences(texts))
+        return with_unread(theta, unread_documents(Configuration.of(self.config), bow, embeddings))
+
+    def known_words(self, texts: Sequence[str]) -> np.ndarray:
+        """Number of vocabulary words in each of these texts, repeated ones counted, (N,) int64."""
+        counts = count(self._cleaned(texts), self.result.vocab, self._vocabulary)
+        return np.asarray(counts.sum(axis=1), np.int64).ravel()
+
+    def _checked(
+        self, texts: Sequence[str], embeddings: np.ndarray | None
+    ) -> tuple[list[str], np.ndarray | None]:
+        """The texts as a list, and the embeddings that the model reads; see `transform`."""
+        texts = self._cleaned(texts)
+        if embeddings is None:
+            return texts, self._embedded(texts) if self.reads_vectors else None
+        if self.embedder is None:
+            raise ValueError(f"model={self.config['model']['name']} reads no vectors; leave embeddings out")
+        return texts, checked_vectors(embeddings, len(texts), self.embedding_dim)
 
     @property
     def predicts_labels(self) -> bool:
         return isinstance(self.model, TopicModel) and self.model.classifier is not None
 
     def predict(self, texts: Sequence[str], embeddings: np.ndarray | None = None) -> list[str]:
-        """Predicted labels of unseen texts; ValueError unless the run was supervised."""
+        """Predicted labels of unseen texts; ValueError unless the run was supervised, else as `transform`."""
         if not isinstance(self.model, TopicModel) or self.model.classifier is None:
             raise ValueError("this run predicts no labels; fit it with mode=supervised")
+        texts, embeddings = self._checked(texts, embeddings)
         bow = count(texts, self.result.vocab, self._vocabulary)
-        if embeddings is None:
-            embeddings = self.embed(texts)
         classes = self.model.predict_classes(bow, embeddings, **self._occurrences(texts))
         return [self.label_names[index] for index in classes.argmax(axis=1)]
+
+
+def checked_vectors(vectors: np.ndarray, num_texts: int, dim: int) -> np.ndarray:
+    """Vectors (num_texts, dim) float32; ValueError for another shape, type or a value that is not finite."""
+    found = np.asarray(vectors)
+    if found.dtype.kind not in "fiu":
+        raise ValueError(f"embeddings are of dtype {found.dtype}; give numbers, such as float32")
+    if found.ndim != 2 or len(found) != num_texts:
+        raise ValueError(
+            f"embeddings have shape {found.shape}, but there are {num_texts} texts; give a row for each"
+        )
+    if found.shape[1] != dim:
+        raise ValueError(
+            f"embeddings have {found.shape[1]} columns, but those of the run have {dim}; use its embedder"
+        )
+    with np.errstate(over="ignore"):
+        found = found.astype(np.float32, copy=False)
+    if len(bad := np.flatnonzero(~np.isfinite(found).all(axis=1))):
+        raise ValueError(
+            f"embeddings of {len(bad)} texts are not finite in float32; the first is that of text {bad[0]}"
+        )
+    return found
 
 
 def fit(
@@ -127,6 +224,7 @@ def fit(
     num_topics: int | Literal["auto"] = 20,
     *,
     labels: Sequence[Any] | None = None,
+    ids: Sequence[str] | None = None,
     embedder: str = "lsa",
     seed: int = 0,
     overrides: Sequence[str] = (),
@@ -135,7 +233,8 @@ def fit(
     """Fit topics on texts as the command line does, and return the finished run.
 
     num_topics: "auto" is what task=select_k recommends for the texts.
-    labels are used by the metrics, and by the model with overrides=["mode=supervised"].
+    labels are used by the metrics, and by the model with overrides=["mode=supervised"].  ids: names of the
+        texts, all different, for `documents()`; by default they are made from the texts.
     overrides: further `key=value` settings.  folder: of the run; None makes a temporary one.
     Raises ConfigError for a bad setting, CellFailed if the fit fails.
     """
@@ -153,6 +252,7 @@ def fit(
     corpus = corpus_from_texts(
         texts,
         labels=labels,
+        ids=ids,
         vocabulary=chosen.vocabulary,
         split=chosen.split,
         **vars(Selection.of(chosen.data)),
@@ -218,8 +318,10 @@ def _loaded(folder: Path, result: Finished, device: str) -> FittedTopics | Image
     model.load_state(load_arrays(folder / MODEL))
     Vocabulary.of(cfg["data"]["vocabulary"])  # which texts are counted by, later
     trainer = replace(of_run.trainer, device=device)
-    embedder = load_embedder(of_run, folder, facts["vocab"], trainer) if facts["embedding_dim"] else None
-    return FittedTopics(folder, cfg, result["metrics"], topics, tuple(facts["label_names"]), model, embedder)
+    dim = facts["embedding_dim"]
+    embedder = load_embedder(of_run, folder, facts["vocab"], trainer) if dim else None
+    names = tuple(facts["label_names"])
+    return FittedTopics(folder, cfg, result["metrics"], topics, names, model, embedder, dim)
 
 
 def load_embedder(cfg: Configuration, folder: Path, vocab: Sequence[str], trainer: Trainer) -> Embedder:

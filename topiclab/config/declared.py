@@ -59,6 +59,13 @@ def reads_vectors(cfg: Mapping[str, Any]) -> bool:
     return is_auto or "vectors" in uses(_group(cfg, "model")) or reads_soft_labels(cfg)
 
 
+def infers_from_vectors(cfg: Mapping[str, Any]) -> bool:
+    """True if the model infers topics of a document from its vector, alone or beside its words."""
+    model = _group(cfg, "model")
+    reads = (model.get("encoder") or {}).get("reads", "embeddings")
+    return "vectors" in uses(model) and reads in ("embeddings", "both")
+
+
 def reads_teacher(cfg: Mapping[str, Any]) -> bool:
     """True if the fit reads a teacher's soft labels or its states."""
     return reads_soft_labels(cfg) or (cfg.get("input") == "teacher" and reads_vectors(cfg))

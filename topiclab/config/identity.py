@@ -31,12 +31,13 @@ UNHASHED_KEYS = (
     "teacher.batch_tokens",
     "data.title_column",
 )
-# Values of keys of `data` that read every file as runs did before there was such a key.
+# Options of later versions, with the values that act as the versions before: a run without them is the same.
 AS_BEFORE = {
     "data.clean": None,
     "data.missing": None,
     "data.delimiter": None,
     "data.timestamp_format": None,
+    "embedder.long": "cut",
 }
 UNHASHED_PREFIXES = tuple(f"{key}." for key in UNHASHED_KEYS)
 

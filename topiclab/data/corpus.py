@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from topiclab.data.dropped import Dropped
+
 SPLITS = ("train", "val", "test")
 
 
@@ -30,6 +32,9 @@ class Corpus:
     titles: D strings as the source has them, "" where one is missing; None for a corpus without titles. No
         model reads them, and they enter no fingerprint.
     info: plain facts about how it was made (dropped documents, duplicates, ...).
+    source_rows: (D,) int64 ascending, number of each document's record in the source, from 0; blank and
+        repeated records count. None: the documents are all that the source holds.
+    dropped: the other records of the source. Neither enters a fingerprint.
     """
 
     name: str
@@ -45,6 +50,8 @@ class Corpus:
     timestamps: np.ndarray | None = None
     titles: tuple[str, ...] | None = None
     info: dict[str, Any] = field(default_factory=dict)
+    source_rows: np.ndarray | None = None
+    dropped: Dropped = field(default_factory=Dropped)
 
     @property
     def num_docs(self) -> int:
@@ -53,6 +60,11 @@ class Corpus:
     @property
     def num_words(self) -> int:
         return len(self.vocab)
+
+    @property
+    def known_words(self) -> np.ndarray:
+        """Number of vocabulary words in each document, repeated ones counted, (D,) int64."""
+        return np.asarray(self.bow.sum(axis=1), dtype=np.int64).ravel()
 
     def rows(self, split: str) -> np.ndarray:
         """Row numbers of one split, ascending."""

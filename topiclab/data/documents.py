@@ -16,6 +16,7 @@ import numpy as np
 from topiclab.data.cleaning import clean_text, report_unclean
 from topiclab.data.corpus import SPLITS, Corpus
 from topiclab.data.dates import Dates, Told, read_dates
+from topiclab.data.dropped import BLANK, DUPLICATE, Dropped
 from topiclab.data.missing import doubtful, is_missing, missing_values
 from topiclab.data.words.vocabulary import columns, count_tokens, fit_vocabulary
 from topiclab.settings import Selection, Split, Vocabulary
@@ -60,7 +61,8 @@ def build_corpus(
 
     Raises ValueError for fewer than two documents, repeated ids, an empty vocabulary, or shares of None.
     """
-    kept, info = usable_documents(documents, selection)
+    dropped = Dropped()
+    kept, info = usable_documents(documents, selection, dropped)
     if len(kept) < 2:
         raise ValueError(
             f"corpus {selection.name} has {len(kept)} usable documents ({info['read']} read, {info['blank']} "
@@ -106,15 +108,20 @@ def build_corpus(
         timestamps=None if dates is None or np.isnat(dates.times).all() else dates.times,
         titles=_titles(kept, missing),
         info=info if dates is None else {**info, **dates.facts()},
+        source_rows=np.array([document.row for document in kept], np.int64),
+        dropped=dropped,
     )
 
 
 def usable_documents(
-    documents: Iterable[Document], selection: Selection
+    documents: Iterable[Document], selection: Selection, dropped: Dropped | None = None
 ) -> tuple[list[Document], dict[str, int]]:
-    """Documents with text, each with an id, deduplicated and sampled; and counts of what was dropped."""
+    """Documents with text, each with an id, deduplicated and sampled; and counts of what was dropped.
+
+    dropped: is given the rows of the others.
+    """
     info: dict[str, int] = {"read": 0, "blank": 0, "duplicates": 0}
-    return list(_chosen(documents, selection, info)), info
+    return list(_chosen(documents, selection, info, dropped)), info
 
 
 def usable_texts(documents: Iterable[Document], selection: Selection) -> Iterator[str]:
@@ -123,11 +130,20 @@ def usable_texts(documents: Iterable[Document], selection: Selection) -> Iterato
     return (document.text for document in _chosen(documents, selection, info))
 
 
-def _chosen(documents: Iterable[Document], selection: Selection, info: dict[str, int]) -> Iterable[Document]:
-    admitted = _admit(documents, selection, info)
-    return (
-        admitted if selection.sample is None else _sample(admitted, selection.sample, selection.sample_seed)
-    )
+def _chosen(
+    documents: Iterable[Document],
+    selection: Selection,
+    info: dict[str, int],
+    dropped: Dropped | None = None,
+) -> Iterable[Document]:
+    admitted = _admit(documents, selection, info, dropped)
+    if selection.sample is None:
+        return admitted
+    if dropped is None:
+        return _sample(admitted, selection.sample, selection.sample_seed)
+    sample = _sample(dropped.unless_drawn(admitted), selection.sample, selection.sample_seed)
+    dropped.drawn(sample)
+    return sample
 
 
 def assign_split(texts: Iterable[str], val: float, test: float) -> np.ndarray:
@@ -155,7 +171,9 @@ def text_key(text: str) -> str:
     return hashlib.sha256(unicodedata.normalize("NFC", text).encode("utf-8")).hexdigest()[:32]
 
 
-def _admit(documents: Iterable[Document], selection: Selection, info: dict[str, int]) -> Iterator[Document]:
+def _admit(
+    documents: Iterable[Document], selection: Selection, info: dict[str, int], dropped: Dropped | None
+) -> Iterator[Document]:
     """Yield the documents with text, cleaned, each with an id and its row, and count them in info.
 
     The id of a document without one is its text key; later copies get key-2, key-3 and so on.
@@ -169,6 +187,8 @@ def _admit(documents: Iterable[Document], selection: Selection, info: dict[str, 
             document = _cleaned(document, selection.clean)
         if not document.text or document.text.isspace():
             info["blank"] += 1
+            if dropped is not None:
+                dropped.add(row, BLANK, document.id)
             continue
         _check_characters(document, row)
         key = text_key(document.text)
@@ -176,6 +196,8 @@ def _admit(documents: Iterable[Document], selection: Selection, info: dict[str, 
         if copies[key] > 1:
             info["duplicates"] += 1
             if selection.deduplicate:
+                if dropped is not None:
+                    dropped.add(row, DUPLICATE, document.id)
                 continue
         if document.id is None:
             yield document._replace(id=key if copies[key] == 1 else f"{key}-{copies[key]}", row=row)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast
 
 import numpy as np
 
-from topiclab.cache import Cache, Key, key_hash
+from topiclab.cache import Cache, Key, key_hash, save_array
 from topiclab.config.instantiate import build
 from topiclab.data.corpus import Corpus, text_fingerprint
 from topiclab.embed.entries import KIND, VECTORS, load_vectors
+from topiclab.embed.long_texts import reading_facts
 from topiclab.settings import Adaptation, Trainer
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def _fit_and_encode(
         embedder.fit([corpus.texts[row] for row in corpus.rows("train")])
         return {**embedder.state(), VECTORS: embedder.encode(corpus.texts)}
 
-    arrays, manifest, is_cached = _cached(cache_root, key, compute)
+    arrays, manifest, is_cached = _cached(cache_root, key, compute, embedder)
     vectors = arrays.pop(VECTORS)
     embedder.load_state(arrays)
     return vectors, manifest, is_cached
@@ -189,7 +190,8 @@ def _encode(
 ) -> tuple[np.ndarray, dict[str, Any], bool]:
     """(N, E), the manifest, and whether it was cached; for a language model all dimensions are stored."""
     if cache_root is None or not is_model(embedder):
-        arrays, manifest, is_cached = _cached(cache_root, key, lambda: {VECTORS: embedder.encode(texts)})
+        compute = lambda: {VECTORS: embedder.encode(texts)}  # noqa: E731
+        arrays, manifest, is_cached = _cached(cache_root, key, compute, embedder)
         return arrays[VECTORS], manifest, is_cached
     from topiclab.embed.huggingface import truncate
     from topiclab.embed.shards import encode_in_shards
@@ -201,9 +203,15 @@ def _encode(
 
 
 def _cached(
-    cache_root: Path | None, key: Key, compute: Callable[[], dict[str, np.ndarray]]
+    cache_root: Path | None, key: Key, compute: Callable[[], dict[str, np.ndarray]], embedder: Embedder
 ) -> tuple[dict[str, np.ndarray], dict[str, Any], bool]:
     if cache_root is None:
-        return compute(), {"inputs": dict(key)}, False
-    entry = Cache(Path(cache_root)).array_entry(KIND, key, compute)
+        return compute(), {"inputs": dict(key), **reading_facts(embedder)}, False
+
+    def fill(folder: Path) -> dict[str, Any]:
+        for name, array in compute().items():
+            save_array(folder / f"{name}.npy", array)
+        return reading_facts(embedder)
+
+    entry = Cache(Path(cache_root)).entry(KIND, key, fill)
     return entry.arrays(), entry.manifest, entry.is_cached

@@ -13,7 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from topiclab.data.unit_rows import unit_rows
 from topiclab.device import device_name, resolve_device, resolve_precision
+from topiclab.embed.long_texts import SLACK, Long, Parts, cuts
 from topiclab.embed.weights import adapter_revision, folder_revision, model_folder
 from topiclab.limits import Count
 
@@ -26,6 +28,7 @@ DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 BATCH_TOKENS = {"cuda": 65_536, "mps": 16_384, "cpu": 4_096}
 TOKENISE_DOCS = 1_024
 CHARS_PER_TOKEN = 32
+IS_LONG = "is_long"
 
 
 @dataclass
@@ -37,11 +40,14 @@ class HuggingFaceEmbedder:
     normalize: scale vectors to length 1.
     prompt: put before every text; null: the model's own document prompt.
     max_length: tokens to which a text is cut; null: the model's own limit.
+    long: treatment of a text of more tokens: `cut`, or `mean`: its parts, each with the prompt, are embedded,
+        averaged by their numbers of tokens and scaled as a whole text is.
     truncate_dim: keep the first dimensions and scale to length 1 (Matryoshka, Kusupati et al. 2022).
     batch_tokens: padded tokens in a batch, halved if the device is out of memory; null: by the device.
     devices: null: `device`; a number of CUDA devices, or their names: split a corpus among processes.
     adapter: folder of a LoRA adapter (`embed/adapt.py`).
     is_packed: concatenate texts, without padding; null: if the device supports it.
+    is_long: (N,) bool, texts of the last encoding with more tokens than the limit.
     """
 
     model_id: str | None = None
@@ -57,6 +63,7 @@ class HuggingFaceEmbedder:
     devices: int | Sequence[str] | None = None
     adapter: str | None = None
     is_packed: bool | None = None
+    long: Long = "cut"
     device: str = "auto"
     precision: str = "auto"
 
@@ -64,6 +71,7 @@ class HuggingFaceEmbedder:
         self.device = resolve_device(self.device)
         self.precision = resolve_precision(self.precision, self.device)
         self._kernels: set[str] = set()
+        self.is_long = np.zeros(0, bool)
 
     @property
     def dim(self) -> int:
@@ -99,6 +107,7 @@ class HuggingFaceEmbedder:
             "dtype": self.precision,
             "truncate_dim": self.truncate_dim,
             "adapter": None if self.adapter is None else adapter_revision(Path(self.adapter)),
+            **({} if self.long == "cut" else {"long": self.long}),
         }
 
     def facts(self) -> dict[str, Any]:
@@ -115,6 +124,7 @@ class HuggingFaceEmbedder:
             "pooling": self.model_pooling,
             "prompt": self.document_prompt,
             "max_length": self.token_limit,
+            "long": self.long,
             "torch": torch.__version__,
         }
 
@@ -179,16 +189,21 @@ class HuggingFaceEmbedder:
         self, texts: Sequence[str], progress: Callable[[int], Any] = lambda _: None
     ) -> np.ndarray:
         """All dimensions, (N, full_dim) float32; progress gets the number of texts in each batch."""
-        tokens = self.tokenise(texts)
+        tokens, self.is_long = self._read(texts)
+        parts = self._parts(texts, tokens)
         order: list[np.ndarray] = []
         vectors: list[Tensor] = []
-        for rows, found in self.in_batches(tokens, self._watched):
+        for rows, found in self.in_batches(parts.tokens, self._watched):
             order.append(rows)
             vectors.append(found)
-            progress(len(rows))
-        result = np.empty((len(texts), self.full_dim), np.float32)
+            progress(int(parts.is_first[rows].sum()))
+        result = np.empty((len(parts.tokens), self.full_dim), np.float32)
         if vectors:
             result[np.concatenate(order)] = torch.cat(vectors).cpu().numpy()
+        if len(parts.tokens) > len(texts):
+            result = parts.averaged(result)
+            if self.normalize or any(type(module).__name__ == "Normalize" for module in self.model):
+                result[self.is_long] = unit_rows(result[self.is_long])
         _check_finite(result, texts)
         return result
 
@@ -215,24 +230,54 @@ class HuggingFaceEmbedder:
 
     def tokenise(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Token ids of each text, cut to the limit, special tokens included."""
+        return self._read(texts)[0]
+
+    def _read(self, texts: Sequence[str]) -> tuple[list[np.ndarray], np.ndarray]:
+        """Token ids as in `tokenise`, and which texts have more, (N,) bool."""
         tokens: list[np.ndarray] = []
+        is_long: list[bool] = []
         for start in range(0, len(texts), TOKENISE_DOCS):
             chunk = [self.document_prompt + text for text in texts[start : start + TOKENISE_DOCS]]
-            tokens += [np.asarray(ids, np.int64) for ids in self._encoded(chunk)["input_ids"]]
+            found = self._encoded(chunk)
+            tokens += [np.asarray(ids, np.int64) for ids in found["input_ids"]]
+            is_long += found[IS_LONG]
         if self.model_pooling == "lasttoken":
             self._check_end_token(tokens)
-        return tokens
+        return tokens, np.array(is_long, bool)
+
+    def _parts(self, texts: Sequence[str], tokens: Sequence[np.ndarray]) -> Parts:
+        """Pieces to embed; of a long text its parts if `long` is mean."""
+        pieces: list[Sequence[np.ndarray]] = [[ids] for ids in tokens]
+        if self.long == "cut" or not self.is_long.any():
+            return Parts.of(pieces, 0)
+        self._check_offsets("embedder.long=cut")
+        tokenizer = self.model.tokenizer
+        overhead = len(tokenizer(self.document_prompt)["input_ids"])
+        if (room := self.token_limit - overhead - SLACK) < 1:
+            raise ValueError(
+                f"embedder.max_length={self.token_limit} leaves no room beside the {overhead} tokens of "
+                "the prompt; raise it"
+            )
+        unlimited = {"add_special_tokens": False, "return_offsets_mapping": True, "verbose": False}
+        rows: list[int] = np.flatnonzero(self.is_long).tolist()
+        for row in rows:
+            spans = np.reshape(tokenizer(texts[row], **unlimited)["offset_mapping"], (-1, 2))
+            pieces[row] = self.tokenise(cuts(spans, texts[row], room))
+        return Parts.of(pieces, overhead)
+
+    def _check_offsets(self, way_out: str) -> None:
+        if not self.model.tokenizer.is_fast:
+            raise ValueError(
+                f"the tokenizer of {self.folder} does not report which characters a token covers; "
+                f"use a model with a tokenizer.json, or {way_out}"
+            )
 
     def tokenise_in_place(self, texts: Sequence[str]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Token ids as in `tokenise`, and the characters that each token covers in its text, (L, 2) from, to.
 
         Prompt and special tokens cover none. Raises ValueError if the tokenizer does not report offsets.
         """
-        if not self.model.tokenizer.is_fast:
-            raise ValueError(
-                f"the tokenizer of {self.folder} does not report which characters a token covers; "
-                "use a model with a tokenizer.json, or model.words=type"
-            )
+        self._check_offsets("model.words=type")
         prompt = len(self.document_prompt)
         tokens: list[np.ndarray] = []
         spans: list[np.ndarray] = []
@@ -244,16 +289,27 @@ class HuggingFaceEmbedder:
         return tokens, spans
 
     def _encoded(self, texts: list[str], **options: Any) -> dict[str, list[Any]]:
-        """Tokenizer output; reads 32 characters per token of the limit, and more only if needed."""
+        """Tokenizer output; reads 32 characters per token of the limit, and more only if needed.
+
+        IS_LONG: which texts have more tokens; an encoding keeps what was cut, so nothing is tokenised twice.
+        """
         limit = self.token_limit
         options |= {"truncation": True, "max_length": limit}
         num_chars = limit * CHARS_PER_TOKEN
         tokenizer = self.model.tokenizer
-        found = dict(tokenizer([text[:num_chars] for text in texts], **options))
+        batch = tokenizer([text[:num_chars] for text in texts], **options)
+        found = dict(batch)
+        found[IS_LONG] = _is_cut(batch, limit)
         for row, text in enumerate(texts):
-            if len(text) > num_chars and len(found["input_ids"][row]) < limit:
-                for name, value in tokenizer(text, **options).items():
-                    found[name][row] = value
+            if len(text) <= num_chars:
+                continue
+            if len(found["input_ids"][row]) < limit:
+                whole = tokenizer([text], **options)
+                for name, value in whole.items():
+                    found[name][row] = value[0]
+                found[IS_LONG][row] = _is_cut(whole, limit)[0]
+            else:
+                found[IS_LONG][row] |= not text[num_chars:].isspace()
         return found
 
     def _check_end_token(self, tokens: Sequence[np.ndarray]) -> None:
@@ -301,6 +357,13 @@ class HuggingFaceEmbedder:
             name: value.to(self.device, non_blocking=True) if isinstance(value, Tensor) else value
             for name, value in features.items()
         }
+
+
+def _is_cut(batch: Any, limit: int) -> list[bool]:
+    """Texts of a tokenizer's output that were cut; of a slow tokenizer those that fill the limit."""
+    if batch.encodings:
+        return [bool(encoding.overflowing) for encoding in batch.encodings]
+    return [len(ids) >= limit for ids in batch["input_ids"]]
 
 
 def pad(tokens: Sequence[np.ndarray], pad_id: int, side: str) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from topiclab.data.unit_rows import unit_rows
 from topiclab.device import resolve_device, resolve_precision
 from topiclab.embed.huggingface import BATCH_TOKENS, pad
+from topiclab.embed.long_texts import Long, Parts
 from topiclab.embed.weights import folder_revision
 from topiclab.limits import Count
 from topiclab.minillm.data.tokenizer import END_OF_TEXT, Tokenizer
@@ -32,7 +33,9 @@ class MiniLLMEmbedder:
     run: folder of the finished run.  pooling: `mean` of a layer's states over the text's tokens, or
     `lasttoken`, the state that predicts what follows the text.  layer: 1 is the first; null: 5/8 of the depth
     for mean, the last layer with its norm for lasttoken.  whitening: false only centres.
-    max_length: tokens to which a text is cut; null: the model's context.
+    max_length: tokens to which a text is cut; null: the model's context.  long: `cut`, or `mean`: states of
+    the parts of a longer text, averaged by their numbers of tokens.
+    is_long: (N,) bool, texts of the last encoding with more tokens than are read at once.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class MiniLLMEmbedder:
         layer: Count | None = None,
         whitening: bool = True,
         max_length: Count | None = None,
+        long: Long = "cut",
         batch_tokens: Count | None = None,
         device: str = "auto",
         precision: str = "auto",
@@ -51,7 +55,8 @@ class MiniLLMEmbedder:
                 f"embedder=minillm does not support embedder.pooling={pooling}; use mean or lasttoken"
             )
         self.run, self.pooling, self.layer = run, pooling, layer
-        self.whitening, self.max_length = whitening, max_length
+        self.whitening, self.max_length, self.long = whitening, max_length, long
+        self.is_long = np.zeros(0, bool)
         self.device = resolve_device(device)
         self.precision = resolve_precision(precision, self.device)
         self.batch_tokens = batch_tokens or BATCH_TOKENS[self.device.partition(":")[0]]
@@ -78,6 +83,7 @@ class MiniLLMEmbedder:
             "whitening": self.whitening,
             "max_length": self.max_length,
             "dtype": self.precision,
+            **({} if self.long == "cut" else {"long": self.long}),
         }
 
     def fit(self, texts: Sequence[str]) -> MiniLLMEmbedder:
@@ -118,23 +124,34 @@ class MiniLLMEmbedder:
 
     def states(self, texts: Sequence[str]) -> np.ndarray:
         """(N, E) float32, neither centred nor scaled; an empty text gets the state of the start token."""
-        tokens = self._tokens(texts)
+        parts = self._parts(texts)
+        tokens = parts.tokens
         order = np.argsort([-len(ids) for ids in tokens], kind="stable")
-        found = np.empty((len(texts), int(self.model.config.hidden_size)), np.float32)
+        found = np.empty((len(tokens), int(self.model.config.hidden_size)), np.float32)
         start = 0
         while start < len(order):
             rows = order[start : start + max(1, self.batch_tokens // len(tokens[order[start]]))]
             found[rows] = self._pooled([tokens[row] for row in rows]).cpu().numpy()
             start += len(rows)
-        return found
+        return parts.averaged(found)
 
-    def _tokens(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """Ids of each text, preceded by END_OF_TEXT as in pretraining."""
+    @property
+    def token_limit(self) -> int:
+        """Tokens that are read at once, END_OF_TEXT included."""
         context = int(self.model.config.max_position_embeddings)
-        most = min(context, self.max_length or context)
+        return min(context, self.max_length or context)
+
+    def _parts(self, texts: Sequence[str]) -> Parts:
+        """Ids of each text, cut or in parts, all preceded by END_OF_TEXT as in pretraining."""
+        room = self.token_limit - 1
         ids, offsets = Tokenizer.load(self.folder).encode_batch(texts)
-        texts_ids = np.split(ids.astype(np.int64), offsets[1:-1]) if len(texts) else []
-        return [np.concatenate([[END_OF_TEXT], text[: most - 1]]) for text in texts_ids]
+        whole = np.split(ids.astype(np.int64), offsets[1:-1]) if len(texts) else []
+        self.is_long = np.array([len(text) > room for text in whole], bool)
+        pieces = [
+            np.array_split(text, -(-len(text) // room)) if is_long and self.long == "mean" else [text[:room]]
+            for text, is_long in zip(whole, self.is_long, strict=True)
+        ]
+        return Parts.of([[np.concatenate([[END_OF_TEXT], part]) for part in each] for each in pieces], 1)
 
     @torch.inference_mode()
     def _pooled(self, tokens: Sequence[np.ndarray]) -> Tensor:

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 SHARD_DOCS = 2_048
 # Facts that differ between the manifests of shards.
-SHARD_FACTS = ("inputs", "files", "created", "seconds", "num_texts")
+SHARD_FACTS = ("inputs", "files", "created", "seconds", "num_texts", "long")
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,8 @@ def encode_in_shards(embedder: HuggingFaceEmbedder, texts: Sequence[str], cache:
         with Throughput(len(unique)) as throughput:
             _fill(embedder, share, shards, throughput)
         paths = [shards.folder_of(shard) / f"{VECTORS}.npy" for shard in share]
-        facts = _common_facts([shards.manifest_of(shard) for shard in share])
+        manifests = [shards.manifest_of(shard) for shard in share]
+        facts = {**_common_facts(manifests), "num_long": _num_long(manifests, rows)}
         join(paths, folder / f"{VECTORS}.npy")
         if len(unique) < len(texts):
             save_array(folder / f"{ROWS}.npy", rows)
@@ -191,7 +192,8 @@ def _encode_missing(
 
     def fill(folder: Path) -> dict[str, Any]:
         save_array(folder / f"{VECTORS}.npy", embedder.encode_full(texts, progress))
-        return {**embedder.facts(), "num_texts": len(texts)}
+        is_long = np.flatnonzero(embedder.is_long).tolist()
+        return {**embedder.facts(), "num_texts": len(texts), "long": is_long}
 
     in_hand: list[list[str]] = []
     for texts in share:
@@ -223,6 +225,20 @@ def _survey(texts: Iterable[str]) -> tuple[str, int]:
 
 def _digest(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _num_long(manifests: Sequence[Mapping[str, Any]], rows: np.ndarray) -> int | None:
+    """Number of texts with more tokens than are read; None if a shard of an earlier version does not say.
+
+    rows: (D,) row of every text among the distinct ones.
+    """
+    if not all("long" in manifest for manifest in manifests):
+        return None
+    is_long: list[bool] = []
+    for manifest in manifests:
+        of_shard = set(manifest["long"])
+        is_long += [row in of_shard for row in range(manifest["num_texts"])]
+    return int(np.array(is_long, bool)[rows].sum())
 
 
 def _common_facts(manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,7 +50,7 @@ def evaluate(
     rater: Rater | None = None,
     top_n: int = 10,
 ) -> Evaluation:
-    """Evaluation by all METRICS.
+    """Evaluation by all METRICS; those of topics leave `TopicResult.empty_topics` out.
 
     result: theta of all documents of corpus, in its order, including documents without a vocabulary word.
     cache_root: folder that caches the window counts across processes; None counts in memory.
@@ -74,20 +74,23 @@ def evaluate(
         documents = SplitDocuments(result, corpus, corpus.rows(split), predictions)
         for name, metric in DOCUMENT_METRICS.items():
             measures[f"{split}/{name}"] = partial(metric, documents) if len(documents.rows) else _no_documents
-    return take(measures)
+    return take(measures, result.empty_topics)
 
 
 def evaluate_rating(result: TopicResult, rater: Rater | None, cache_root: Path | None) -> Evaluation:
     """Evaluation by llm_rating alone, which reads no documents."""
-    return take({"llm_rating": partial(rating_of, result, rater, cache_root)})
+    return take({"llm_rating": partial(rating_of, result, rater, cache_root)}, result.empty_topics)
 
 
 def _no_documents() -> float:
     raise UndefinedMetric("the split has no documents")
 
 
-def take(measures: dict[str, Measure]) -> Evaluation:
-    """Call every measure; an array holds one value per topic, and its mean is the metric."""
+def take(measures: dict[str, Measure], empty_topics: Sequence[int] = ()) -> Evaluation:
+    """Call every measure; an array holds one value per topic, and its mean is the metric.
+
+    empty_topics: left out of the means.
+    """
     metrics: dict[str, float] = {}
     reasons: dict[str, str] = {}
     per_topic: dict[str, list[float]] = {}
@@ -96,7 +99,7 @@ def take(measures: dict[str, Measure]) -> Evaluation:
         try:
             value = measure()
             values = value if isinstance(value, np.ndarray) else None
-            metrics[name] = float(np.mean(value))
+            metrics[name] = float(np.mean(value if values is None else np.delete(values, empty_topics)))
         except UndefinedMetric as undefined:
             metrics[name], reasons[name] = float("nan"), str(undefined)
             values = undefined.per_topic

@@ -65,14 +65,28 @@ class FittedTopics:
         return usage_words(self.result, self.corpus.rows("train"), self.corpus.bow, num)
 
     @cached_property
+    def filled(self) -> list[int]:
+        """Topics with documents, over which metrics of all topics are."""
+        empty = set(self.result.empty_topics)
+        return [topic for topic in range(self.result.num_topics) if topic not in empty]
+
+    def filled_words(self, num: int) -> list[list[str]]:
+        """First words of the topics with documents."""
+        return self.of_filled(self.words(num))
+
+    def of_filled(self, words: list[list[str]]) -> list[list[str]]:
+        """Words of the topics with documents, from those of every topic."""
+        return [words[topic] for topic in self.filled]
+
+    @cached_property
     def npmi(self) -> np.ndarray:
         return reference_coherence(coherence.npmi, EXACT, self)
 
     @property
     def whole_npmi(self) -> np.ndarray:
-        """NPMI for metrics over all topics: if it is undefined, the values of single topics are dropped."""
+        """NPMI of `filled`, for metrics over all: if it is undefined, values of single topics are dropped."""
         try:
-            return self.npmi
+            return self.npmi[self.filled]
         except UndefinedMetric as undefined:
             raise UndefinedMetric(str(undefined)) from undefined
 
@@ -136,8 +150,17 @@ def _defined(formula: Coherence, words: list[list[str]], counts: Cooccurrence) -
     return values
 
 
+def compared(formula: Callable[[np.ndarray, np.ndarray], np.ndarray], topics: FittedTopics) -> np.ndarray:
+    """Values (K,) of a formula that compares topics: topics with documents only with each other."""
+    beta, ranked, filled = topics.result.beta, topics.ranked(topics.top_n), topics.filled
+    values = formula(beta, ranked)
+    if len(filled) < len(beta):
+        values[filled] = formula(beta[filled], ranked[filled])
+    return values
+
+
 def half_diversity(topics: FittedTopics) -> float:
-    return quality.half_diversity(topics.whole_npmi, topics.words(25))
+    return quality.half_diversity(topics.whole_npmi, topics.filled_words(25))
 
 
 def rating_of(result: TopicResult, rater: Rater | None, cache_root: Path | None) -> np.ndarray:
@@ -160,17 +183,17 @@ TOPIC_METRICS: dict[str, Callable[[FittedTopics], float | np.ndarray]] = {
     "npmi_ref": partial(external_coherence, coherence.npmi),
     "c_v_ref": partial(external_coherence, coherence.c_v),
     "npmi_top50": lambda topics: quality.half_npmi(topics.whole_npmi),
-    "td": lambda topics: diversity.topic_diversity(topics.words(TD_WORDS)),
-    "td25": lambda topics: diversity.topic_diversity(topics.words(25)),
+    "td": lambda topics: diversity.topic_diversity(topics.filled_words(TD_WORDS)),
+    "td25": lambda topics: diversity.topic_diversity(topics.filled_words(25)),
     "td25_top50": half_diversity,
-    "tq": lambda topics: topics.whole_npmi.mean() * diversity.topic_diversity(topics.words(25)),
+    "tq": lambda topics: topics.whole_npmi.mean() * diversity.topic_diversity(topics.filled_words(25)),
     "tq_top50": lambda topics: quality.half_npmi(topics.whole_npmi) * half_diversity(topics),
-    "irbo": lambda topics: diversity.inverted_rbo(topics.words(topics.top_n)),
-    "frex": lambda topics: diversity.frex(topics.result.beta, topics.ranked(topics.top_n)),
-    "exclusivity": lambda topics: diversity.exclusivity(topics.result.beta, topics.ranked(topics.top_n)),
+    "irbo": lambda topics: diversity.inverted_rbo(topics.filled_words(topics.top_n)),
+    "frex": partial(compared, diversity.frex),
+    "exclusivity": partial(compared, diversity.exclusivity),
     "npmi_usage": partial(npmi_by, FittedTopics.words_by_usage),
-    "td_usage": lambda topics: diversity.topic_diversity(topics.words_by_usage(TD_WORDS)),
+    "td_usage": lambda topics: diversity.topic_diversity(topics.of_filled(topics.words_by_usage(TD_WORDS))),
     "npmi_beta": partial(npmi_by, FittedTopics.words_by_beta),
-    "td_beta": lambda topics: diversity.topic_diversity(topics.words_by_beta(TD_WORDS)),
+    "td_beta": lambda topics: diversity.topic_diversity(topics.of_filled(topics.words_by_beta(TD_WORDS))),
     "llm_rating": lambda topics: rating_of(topics.result, topics.rater, topics.cache_root),
 }

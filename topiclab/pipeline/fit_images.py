@@ -24,7 +24,12 @@ from topiclab.models.codes.image_topics import ImageTopicModel
 from topiclab.models.tvqvae_image import TVQVAEImage
 from topiclab.pipeline.build import ImageSizes, build_model
 from topiclab.pipeline.image_samples import ImageSamples, draw_image_samples, draw_pictures, label_captions
-from topiclab.pipeline.outputs import predict_labels, show, write_history, write_predictions
+from topiclab.pipeline.outputs import (
+    predict_labels,
+    show,
+    write_history,
+    write_predictions,
+)
 from topiclab.pipeline.saved_model import save_image_model
 from topiclab.pipeline.stages import Stages, limited_threads
 from topiclab.pipeline.wandb_log import log_pictures, log_results, wandb_logger

@@ -18,13 +18,28 @@ from topiclab.metrics.reference import reference_counts
 from topiclab.models.base.estimator import Explained
 from topiclab.models.base.topic_model import TopicModel
 from topiclab.pipeline.build import make_model, with_num_topics
-from topiclab.pipeline.inputs import check_sizes, document_vectors, make_datamodule
+from topiclab.pipeline.document_table import corpus_table, write_documents
+from topiclab.pipeline.inputs import (
+    check_sizes,
+    document_vectors,
+    make_datamodule,
+    unread_documents,
+    with_unread,
+)
 from topiclab.pipeline.num_topics import choose_num_topics
-from topiclab.pipeline.outputs import predict_labels, show, write_history, write_predictions, write_topics
+from topiclab.pipeline.outputs import (
+    about_empty_topics,
+    predict_labels,
+    show,
+    write_history,
+    write_predictions,
+    write_topics,
+)
 from topiclab.pipeline.saved_model import save_model
 from topiclab.pipeline.stages import Stages, limited_threads
 from topiclab.pipeline.wandb_log import log_results, wandb_logger
 from topiclab.rate.rater import make_rater
+from topiclab.result import TopicResult
 from topiclab.runs.outcome import Outcome
 
 log = logging.getLogger(__name__)
@@ -46,7 +61,9 @@ def fit_corpus(cfg: Configuration, folder: Path, corpus: Corpus) -> Outcome:
     with limited_threads(cfg.trainer.num_threads), wandb_logger(cfg, folder) as wandb_run:
         with clock("fit"):
             loggers: list[Logger] = [] if wandb_run is None else [wandb_run]
-            result = replace(model.fit(datamodule, folder, cfg.trainer, loggers), ids=corpus.ids)
+            result = model.fit(datamodule, folder, cfg.trainer, loggers)
+            is_unread = unread_documents(cfg, corpus.bow, datamodule.embeddings)
+            result = replace(result, theta=with_unread(result.theta, is_unread), ids=corpus.ids)
         with clock("evaluate"):
             predictions = predict_labels(model, datamodule)
             evaluation = evaluate(
@@ -60,29 +77,51 @@ def fit_corpus(cfg: Configuration, folder: Path, corpus: Corpus) -> Outcome:
                 write_history(model.history, folder / "metrics.csv")
             if predictions is not None:
                 write_predictions(corpus, predictions, folder / "predictions.csv")
+            write_documents(corpus_table(corpus, result.theta, predictions), folder)
             save_model(folder, model, embeddings, corpus)
             result.save(folder / "topics.npz")
             log_results(wandb_run, result, corpus, evaluation, folder)
+    report_documents(corpus, result)
     show(folder, evaluation.metrics)
-    manifest = {
-        "corpus": {
-            "fingerprint": corpus.fingerprint,
-            "documents": corpus.num_docs,
-            "words": corpus.num_words,
-            **corpus.info,
-        },
-        "embedding": embeddings and {**embeddings.manifest, "is_cached": embeddings.is_cached},
-        "fit": result.info,
-        "readout": model.readout,
-        **chosen,
-    }
     return Outcome(
         metrics=evaluation.metrics,
         reasons=evaluation.reasons,
         seconds=clock.seconds,
-        manifest=manifest,
+        manifest={
+            **facts_of_inputs(corpus, embeddings),
+            "fit": result.info,
+            "readout": model.readout,
+            "empty_topics": result.empty_topics,
+            "topics_in_means": result.num_topics - len(result.empty_topics),
+            **chosen,
+        },
         unfinished=evaluation.unfinished,
     )
+
+
+def facts_of_inputs(corpus: Corpus, embeddings: Embeddings | None) -> dict[str, Any]:
+    """Facts about the corpus and its vectors, for the manifest."""
+    counts = {"documents": corpus.num_docs, "words": corpus.num_words}
+    return {
+        "corpus": {"fingerprint": corpus.fingerprint, **counts, **corpus.info},
+        "embedding": embeddings and {**embeddings.manifest, "is_cached": embeddings.is_cached},
+    }
+
+
+def report_documents(corpus: Corpus, result: TopicResult) -> None:
+    """Log records that were dropped, documents without a known word, and topics without documents."""
+    if dropped := corpus.dropped:
+        log.info("%s: %s", corpus.name, dropped.message(corpus.num_docs + len(dropped)))
+    if wordless := int((corpus.known_words == 0).sum()):
+        log.info(
+            "%s: %d of %d documents hold no word of the vocabulary, and %d documents have no main topic",
+            corpus.name,
+            wordless,
+            corpus.num_docs,
+            int((result.main_topics < 0).sum()),
+        )
+    if result.empty_topics:
+        log.warning("%s: %s", about_empty_topics(result), ", ".join(map(str, result.empty_topics)))
 
 
 def chosen_num_topics(

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
 from functools import partial
 from typing import Literal
 
+import numpy as np
+from scipy import sparse
+
 from topiclab.config.configuration import Configuration
+from topiclab.config.declared import infers_from_vectors
 from topiclab.data.corpus import Corpus
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.embed.embedder import Embeddings, corpus_as_read, embed_corpus, embed_words
+from topiclab.embed.long_texts import tell_long
 from topiclab.embed.occurrences import occurrence_vectors
 from topiclab.teach.soft_labels import soft_labels
 from topiclab.teach.states import teacher_states
 
+log = logging.getLogger(__name__)
+
 
 def check_sizes(num_topics: int | Literal["auto"], corpus: Corpus) -> None:
-    """Raise ValueError if the corpus is too small for num_topics."""
+    """Raise ValueError if the corpus is too small for num_topics; warn if it has fewer different texts."""
     rows = corpus.rows("train")
     num_train = len(rows)
     if num_train < 2:
@@ -33,6 +42,48 @@ def check_sizes(num_topics: int | Literal["auto"], corpus: Corpus) -> None:
             f"num_topics={num_topics}, but {corpus.name} has {num_train} training documents; "
             "ask for fewer topics"
         )
+    if num_topics == "auto":
+        return
+    found = distinct_up_to(num_topics, (corpus.texts[row] for row in rows))
+    if found < num_topics:
+        log.warning(
+            "num_topics=%d, but the training documents of %s are %d different texts, so at least %d topics "
+            "cannot have a document of their own; ask for fewer topics",
+            num_topics,
+            corpus.name,
+            found,
+            num_topics - found,
+        )
+
+
+def distinct_up_to(enough: int, texts: Iterable[str]) -> int:
+    """Number of different texts, counted no further than `enough`."""
+    seen: set[str] = set()
+    for text in texts:
+        seen.add(text)
+        if len(seen) >= enough:
+            break
+    return len(seen)
+
+
+def unread_documents(cfg: Configuration, bow: sparse.csr_matrix, embeddings: np.ndarray | None) -> np.ndarray:
+    """Mask (N,) of the documents of which the model reads nothing: no known word, and no vector of a text.
+
+    bow: (N, V).  embeddings: (N, E); a vector is none if it is 0, or that of the empty text, which
+    embed_text=bow leaves of a document without known words.
+    """
+    is_unread = np.diff(bow.indptr) == 0
+    reads_words_only = cfg.embed_text == "bow" and cfg.input == "embedder"
+    if embeddings is not None and infers_from_vectors(cfg.plain()) and not reads_words_only:
+        is_unread[is_unread] = ~np.asarray(embeddings[is_unread]).any(axis=1)
+    return is_unread
+
+
+def with_unread(theta: np.ndarray, is_unread: np.ndarray) -> np.ndarray:
+    """theta (N, K) with equal proportions for unread documents (N,): alike, whatever the model gives them."""
+    if not is_unread.any():
+        return theta
+    return np.where(is_unread[:, None], theta.dtype.type(1 / theta.shape[1]), theta)
 
 
 def document_vectors(cfg: Configuration, corpus: Corpus) -> Embeddings:
@@ -41,7 +92,9 @@ def document_vectors(cfg: Configuration, corpus: Corpus) -> Embeddings:
     if cfg.input == "teacher":
         return teacher_states(cfg.teacher, corpus, cache, cfg.trainer)
     read = corpus_as_read(corpus, cfg.embed_text)
-    return embed_corpus(cfg.embedder, read, cache, cfg.trainer, adapt=cfg.adaptation)
+    embeddings = embed_corpus(cfg.embedder, read, cache, cfg.trainer, adapt=cfg.adaptation)
+    tell_long(embeddings.manifest, corpus.num_docs, cfg.embedder)
+    return embeddings
 
 
 def make_datamodule(cfg: Configuration, corpus: Corpus, embeddings: Embeddings | None) -> TopicDataModule:

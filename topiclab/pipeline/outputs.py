@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from topiclab.atomic import finite, write_json
-from topiclab.data.corpus import Corpus
+from topiclab.csv_table import write_csv
+from topiclab.data.corpus import SPLITS, Corpus
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.metrics.evaluation import Evaluation
 from topiclab.models.base.estimator import Estimator
@@ -27,18 +28,35 @@ def predict_labels(model: Estimator, datamodule: TopicDataModule) -> np.ndarray 
 
 
 def write_topics(result: TopicResult, evaluation: Evaluation, folder: Path) -> None:
-    """Write topics.txt: one line per topic, the largest first: number, share of documents, NPMI, words."""
+    """Write topics.txt: one line per topic, the largest first: number, share of documents, NPMI, words.
+
+    A topic without documents (`TopicResult.empty_topics`) is marked as such and shows no words, since none
+    of them are of a document.
+    """
     share = result.theta.mean(axis=0)
     npmi = evaluation.per_topic.get("npmi") or [float("nan")] * result.num_topics
-    words = result.topic_words(10)
+    words, empty = result.topic_words(10), set(result.empty_topics)
     lines = [
-        f"{topic:3d}  {share[topic]:6.1%}  {npmi[topic]:+.3f}  {' '.join(words[topic])}"
+        f"{topic:3d}  {share[topic]:6.1%}       -  (no document)"
+        if topic in empty
+        else f"{topic:3d}  {share[topic]:6.1%}  {npmi[topic]:+.3f}  {' '.join(words[topic])}"
         for topic in np.argsort(-share)
     ]
+    if empty:
+        lines.append(about_empty_topics(result))
     (folder / "topics.txt").write_text(
         "topic  share   npmi  words\n" + "\n".join(lines) + "\n", encoding="utf-8"
     )
     write_json(folder / "topic_metrics.json", finite(evaluation.per_topic))
+
+
+def about_empty_topics(result: TopicResult) -> str:
+    """Sentence that tells how many topics have no document and are left out of means."""
+    empty, num_topics = len(result.empty_topics), result.num_topics
+    return (
+        f"{empty} of {num_topics} topics have no document; npmi, td and other metrics of topics are over the "
+        f"other {num_topics - empty}"
+    )
 
 
 def write_history(history: Sequence[Mapping[str, float]], path: Path) -> None:
@@ -61,10 +79,13 @@ def show(folder: Path, metrics: Mapping[str, float]) -> None:
 def write_predictions(corpus: Corpus, predictions: np.ndarray, path: Path) -> None:
     """Write id, split, label and predicted label of every document."""
     assert corpus.labels is not None
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["id", "split", "label", "predicted"])
-        for row, predicted in enumerate(predictions):
-            label = corpus.label_names[corpus.labels[row]] if corpus.labels[row] >= 0 else ""
-            split = ("train", "val", "test")[corpus.split[row]]
-            writer.writerow([corpus.ids[row], split, label, corpus.label_names[predicted]])
+    names = np.array([*corpus.label_names, ""], dtype=object)  # -1, a missing label, is the last
+    write_csv(
+        path,
+        {
+            "id": corpus.ids,
+            "split": np.array(SPLITS, dtype=object)[corpus.split],
+            "label": names[corpus.labels],
+            "predicted": names[predictions],
+        },
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from topiclab.atomic import atomic_file
+from topiclab.atomic import finite, write_json
 from topiclab.config.configuration import Configuration
 from topiclab.metrics.evaluate import evaluate_rating
 from topiclab.metrics.evaluation import Evaluation
@@ -22,6 +22,5 @@ def rate_saved(cfg: Configuration, folder: Path) -> Evaluation:
     found = evaluate_rating(TopicResult.load(folder / "topics.npz"), rater, cfg.paths.cache)
     path = folder / "topic_metrics.json"
     per_topic = json.loads(path.read_text()) | found.per_topic
-    with atomic_file(path) as stream:
-        stream.write(json.dumps(per_topic).encode())
+    write_json(path, finite(per_topic))
     return found

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from topiclab.api.images import ImageTopics
 from topiclab.api.topics import FittedTopics, load
 from topiclab.config.configuration import Configuration
+from topiclab.csv_table import write_csv
+from topiclab.data.documents import Document, index_labels
 from topiclab.data.images.files import SUFFIXES
 from topiclab.data.images.image_set import read_image
-from topiclab.data.sources.corpora import load_texts
+from topiclab.data.sources.corpora import load_documents
 from topiclab.minillm.chat import ChatModel
+from topiclab.pipeline.document_table import document_table, write_documents
 from topiclab.pipeline.image_samples import draw_like
 from topiclab.report.figures.pictures import draw_references
+from topiclab.result import main_topics
 from topiclab.runs.outcome import Outcome
 
 log = logging.getLogger(__name__)
 
 
 def predict(cfg: Configuration, folder: Path) -> Outcome:
-    """Write theta.npy (D, K) and topics.csv (id, main topic, its share and words, predicted label).
+    """Write theta.npy, topics.csv, and documents.csv and documents.parquet as a fit does.
 
+    All have one row for each record of the source, in its order. theta.npy: (N, K), NaN for a dropped record.
+    topics.csv: row, id, main topic, its share and words, predicted label, reason of a dropped record.
     For a run on images see `predict_images`.
     Raises ValueError for a reference image beside a run on texts, and for a language model.
     """
@@ -39,25 +45,45 @@ def predict(cfg: Configuration, folder: Path) -> Outcome:
             f"reference={cfg.reference} is for a run on images, but run={cfg.run} is on texts; "
             "name documents with data="
         )
-    ids, texts = load_texts(cfg.data, cfg.paths.data, cfg.paths.cache)
+    documents, dropped = load_documents(cfg.data, cfg.paths.data, cfg.paths.cache)
+    texts = [document.text for document in documents]
     embeddings = fitted.embed(texts) if fitted.reads_vectors else None
     theta = fitted.transform(texts, embeddings)
-    labels = fitted.predict(texts, embeddings) if fitted.predicts_labels else [""] * len(texts)
-    words = [" ".join(row) for row in fitted.topic_words(5)]
-    np.save(folder / "theta.npy", theta, allow_pickle=False)
-    with (folder / "topics.csv").open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["id", "topic", "share", "words", "predicted"])
-        for name, row, label in zip(ids, theta, labels, strict=True):
-            topic = int(row.argmax())
-            writer.writerow([name, topic, f"{row[topic]:.4f}", words[topic], label])
-    log.info("%d documents: %s", len(ids), folder / "topics.csv")
-    used = len(np.unique(theta.argmax(axis=1)))
-    return Outcome(
-        metrics={"topics_used": used},
-        seconds={},
-        manifest={"run": str(cfg.run)},
+    labels = fitted.predict(texts, embeddings) if fitted.predicts_labels else None
+    rows = np.array([document.row for document in documents], np.int64)
+    table = document_table(
+        rows,
+        [str(document.id) for document in documents],
+        dropped,
+        theta,
+        fitted.known_words(texts),
+        label=own_labels(documents),
+        predicted=None if labels is None else pa.array(labels, pa.string()),
     )
+    write_documents(table, folder)
+    of_all = np.full((len(table), theta.shape[1]), np.nan, np.float32)
+    of_all[table["dropped"].is_null().to_numpy()] = theta
+    np.save(folder / "theta.npy", of_all, allow_pickle=False)
+    words = pa.array([" ".join(row) for row in fitted.topic_words(5)], pa.string())
+    told = table.select(["row", "id", "topic", "share", "predicted", "dropped"])
+    write_csv(folder / "topics.csv", told.add_column(4, "words", words.take(table["topic"].combine_chunks())))
+    if dropped:
+        log.info("%s: %s", cfg.data["name"], dropped.message(len(table)))
+    log.info("%d documents: %s", len(documents), folder / "topics.csv")
+    main = main_topics(theta)
+    return Outcome(
+        metrics={"topics_used": len(np.unique(main[main >= 0]))},
+        seconds={},
+        manifest={"run": str(cfg.run), "documents": len(documents), "dropped": dropped.counts()},
+    )
+
+
+def own_labels(documents: Sequence[Document]) -> pa.Array:
+    """Labels that the documents have themselves, null where there is none."""
+    labels, names = index_labels([document.label for document in documents])
+    if labels is None:
+        return pa.nulls(len(documents), pa.string())
+    return pa.array(names, pa.string()).take(pa.array(labels, mask=labels < 0))
 
 
 def predict_images(cfg: Configuration, folder: Path, fitted: ImageTopics) -> Outcome:
@@ -99,16 +125,18 @@ def write_references(
     theta: (r, K).  kept, chance: (r,) the share of a reference's samples, and of the run's images, that have
     its main topic.
     """
-    with (folder / "topics.csv").open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["id", "topic", "share", "samples_with_it", "images_with_it"])
-        for path, row, share, by_chance in zip(paths, theta, kept, chance, strict=True):
-            topic = row.argmax()
-            writer.writerow([path.name, topic, f"{row[topic]:.4f}", f"{share:.4f}", f"{by_chance:.4f}"])
-            print(
-                f"{path.name}: mainly topic {topic} ({row[topic]:.0%}), as are {share:.0%} of its samples "
-                f"and {by_chance:.0%} of the images of the run"
-            )
+    main = theta.argmax(axis=1)
+    shares = theta[np.arange(len(theta)), main]
+    names = [path.name for path in paths]
+    write_csv(
+        folder / "topics.csv",
+        {"id": names, "topic": main, "share": shares, "samples_with_it": kept, "images_with_it": chance},
+    )
+    for name, topic, share, own, by_chance in zip(names, main, shares, kept, chance, strict=True):
+        print(
+            f"{name}: mainly topic {topic} ({share:.0%}), as are {own:.0%} of its samples "
+            f"and {by_chance:.0%} of the images of the run"
+        )
 
 
 def reference_paths(cfg: Configuration) -> list[Path]:

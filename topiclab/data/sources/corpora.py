@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -16,6 +16,7 @@ from typing import Any
 from topiclab.cache import Cache
 from topiclab.data.corpus import Corpus
 from topiclab.data.documents import Document, build_corpus, usable_documents, usable_texts
+from topiclab.data.dropped import Dropped
 from topiclab.data.sources.file import read_documents
 from topiclab.data.sources.neurips import FILES as NEURIPS
 from topiclab.data.sources.neurips import neurips_documents
@@ -48,15 +49,24 @@ def load_texts(
     data: Mapping[str, Any], folder: str | Path | None = None, cache: str | Path | None = None
 ) -> tuple[list[str], list[str]]:
     """Ids and texts of the documents that `data` describes, for a model that already has its vocabulary."""
+    kept, _ = load_documents(data, folder, cache)
+    return [str(document.id) for document in kept], [document.text for document in kept]
+
+
+def load_documents(
+    data: Mapping[str, Any], folder: str | Path | None = None, cache: str | Path | None = None
+) -> tuple[list[Document], Dropped]:
+    """The documents that `data` describes, and the records of the source that are not among them."""
     path = _locate(data["source"], data.get("path"), Path(folder) if folder else data_folder())
+    dropped = Dropped()
     with _opened(data, path, Path(cache) if cache else None) as (documents, _):
-        kept, info = usable_documents(documents, Selection.of(data))
+        kept, info = usable_documents(documents, Selection.of(data), dropped)
     if not kept:
         raise ValueError(
             f"corpus {data['name']}: {info['read']} documents read and none with text; check data.path and "
             "data.text_column"
         )
-    return [str(document.id) for document in kept], [document.text for document in kept]
+    return kept, dropped
 
 
 @dataclass(frozen=True)
@@ -150,10 +160,7 @@ def corpus_from_texts(
 
     The other arguments are the keys of the group `data`. Blank texts are dropped with their labels.
     """
-    is_text = isinstance(texts, str)
-    texts = list(texts)
-    if is_text or not all(isinstance(text, str) for text in texts):
-        raise TypeError("texts must be a sequence of strings; replace missing texts by ''")
+    texts = list_of_texts(texts)
     # lists, because a pandas Series would look up its index
     labels, ids = (None if values is None else list(values) for values in (labels, ids))
     for label, values in (("labels", labels), ("ids", ids)):
@@ -165,6 +172,23 @@ def corpus_from_texts(
     )
     selection = Selection(name, sample, sample_seed, deduplicate, clean, missing, timestamp_format)
     return build_corpus(documents, selection, vocabulary, split)
+
+
+def list_of_texts(texts: Sequence[str]) -> list[str]:
+    """The texts as a list; TypeError for anything but a sequence of strings, with the place of the first."""
+    if hasattr(texts, "columns"):
+        raise TypeError('texts is a table; give one of its columns, such as df["text"]')
+    if isinstance(texts, (str, bytes, Mapping, Set)) or not isinstance(texts, Iterable):
+        raise TypeError(f"texts is a {type(texts).__name__}, not a sequence of strings; use [text] for one")
+    found = list(texts)
+    for place, text in enumerate(found):
+        if not isinstance(text, str):
+            shown = repr(text)[:40]
+            raise TypeError(
+                f"text {place} (from 0) is {shown}, a {type(text).__name__}; texts must be a sequence of "
+                'strings: replace missing texts by "", for instance df["text"].fillna("")'
+            )
+    return found
 
 
 def data_folder() -> Path:
