@@ -136,6 +136,7 @@ RULES: dict[str, Rule] = {
     "seed": SEED,
     "name": NAME,
     "run": TEXT.optional(),
+    "rerun": FLAG,
     "input": one_of("embedder", "teacher"),
     "embed_text": one_of("raw", "bow"),
     "grid.jobs": JOBS,

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
+from topiclab.digest import FileFacts
+from topiclab.runs.contents import Input
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -23,7 +26,26 @@ class Outcome:
     manifest: Mapping[str, Any]
 
 
-class Finished(TypedDict):
+class Hardware(TypedDict):
+    """Kind of the device (None: the fit used none), number of CPU threads, and precision: fp32 or bf16."""
+
+    device: str | None
+    num_threads: int
+    precision: str
+
+
+class Recorded(TypedDict, total=False):
+    """The part of result.json that runs of earlier versions lack.
+
+    inputs: path -> what the run read there.  hardware: what it used.  files: of the run, by their path in it.
+    """
+
+    inputs: dict[str, Input]
+    hardware: Hardware
+    files: dict[str, FileFacts]
+
+
+class Finished(Recorded):
     """result.json: what an Outcome says, and the configuration that led to it; reason: of a failure."""
 
     status: Literal["done", "failed"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -28,16 +29,23 @@ from topiclab.runs.twins import fill, reason_of, twins_of
 
 
 class CheckRun(Callback):
-    """Hydra's hook that checks a single run before anything is written."""
+    """Hydra's hook that checks a single run before anything is written, and ends it if it is finished."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         try:
             if faults := list(overridden(config.hydra.overrides.task)):
                 raise ConfigError(faults)
-            check(to_plain(config), Path(config.hydra.run.dir))
+            folder = Path(config.hydra.run.dir)
+            if not check(to_plain(config), folder):
+                return
         except ConfigError as error:  # Hydra swallows what a callback raises, except an exit
             print(error, file=sys.stderr)
             sys.exit(2)
+        # before Hydra opens run.log, since a finished run may be read-only
+        style = config.hydra.job_logging.formatters.simple.format
+        record = logging.makeLogRecord({"name": "topiclab", "levelname": "INFO", "msg": f"reused {folder}"})
+        print(logging.Formatter(style).format(record))
+        sys.exit()
 
 
 class GridSweeper(Sweeper):
