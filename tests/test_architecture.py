@@ -21,7 +21,7 @@ MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
 # The floors of the house, from the ground up: a room imports only from floors below its own, and a room that
 # is not here has no place yet. topiclab/__init__.py loads the Python API on first use and is exempt.
 FLOORS = (
-    ("atomic", "limits", "settings"),
+    ("atomic", "digest", "limits", "reads", "settings"),
     ("machine", "device", "cache", "checkpoint", "csv_table"),
     ("config",),
     ("result", "data", "runs"),

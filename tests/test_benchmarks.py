@@ -104,3 +104,11 @@ def test_stacked_fits_are_the_single_ones(gpu_dsl, monkeypatch):
         stacked = [alike.step() or alike.loss[number].item() for _ in range(4)]
         assert stacked == pytest.approx(singles, rel=1e-4)
         assert singles[-1] < singles[0]
+
+
+def test_flipped_bits_are_noticed_in_every_kind_of_file():
+    command = [sys.executable, str(BENCHMARKS / "flips.py"), "--small"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.endswith("18 of 18 flips noticed, 0 changed a result\n")

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from places import REPO
 
-from topiclab import cache
+from topiclab import cache, digest
 from topiclab.cache import Cache, cached_arrays, canonical_json, key_hash
+from topiclab.digest import file_sha256
 
 KEY = {"texts": "abc", "embedder": {"dim": 3}}
 
@@ -80,13 +81,45 @@ def test_damage_is_logged_and_computed_again(
     cached_arrays(tmp_path, "kind", KEY, refuse)
 
 
-def test_copied_entry_is_trusted_after_one_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_hashed_once_by_a_process_and_again_when_they_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[Path] = []
+
+    def counted(path: Path) -> str:
+        hashed.append(path)
+        return file_sha256(path)
+
     cached_arrays(tmp_path, "kind", KEY, arrays)
-    for path in Cache(tmp_path).folder("kind", KEY).glob("*.npy"):
+    files = sorted(Cache(tmp_path).folder("kind", KEY).glob("*.npy"))
+    monkeypatch.setattr(digest, "file_sha256", counted)
+    for path in files:
         os.utime(path)
     cached_arrays(tmp_path, "kind", KEY, refuse)
-    monkeypatch.setattr(cache, "file_sha256", refuse)
     cached_arrays(tmp_path, "kind", KEY, refuse)
+    assert sorted(hashed) == files
+
+
+def test_a_bit_that_flips_without_a_new_time_is_noticed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cached_arrays(tmp_path, "kind", KEY, arrays)
+    for name in ("a.npy", "manifest.json"):
+        path = Cache(tmp_path).folder("kind", KEY) / name
+        stat, content = path.stat(), bytearray(path.read_bytes())
+        content[content.rindex(b"3") if name == "manifest.json" else -1] ^= 1
+        path.write_bytes(content)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        caplog.clear()
+        np.testing.assert_array_equal(cached_arrays(tmp_path, "kind", KEY, arrays)["a"], arrays()["a"])
+        assert f"{name} does not match its checksum" in caplog.text
+
+
+def test_a_kind_of_version_one_keeps_its_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Cache(tmp_path).folder("starts", KEY).name == key_hash(KEY)
+    monkeypatch.setitem(cache.VERSIONS, "starts", 2)
+    assert Cache(tmp_path).folder("starts", KEY).name != key_hash(KEY)
+    assert Cache(tmp_path).folder("starts/part", KEY) != Cache(tmp_path).folder("tokens/part", KEY)
 
 
 @pytest.mark.parametrize("fault", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])

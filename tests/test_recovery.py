@@ -24,7 +24,7 @@ from small_cells import (
 
 import topiclab
 from topiclab.cache import save_array
-from topiclab.config.compose import compose
+from topiclab.config.compose import ConfigError, compose
 from topiclab.embed.lsa import LsaEmbedder
 from topiclab.models.base.topic_model import TopicModel
 from topiclab.pipeline import fit_texts
@@ -140,9 +140,7 @@ def test_cell_interrupted_after_it_stopped_early_trains_no_further(tmp_path, mon
 
 
 @pytest.mark.parametrize(("name", "share"), [("last", 0), ("last", 0.3), ("best", 0.99)])
-def test_truncated_checkpoint_starts_over_with_a_warning(
-    name, share, tmp_path, monkeypatch, epochs_seen, whole, caplog
-):
+def test_damaged_checkpoint_is_never_used(name, share, tmp_path, monkeypatch, epochs_seen, whole, caplog):
     overrides = ["trainer.patience=9", "model.kl_warmup=0"]
     interrupt_once(monkeypatch, fit_texts, "evaluate")
     with pytest.raises(KeyboardInterrupt):
@@ -151,10 +149,11 @@ def test_truncated_checkpoint_starts_over_with_a_warning(
     os.truncate(path, int(share * path.stat().st_size))
     epochs_seen.clear()
     cell(tmp_path / "run", *overrides, model="theta")
-    assert epochs_seen == [0, 1]
-    assert (
-        f"starting over: the checkpoints in {path.parent} are dropped, because {name}.ckpt is" in caplog.text
-    )
+    if name == "last":
+        assert "resuming from the older best.ckpt, because last.ckpt is damaged" in caplog.text
+    else:
+        assert epochs_seen == [0, 1]
+        assert f"starting over: the checkpoints in {path.parent} are dropped, because best" in caplog.text
     check_same_topics(tmp_path / "run", whole(*overrides, model="theta"))
     torch.load(path, weights_only=True)
 
@@ -166,10 +165,16 @@ def test_checkpoint_of_other_documents_is_not_gone_on_from(tmp_path, monkeypatch
     interrupt_once(monkeypatch, fit_texts, "evaluate")
     with pytest.raises(KeyboardInterrupt):
         run_cell(compose(file), tmp_path / "run")
+    shutil.copytree(tmp_path / "run", tmp_path / "older")
     (tmp_path / "posts.txt").write_text("\n".join([*texts, "red fox sits", "green hen runs"]))
+    with pytest.raises(ConfigError, match=r"posts\.txt has changed from .* since the unfinished run in"):
+        run_cell(compose(file), tmp_path / "run")
     epochs_seen.clear()
-    run_cell(compose(file), tmp_path / "run")
+    run_cell(compose([*file, "rerun=true"]), tmp_path / "run")
     assert epochs_seen == [0, 1]
+    (tmp_path / "older" / ".inputs").unlink()  # as earlier versions left a run
+    run_cell(compose(file), tmp_path / "older")
+    assert epochs_seen == [0, 1, 0, 1]
     assert "because they belong to other documents, embeddings or soft labels" in caplog.text
 
 

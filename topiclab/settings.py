@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
@@ -90,6 +91,16 @@ class Paths(Group):
     data: Path | None
     outputs: Path
     cache: Path
+
+
+def data_folder() -> Path:
+    """Folder of the corpus files: $TOPICLAB_DATA, else ../shared/data beside the checkout, else data/."""
+    if folder := os.environ.get("TOPICLAB_DATA"):
+        return Path(folder)
+    for checkout in (Path.cwd(), Path(__file__).resolve().parents[1]):
+        if (shared := checkout.parent / "shared" / "data").is_dir():
+            return shared
+    return Path("data")
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,18 @@ def test_hash_remembers_every_other_value(default):
     moved = {f"{group}._target_" for group in ("model", "embedder", "objective")}
     assert moved <= forgotten  # a class may move to another file
     groups = {key.split(".")[0] for key in forgotten - moved}
-    assert groups == {"name", "paths", "logger", "grid", "task", "trainer", "select_k", "teacher", "trust"}
+    assert groups == {
+        "name",
+        "paths",
+        "logger",
+        "grid",
+        "rerun",
+        "task",
+        "trainer",
+        "select_k",
+        "teacher",
+        "trust",
+    }
     assert {key for key in forgotten if key.startswith("trainer")} == {
         "trainer.checkpoint_seconds",
         "trainer.device",

@@ -141,7 +141,8 @@ def test_an_older_export_is_replaced_and_other_folders_are_not(folder, tokenizer
     before = files(folder)
     export_folder(tiny_model(seed=1), tokenizer, folder)
     assert {name for name, content in files(folder).items() if content != before[name]} == {
-        "model.safetensors"
+        "checksums.json",
+        "model.safetensors",
     }
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("keep")
@@ -163,6 +164,7 @@ def test_a_tokenizer_of_another_vocabulary_is_refused(folder, tokenizer, tmp_pat
     other = tiny_tokenizer([text.upper() for text in TEXTS])
     assert other.fingerprint != tokenizer.fingerprint
     other.save(folder)
+    (folder / "checksums.json").unlink()  # as earlier versions exported
     told = f"trained with the tokenizer {tokenizer.fingerprint[:12]}, but the folder holds"
     with pytest.raises(ValueError, match=told):
         load_folder(folder)
@@ -182,6 +184,9 @@ def test_a_half_written_folder_is_refused(folder, name):
 def test_damaged_weights_are_refused(folder, tokenizer, tmp_path):
     other = export_folder(tiny_model(num_layers=1), tokenizer, tmp_path / "other")
     shutil.copy(other / "model.safetensors", folder)
+    with pytest.raises(ValueError, match=r"model\.safetensors has .* bytes instead of .* so it is damaged"):
+        load_folder(folder)
+    (folder / "checksums.json").unlink()  # as earlier versions exported
     with pytest.raises(ValueError, match="damaged or of another shape"):
         load_folder(folder)
     content = (other / "model.safetensors").read_bytes()

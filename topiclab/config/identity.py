@@ -10,12 +10,14 @@ from typing import Any
 from topiclab.config.declared import DECLARATIONS, unread
 from topiclab.config.rules import flatten
 
-# Keys that cannot change a result: places of files, logging, names, hardware.
+# Keys that do not tell cells apart: places of files, logging, names, hardware. Another device or number of
+# threads does change numbers, by rounding or random streams: runs/inputs.py records and compares them.
 UNHASHED_KEYS = (
     "paths",
     "logger",
     "grid",
     "name",
+    "rerun",
     "task",
     "trust",
     "trainer.device",

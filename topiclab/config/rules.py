@@ -148,6 +148,7 @@ RULES: dict[str, Rule] = {
     "name": NAME,
     "run": TEXT.optional(),
     "trust": FLAG,
+    "rerun": FLAG,
     "input": one_of("embedder", "teacher"),
     "embed_text": one_of("raw", "bow"),
     "grid.jobs": JOBS,

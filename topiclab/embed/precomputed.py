@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from topiclab.cache import file_sha256, load_array
+from topiclab.cache import load_array
+from topiclab.digest import file_sha256
 
 
 class PrecomputedEmbedder:

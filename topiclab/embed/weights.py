@@ -10,7 +10,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from topiclab.cache import file_sha256
+from topiclab.digest import file_sha256
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from topiclab.atomic import atomic_file
+from topiclab.atomic import atomic_file, write_json
+from topiclab.digest import SEAL, faults_in, file_facts, is_sealed, seal
 from topiclab.minillm.data.tokenizer import CHAT_TEMPLATE, END_OF_TEXT, END_OF_TURN, SPECIAL_TOKENS, Tokenizer
 from topiclab.minillm.network import MiniLLM, Shape
 
@@ -21,6 +22,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 PREFIX = "model."  # prefix of the trunk's weights in transformers' models with a head
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 FINGERPRINT = "tokenizer_fingerprint"
+CHECKSUMS = "checksums.json"  # of the files that are read back
 NEEDED = (CONFIG, WEIGHTS, "tokenizer.json", "tokenizer_config.json", "generation_config.json")
 # Field of Shape -> key of transformers' Qwen3Config and LlamaConfig.
 KEYS = {
@@ -64,6 +66,8 @@ def export_folder(model: MiniLLM, tokenizer: Tokenizer, folder: Path, *, dtype: 
         for name, content in _texts(model.shape, tokenizer, dtype).items():
             with atomic_file(partial / name) as stream:
                 stream.write(content.encode())
+        read_back = [partial / name for name in (CONFIG, WEIGHTS, "tokenizer.json")]
+        write_json(partial / CHECKSUMS, seal(file_facts(partial, read_back)))
         if folder.exists():
             folder.rename(older)
         partial.rename(folder)
@@ -85,6 +89,7 @@ def load_folder(folder: Path, *, device: str = "cpu", dtype: str = "fp32") -> tu
             f"{folder} has no {missing[0]}, so it is not a complete exported model; export it again, or give "
             "the export/ of a finished run"
         )
+    _check_files(folder)
     try:
         config = json.loads((folder / CONFIG).read_bytes())
         if not isinstance(config, dict):
@@ -112,6 +117,23 @@ def load_folder(folder: Path, *, device: str = "cpu", dtype: str = "fp32") -> tu
     for weight in model.to(device).parameters():
         weight.data = weight.data.to(DTYPES[dtype])
     return model.eval(), tokenizer
+
+
+def _check_files(folder: Path) -> None:
+    """Raise ValueError if a file is not as it was exported; exports of earlier versions have no checksums."""
+    path = folder / CHECKSUMS
+    if not path.is_file():
+        return
+    try:
+        recorded = json.loads(path.read_bytes())
+        if not is_sealed(recorded):
+            raise ValueError("it does not match its own")
+        files = {name: facts for name, facts in recorded.items() if name != SEAL}
+        faults = list(faults_in(folder, files))
+    except (ValueError, AttributeError, KeyError, TypeError) as fault:
+        raise ValueError(f"{path} is damaged ({fault}); export it again") from fault
+    if faults:
+        raise ValueError(f"{faults[0]}, so it is damaged; export it again")
 
 
 def shape_of(config: Mapping[str, Any]) -> Shape:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from topiclab.device import resolve_device, resolve_precision
+from topiclab.digest import faults_in, is_sealed
 from topiclab.minillm.chat import ChatModel
 from topiclab.minillm.data.tokenizer import Tokenizer
 from topiclab.minillm.sampler import Sampler
@@ -33,6 +34,8 @@ def export_of(run: str, option: str) -> Path:
     try:
         result = json.loads((folder / "result.json").read_bytes())
         task, status = result["config"]["task"]["name"], result["status"]
+        if not is_sealed(result):
+            raise ValueError("it does not match its checksum")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as fault:
         raise ValueError(f"{option}={run}: its result.json is damaged ({fault!r}); {way_out}") from fault
     if task not in TASKS:
@@ -42,6 +45,9 @@ def export_of(run: str, option: str) -> Path:
     export = folder / "export"
     if missing := [name for name in FILES if not (export / name).is_file()]:
         raise FileNotFoundError(f"{option}={run} has no export/{missing[0]}; run it again, or {way_out}")
+    recorded = {name: facts for name, facts in result.get("files", {}).items() if name.startswith("export/")}
+    if faults := list(faults_in(folder, recorded)):
+        raise ValueError(f"{option}={run}: {faults[0]}; run it again with rerun=true, or {way_out}")
     try:
         trained_with = json.loads((export / "config.json").read_bytes())["tokenizer_fingerprint"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as fault:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import pickle
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from topiclab.atomic import atomic_file
+from topiclab.checkpoint import LAST, checkpoint_file, load_checkpoint
 from topiclab.minillm.network import IGNORED, MiniLLM
 from topiclab.minillm.optimizer import PEAK, OptimizerOptions, make_optimizer
 from topiclab.minillm.schedule import Schedule, share_of_peak
@@ -78,7 +77,7 @@ class KeywordTraining:
     ) -> None:
         self.model, self.options, self.seconds, self.inputs = model, options, seconds, inputs
         self.optimizer = make_optimizer(model, options["optimizer"])
-        self.path = folder / "checkpoints" / "last.ckpt"
+        self.path = folder / "checkpoints" / LAST
         self.epoch = self.step = 0
         self.nats = 0.0  # sum over the examples of the current pass so far
         self.losses: list[float] = []
@@ -94,13 +93,12 @@ class KeywordTraining:
         if not self.path.exists():
             return None
         try:
-            device = self.model.embed_tokens.weight.device
-            stored = torch.load(self.path, map_location=device, weights_only=True)
+            stored = load_checkpoint(self.path)
             if stored.get("inputs") == self.inputs:
                 return stored
             fault = "it belongs to other examples or another model"
-        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-            fault = f"it is damaged ({type(error).__name__} {str(error).partition(chr(10))[0]})"
+        except ValueError as error:
+            fault = str(error)
         log.warning("starting over: %s is dropped, because %s", self.path, fault)
         self.path.unlink()
         return None
@@ -113,8 +111,8 @@ class KeywordTraining:
             "progress": [self.epoch, self.step, self.nats, self.losses],
             "inputs": self.inputs,
         }
-        with atomic_file(self.path) as stream:
-            torch.save(stored, stream)
+        with checkpoint_file(self.path) as partial:
+            torch.save(stored, partial)
         self.saved = time.monotonic()
 
     def train_pass(self, examples: Examples, replay: Callable[[int], Tensor], seed: int) -> None:

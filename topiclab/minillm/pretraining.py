@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-import pickle
-import shutil
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -20,7 +19,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from torch.optim import Optimizer
 
-from topiclab.checkpoint import LastCheckpoint, save_checkpoint
+from topiclab.checkpoint import BEST, LAST, LastCheckpoint, load_checkpoint, resumable, save_checkpoint
 from topiclab.device import resolve_device, resolve_precision
 from topiclab.minillm.network import IGNORED, MiniLLM
 from topiclab.minillm.optimizer import PEAK, OptimizerOptions, make_optimizer
@@ -247,7 +246,7 @@ class BestCheckpoint(Callback):
     """Keeps best.ckpt, from the round with the lowest cross-entropy on held-out text."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / "checkpoints" / "best.ckpt"
+        self.path = folder / "checkpoints" / BEST
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, Pretraining)
@@ -274,7 +273,8 @@ def train_rounds(
     device = torch.device(resolve_device(trainer.device))
     precision = resolve_precision(trainer.precision, device.type)
     module.inputs = inputs
-    resumed = resumable(folder / "checkpoints", inputs)
+    checkpoints = folder / "checkpoints"
+    resumed = resumable(checkpoints, partial(_mismatch, inputs=inputs, checkpoints=checkpoints))
     if resumed is not None:
         log.info("resuming from %s", resumed)
     fitter = L.Trainer(
@@ -297,24 +297,11 @@ def train_rounds(
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         fitter.fit(module, datamodule=datamodule, ckpt_path=resumed, weights_only=True)
     if trainer.devices != 1:  # the trained module ended with its process
-        last = folder / "checkpoints" / "last.ckpt"
-        module.on_load_checkpoint(torch.load(last, map_location="cpu", weights_only=True))
+        module.on_load_checkpoint(load_checkpoint(checkpoints / LAST))
 
 
-def resumable(checkpoints: Path, inputs: str) -> Path | None:
-    """last.ckpt if it and best.ckpt are intact and of these inputs, else None; others are dropped."""
-    last = path = checkpoints / "last.ckpt"
-    if not last.exists():
-        return None
-    try:
-        for path in (checkpoints / "best.ckpt", last):
-            if torch.load(path, map_location="cpu", weights_only=True).get("inputs") != inputs:
-                fault = "they belong to another text, tokenizer or shape"
-                break
-        else:
-            return last
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-        fault = f"{path.name} is damaged ({type(error).__name__} {str(error).partition(chr(10))[0]})"
-    log.warning("starting over: the checkpoints in %s are dropped, because %s", checkpoints, fault)
-    shutil.rmtree(checkpoints)
-    return None
+def _mismatch(checkpoint: Mapping[str, Any], inputs: str, checkpoints: Path) -> str | None:
+    """Return why training cannot resume from a checkpoint; None if it can."""
+    if checkpoint.get("inputs") != inputs:
+        return "they belong to another text, tokenizer or shape"
+    return None if (checkpoints / BEST).exists() else f"{BEST} is missing"

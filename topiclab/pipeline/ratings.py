@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from topiclab.atomic import finite, write_json
 from topiclab.config.configuration import Configuration
 from topiclab.metrics.evaluate import evaluate_rating
 from topiclab.metrics.evaluation import Evaluation
@@ -14,13 +12,9 @@ from topiclab.result import TopicResult
 
 
 def rate_saved(cfg: Configuration, folder: Path) -> Evaluation:
-    """Evaluation by llm_rating of the topics in folder, whose topic_metrics.json gets the ratings.
+    """Evaluation by llm_rating of the topics in folder.
 
     Topics that the cache holds a rating of are not rated again.
     """
     rater = make_rater(cfg.rating, cfg.trainer)
-    found = evaluate_rating(TopicResult.load(folder / "topics.npz"), rater, cfg.paths.cache)
-    path = folder / "topic_metrics.json"
-    per_topic = json.loads(path.read_text()) | found.per_topic
-    write_json(path, finite(per_topic))
-    return found
+    return evaluate_rating(TopicResult.load(folder / "topics.npz"), rater, cfg.paths.cache)

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
+from topiclab.digest import FileFacts
+from topiclab.runs.contents import Input
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -25,8 +28,29 @@ class Outcome:
     unfinished: Sequence[str] = ()
 
 
-class Saved(TypedDict):
-    """result.json of every version."""
+class Hardware(TypedDict):
+    """Kind of the device (None: the fit used none), number of CPU threads, and precision: fp32 or bf16."""
+
+    device: str | None
+    num_threads: int
+    precision: str
+
+
+class Recorded(TypedDict, total=False):
+    """The part of result.json that runs of earlier versions lack.
+
+    inputs: path -> what the run read there.  hardware: what it used.  files: of the run, by their path in it.
+    unfinished: parts that the same line still has to do.
+    """
+
+    inputs: dict[str, Input]
+    hardware: Hardware
+    files: dict[str, FileFacts]
+    unfinished: list[str]
+
+
+class Finished(Recorded):
+    """result.json: what an Outcome says, and the configuration that led to it; reason: of a failure."""
 
     status: Literal["done", "failed"]
     reason: str | None
@@ -37,9 +61,3 @@ class Saved(TypedDict):
     seconds: dict[str, float]
     seconds_total: float
     manifest: dict[str, Any]
-
-
-class Finished(Saved, total=False):
-    """result.json: what an Outcome says, and the configuration that led to it; reason: of a failure."""
-
-    unfinished: list[str]

@@ -31,11 +31,11 @@ LIBRARIES = (
 def facts_of(cfg: Mapping[str, Any], seconds: float) -> dict[str, Any]:
     """The part of result.json that is the same for every task."""
     return {
-        "config": cfg,
+        "config": {key: value for key, value in cfg.items() if key != "rerun"},  # asked of one line only
         "config_hash": config_hash(cfg),
         "git_revision": git_revision(),
         "versions": _versions(),
-        "device": _device(cfg["trainer"]["device"]),
+        "device": device_of(cfg["trainer"]["device"]),
         "seconds_total": round(seconds, 3),
         "peak_rss_gib": round(_peak_rss_gib(), 3),
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -68,7 +68,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _device(wanted: str) -> str:
+def device_of(wanted: str) -> str:
     """The device that trainer.device meant, with its name; 'cpu' for a task that never imported torch."""
     torch = sys.modules.get("torch")
     if torch is None or wanted == "cpu":

@@ -22,16 +22,24 @@ from omegaconf import DictConfig
 from topiclab.atomic import write_json
 from topiclab.config.checks import validate
 from topiclab.config.compose import ConfigError, to_plain
-from topiclab.config.configuration import Configuration
+from topiclab.config.configuration import Composed, Configuration
 from topiclab.config.declared import unread
 from topiclab.config.identity import changed_keys, config_hash
 from topiclab.config.instantiate import target_of
+from topiclab.digest import SEAL, is_sealed, seal
+from topiclab.reads import noted_reads
+from topiclab.runs.files import damaged_files, own_files, recorded_files
+from topiclab.runs.inputs import changes_since, hardware_of, named_inputs, noted_inputs
 from topiclab.runs.outcome import Finished, Outcome
-from topiclab.runs.provenance import facts_of, reset_peak_rss
+from topiclab.runs.provenance import device_of, facts_of, reset_peak_rss
 from topiclab.runs.stored import check_groups, check_stored
 from topiclab.runs.unfinished import complete, is_complete, tell
 
 log = logging.getLogger("topiclab")
+
+
+MARK = ".inputs"  # what the checkpoints of an unfinished run were trained on
+WAY_OUT = "give this run another name (name=...), or add rerun=true to replace it"
 
 
 class CellFailed(RuntimeError):
@@ -53,16 +61,26 @@ def run_cell(cfg: dict[str, Any], folder: Path, task: Task | None = None) -> Fin
     """Run the task of cfg in folder and return the content of result.json; a finished cell is read back.
 
     task: called instead of the function that cfg.task names.
-    Raises ConfigError if the folder holds another configuration, CellFailed if the task raised.
+    Raises ConfigError if the folder holds another configuration, or if an input, the hardware or a file of
+    the run is not what it was; CellFailed if the task raised.
     An interrupt writes no result: the same line resumes.
     """
+    standing = finished_result(cfg, folder)
+    if standing is not None and is_complete(
+        standing
+    ):  # without the lock, which a read-only folder cannot have
+        log.info("reused %s", folder)
+        return standing
     folder.mkdir(parents=True, exist_ok=True)
     with hold(folder):
         standing = finished_result(cfg, folder)
         if standing is not None:
             return _reuse(cfg, folder, standing, task)
+        if cfg.get("rerun"):
+            _remove_finished(folder)
         (folder / "result.json").unlink(missing_ok=True)  # why an earlier attempt failed
         _drop_foreign_checkpoints(config_hash(cfg), folder)
+        _check_checkpoints(cfg, folder)
         _report_unread(cfg)
         return _do_task(cfg, folder, task)
 
@@ -91,12 +109,13 @@ def _report_unread(cfg: Mapping[str, Any]) -> None:
 
 
 def finished_result(cfg: Mapping[str, Any], folder: Path) -> Finished | None:
-    """The finished result in folder, or None if there is none yet or the last attempt failed.
+    """The finished result in folder, or None if there is none yet, the last attempt failed, or rerun=true.
 
-    Raises ConfigError if it is of another configuration or cannot be read.
+    Raises ConfigError if it cannot be read, is of another configuration or other inputs, or if a file of it
+    is missing or damaged.
     """
     path = folder / "result.json"
-    if not path.is_file():
+    if not path.is_file() or cfg.get("rerun"):
         return None
     result = read_result(path)
     if result["status"] != "done":
@@ -108,6 +127,12 @@ def finished_result(cfg: Mapping[str, Any], folder: Path) -> Finished | None:
                 "give this run another name (name=...) or remove that folder"
             ]
         )
+    if changed := changes_since(result, cast(Composed, cfg)):
+        raise ConfigError([f"{change} since the finished run in {folder}; {WAY_OUT}" for change in changed])
+    if damaged := damaged_files(result, folder):
+        raise ConfigError(
+            [f"{fault}, though its run is finished; add rerun=true to run it again" for fault in damaged]
+        )
     return result
 
 
@@ -115,13 +140,18 @@ def read_result(path: Path) -> Finished:
     """Read a result.json; ConfigError if it is not one."""
     try:
         result = json.loads(path.read_text())
-        if {"status", "config", "config_hash"} <= result.keys():
+        if not {"status", "config", "config_hash"} <= result.keys():
+            fault = "keys are missing"
+        elif not is_sealed(result) or (SEAL not in result and "hardware" in result):
+            fault = "it does not match its checksum: damaged, or changed by hand"
+        else:
             check_groups(result["config"])
             return result
-        fault = "keys are missing"
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         fault = str(error)
-    raise ConfigError([f"{path} is not a readable result ({fault}); remove it to run the cell again"])
+    raise ConfigError(
+        [f"{path} is not a readable result ({fault}); remove it, or add rerun=true, to run the cell again"]
+    )
 
 
 def finished_fit(folder: Path, *, trust: bool = False) -> Finished:
@@ -133,7 +163,8 @@ def finished_run(folder: Path, *tasks: str, trust: bool = False) -> Finished:
     """Content of result.json of a finished run of one of these tasks.
 
     trust: lets it name code from outside topiclab.
-    Raises ValueError if folder holds no such run, or one that cannot or may not be loaded.
+    Raises ValueError if folder holds no such run, one that cannot or may not be loaded, or one of whose files
+    is missing or damaged.
     """
     if not (folder / "result.json").is_file():
         raise ValueError(
@@ -147,6 +178,8 @@ def finished_run(folder: Path, *tasks: str, trust: bool = False) -> Finished:
         raise ValueError(
             f"{folder} holds a run of task={task}; give the folder of a task={' or '.join(tasks)}"
         )
+    if damaged := damaged_files(result, folder):
+        raise ValueError(f"{damaged[0]}; run it again with rerun=true")
     return result
 
 
@@ -174,14 +207,57 @@ def _drop_foreign_checkpoints(hash_of_cell: str, folder: Path) -> None:
     mark.write_text(hash_of_cell)
 
 
+def _remove_finished(folder: Path) -> None:
+    """Remove the finished run in folder, its files and checkpoints; checkpoints of an unfinished run stay."""
+    path = folder / "result.json"
+    if not path.is_file():
+        return
+    recorded, is_done = {}, True
+    try:
+        result = read_result(path)
+        recorded, is_done = result.get("files", {}), result["status"] == "done"
+    except ConfigError as fault:
+        log.warning("%s", fault)
+    if is_done:
+        for file in list(own_files(folder)):  # never a path that only result.json names
+            if file.relative_to(folder).as_posix() in recorded:
+                file.unlink()
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+
+
+def _check_checkpoints(cfg: Mapping[str, Any], folder: Path) -> None:
+    """Raise ConfigError if there are checkpoints to resume from, trained on other inputs or hardware.
+
+    With rerun=true they are dropped. A mark of an earlier version, or one that is damaged, says nothing.
+    """
+    if not (folder / "checkpoints").is_dir():
+        return
+    try:
+        mark = json.loads((folder / MARK).read_bytes())
+        changed = changes_since(mark, cast(Composed, cfg)) if is_sealed(mark) else []
+    except (OSError, ValueError, AttributeError):
+        return
+    if changed and not cfg.get("rerun"):
+        raise ConfigError([f"{change} since the unfinished run in {folder}; {WAY_OUT}" for change in changed])
+    if changed:
+        log.warning("starting over: %s", "; ".join(changed))
+        shutil.rmtree(folder / "checkpoints")
+
+
 def _do_task(cfg: dict[str, Any], folder: Path, task: Task | None) -> Finished:
     start = time.perf_counter()
     reset_peak_rss()
     try:
         task = task or target_of(cfg["task"])  # imports torch
-        outcome = task(Configuration.of(cfg), folder)
+        composed, device = cast(Composed, cfg), device_of(cfg["trainer"]["device"])
+        inputs, hardware = named_inputs(composed), hardware_of(composed, device)
+        write_json(folder / MARK, seal({"inputs": inputs, "hardware": hardware}))
+        with noted_reads() as reads:
+            outcome = task(Configuration.of(cfg), folder)
         result = {"status": "done", "reason": None} | _plain_json(outcome)
         result |= facts_of(cfg, time.perf_counter() - start)
+        result |= {"hardware": hardware, "inputs": inputs | noted_inputs(composed, reads, inputs)}
+        result = seal(result | {"files": recorded_files(folder)})
         write_json(folder / "result.json", result)
     except (Exception, SystemExit) as error:  # written to result.json, then raised
         if isinstance(error.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into exit(1)
@@ -212,7 +288,7 @@ def write_failure(cfg: Mapping[str, Any], folder: Path, reason: str, seconds: fl
     path = folder / "result.json"
     if path.is_file() and read_result(path)["status"] == "done":
         return
-    write_json(path, {"status": "failed", "reason": reason} | facts_of(cfg, seconds))
+    write_json(path, seal({"status": "failed", "reason": reason} | facts_of(cfg, seconds)))
 
 
 def _plain_json(outcome: Outcome) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -32,18 +33,24 @@ from topiclab.runs.wandb_login import login_fault
 
 
 class CheckRun(Callback):
-    """Hydra's hook that checks a single run before anything is written."""
+    """Hydra's hook that checks a single run before anything is written, and ends it if it is finished."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         try:
             if faults := list(overridden(config.hydra.overrides.task)):
                 raise ConfigError(faults)
-            cell = cell_of((), config)
-            check(cell.cfg, Path(config.hydra.run.dir))
-            make_outputs(Path(cell.cfg["paths"]["outputs"]))
+            cell, folder = cell_of((), config), Path(config.hydra.run.dir)
+            if not check(cell.cfg, folder):
+                make_outputs(Path(cell.cfg["paths"]["outputs"]))
+                return
         except (ConfigError, OSError) as error:  # Hydra swallows what a callback raises, except an exit
             print(*(faults_of(error, config.hydra.overrides.task) or ()), sep="\n", file=sys.stderr)
             sys.exit(2)
+        # before Hydra opens run.log, since a finished run may be read-only
+        style = config.hydra.job_logging.formatters.simple.format
+        record = logging.makeLogRecord({"name": "topiclab", "levelname": "INFO", "msg": f"reused {folder}"})
+        print(logging.Formatter(style).format(record))
+        sys.exit()
 
 
 class GridSweeper(Sweeper):

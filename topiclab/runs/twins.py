@@ -12,23 +12,13 @@ from topiclab.atomic import write_json
 from topiclab.config.declared import unread
 from topiclab.config.identity import config_hash, read_values
 from topiclab.config.rules import flatten
+from topiclab.digest import seal
 from topiclab.runs.cell import Cell
+from topiclab.runs.files import NOT_OF_RESULT
 from topiclab.runs.outcome import Finished
 from topiclab.runs.run import hold, read_result, write_failure
 
 log = logging.getLogger("topiclab.runs.sweeper")
-
-# Parts of a run folder that belong to it alone, or to another run inside it.
-NOT_COPIED = (
-    ".hydra",
-    ".lock",
-    ".config_hash",
-    "checkpoints",
-    "description",
-    "result.json",
-    "run.log",
-    "wandb",
-)
 
 
 def twins_of(cells: Sequence[Cell]) -> dict[Path, Cell]:
@@ -68,11 +58,12 @@ def _copy(result: Finished, cell: Cell, fitted: Cell) -> None:
     """Copy the files, and last the result, which names the run that it is a copy of."""
     result_file = cell.folder / "result.json"
     result_file.unlink(missing_ok=True)  # why an earlier attempt failed
-    ignored = shutil.ignore_patterns(*NOT_COPIED)
+    ignored = shutil.ignore_patterns(*NOT_OF_RESULT)
     shutil.copytree(fitted.folder, cell.folder, ignore=ignored, dirs_exist_ok=True)
-    own = {"config": cell.cfg, "config_hash": config_hash(cell.cfg)}
+    config = {key: value for key, value in cell.cfg.items() if key != "rerun"}
+    own = {"config": config, "config_hash": config_hash(cell.cfg)}
     copied = {"manifest": {**result["manifest"], "copy_of": str(fitted.folder)}}
-    write_json(result_file, {**result, **own, **copied})
+    write_json(result_file, seal({**result, **own, **copied}))
 
 
 def reason_of(cell: Cell, fitted: Cell) -> str:

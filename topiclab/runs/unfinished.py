@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hydra.utils import get_object
 
-from topiclab.atomic import write_json
+from topiclab.atomic import finite, write_json
 from topiclab.config.configuration import Configuration
+from topiclab.digest import file_facts, seal
 from topiclab.runs.outcome import Finished
 
 log = logging.getLogger("topiclab")
@@ -33,6 +36,7 @@ def complete(cfg: Configuration, folder: Path, result: Finished) -> Finished | N
         return None
     log.info("finished but for %s, which is done now: %s", ", ".join(missing), folder)
     metrics, reasons, unfinished = dict(result["metrics"]), dict(result["reasons"]), list[str]()
+    per_topic: dict[str, Sequence[float]] = {}
     for part in missing:
         found = get_object(MEASURES[part])(cfg, folder)
         for name, value in found.metrics.items():
@@ -41,9 +45,23 @@ def complete(cfg: Configuration, folder: Path, result: Finished) -> Finished | N
             reasons = {key: told for key, told in reasons.items() if key != name}
             reasons |= {} if reason is None else {name: reason}
         unfinished += found.unfinished
+        per_topic |= found.per_topic
+    result = _with_per_topic(result, per_topic, folder)
     completed: Finished = {**result, "metrics": metrics, "reasons": reasons, "unfinished": unfinished}
-    write_json(folder / "result.json", completed)
+    write_json(folder / "result.json", seal(completed))
     return completed
+
+
+def _with_per_topic(result: Finished, per_topic: Mapping[str, Sequence[float]], folder: Path) -> Finished:
+    """Add the values to topic_metrics.json, and its new digest to the result, which is returned."""
+    path, files = folder / "topic_metrics.json", dict(result.get("files", {}))
+    if files.pop(path.name, None) is None:
+        write_json(path, finite(json.loads(path.read_text()) | per_topic))
+        return result
+    # not recorded while it is replaced: a kill in between is no damage
+    write_json(folder / "result.json", seal({**result, "files": files}))
+    write_json(path, finite(json.loads(path.read_text()) | per_topic))
+    return {**result, "files": files | file_facts(folder, [path])}
 
 
 def tell(result: Finished) -> None:

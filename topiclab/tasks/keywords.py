@@ -12,11 +12,12 @@ import torch
 from scipy import sparse
 from sklearn.preprocessing import normalize
 
-from topiclab.cache import file_sha256, key_hash
+from topiclab.cache import key_hash
 from topiclab.config.configuration import Configuration
 from topiclab.data.corpus import Corpus
 from topiclab.data.sources.corpora import load_corpus
 from topiclab.device import resolve_device
+from topiclab.digest import file_sha256
 from topiclab.minillm.data.keyword_targets import KeywordStatistics, keyword_statistics
 from topiclab.minillm.data.masked_words import MaskedWords, draw_words, stretches, without_words
 from topiclab.minillm.data.packing import pack

@@ -14,6 +14,7 @@ import torch
 
 from topiclab.atomic import atomic_file
 from topiclab.cache import Cache, key_hash
+from topiclab.checkpoint import BEST, load_checkpoint
 from topiclab.config.configuration import Configuration
 from topiclab.data.corpus import SPLITS, text_fingerprint
 from topiclab.data.documents import assign_split
@@ -246,7 +247,7 @@ def train(
         on_round=on_round,
     )
     train_rounds(module, datamodule, folder, cfg.trainer, num_rounds=datamodule.num_rounds, inputs=inputs)
-    best = torch.load(folder / "checkpoints" / "best.ckpt", map_location="cpu", weights_only=True)
+    best = load_checkpoint(folder / "checkpoints" / BEST)
     module.load_state_dict(best["state_dict"])
     return module
 

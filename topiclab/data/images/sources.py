@@ -11,7 +11,8 @@ import numpy as np
 from topiclab.data.images.files import Reading
 from topiclab.data.images.listings import Listing, celeba_listing, folder_listing, parquet_listing
 from topiclab.data.images.raw import RawImages, decoded_images, image_digests, own_split
-from topiclab.data.sources.corpora import data_folder
+from topiclab.reads import note_reads
+from topiclab.settings import data_folder
 
 CIFAR_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CIFAR_FILES = (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin")
@@ -39,7 +40,9 @@ def read_source(data: Mapping[str, Any], folder: str | Path | None, cache_root: 
         return digits()
     if source not in ("cifar10", "celeba", "images"):
         raise ValueError(f"data.source={source} is unknown; use digits, cifar10, celeba or images")
-    path = _locate(source, data.get("path"), Path(folder) if folder else data_folder())
+    place = Path(folder) if folder else data_folder()
+    path = _locate(source, data.get("path"), place)
+    note_reads([path], below=None if data.get("path") else place)
     if source == "cifar10" and path.is_dir() and not any(path.rglob("*.parquet")):
         return _binary_cifar10(path)
     raw = decoded_images(

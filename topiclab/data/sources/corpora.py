@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, contextmanager
@@ -23,7 +22,8 @@ from topiclab.data.sources.neurips import neurips_documents
 from topiclab.data.sources.newsgroups import newsgroups
 from topiclab.data.sources.published import FILES, ORIGINS, prose_documents, published_documents
 from topiclab.data.sources.synthetic import planted_documents
-from topiclab.settings import Selection, Split, Vocabulary
+from topiclab.reads import note_reads
+from topiclab.settings import Selection, Split, Vocabulary, data_folder
 
 ARXIV = ("arxiv-metadata.jsonl.zst", "arxiv-metadata-oai-snapshot.json")
 
@@ -39,7 +39,7 @@ def load_corpus(
     of a grid in one process load it once. Raises FileNotFoundError or ValueError with the way out, see the
     readers.
     """
-    path = _locate(data["source"], data.get("path"), Path(folder) if folder else data_folder())
+    path = _located(data, folder)
     files = sorted(path.rglob("*")) if path and data.get("path") and path.is_dir() else [path] if path else []
     stamp = tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.is_file())
     return _load(json.dumps(data, sort_keys=True, default=str), path, stamp, Path(cache) if cache else None)
@@ -57,7 +57,7 @@ def load_documents(
     data: Mapping[str, Any], folder: str | Path | None = None, cache: str | Path | None = None
 ) -> tuple[list[Document], Dropped]:
     """The documents that `data` describes, and the records of the source that are not among them."""
-    path = _locate(data["source"], data.get("path"), Path(folder) if folder else data_folder())
+    path = _located(data, folder)
     dropped = Dropped()
     with _opened(data, path, Path(cache) if cache else None) as (documents, _):
         kept, info = usable_documents(documents, Selection.of(data), dropped)
@@ -81,9 +81,7 @@ class TextStream:
     cache: str | Path | None = None
 
     def __iter__(self) -> Iterator[str]:
-        path = _locate(
-            self.data["source"], self.data.get("path"), Path(self.folder) if self.folder else data_folder()
-        )
+        path = _located(self.data, self.folder)
         with _opened(self.data, path, Path(self.cache) if self.cache else None) as (documents, _):
             yield from usable_texts(documents, Selection.of(self.data))
 
@@ -191,22 +189,30 @@ def list_of_texts(texts: Sequence[str]) -> list[str]:
     return found
 
 
-def data_folder() -> Path:
-    """Folder of the corpus files: $TOPICLAB_DATA, else ../shared/data beside the checkout, else data/."""
-    if folder := os.environ.get("TOPICLAB_DATA"):
-        return Path(folder)
-    for checkout in (Path.cwd(), Path(__file__).resolve().parents[3]):
-        if (shared := checkout.parent / "shared" / "data").is_dir():
-            return shared
-    return Path("data")
-
-
 def lee_path() -> Path:
     """gensim.test.utils.datapath("lee_background.cor"), without the second that importing gensim takes."""
     gensim = find_spec("gensim")
     if gensim is None or gensim.origin is None:
         raise ImportError("data=lee is part of the package gensim: pip install gensim")
     return Path(gensim.origin).parent / "test" / "test_data" / "lee_background.cor"
+
+
+def _located(data: Mapping[str, Any], folder: str | Path | None) -> Path | None:
+    """`_locate` for the group `data`; the run that reads the files is told of them."""
+    place = Path(folder) if folder else data_folder()
+    path = _locate(data["source"], data.get("path"), place)
+    if data.get("path") and path is not None:
+        note_reads([path])
+    elif data["source"] == "text":
+        from topiclab.data.sources.folder import corpus_group
+
+        for name in dict.fromkeys(data["corpora"]):
+            _located(corpus_group(name), place)
+    elif data["source"] == "lee":
+        note_reads([lee_path()])
+    elif path is not None:
+        note_reads([path], below=place)
+    return path
 
 
 def _locate(source: str, given: str | None, folder: Path) -> Path | None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import pickle
-import shutil
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 
-from topiclab.checkpoint import LastCheckpoint
+from topiclab.checkpoint import BEST, LastCheckpoint, load_checkpoint, resumable, save_checkpoint
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.device import resolve_device, trains_in_bf16
 from topiclab.models.base.trained_module import TrainedModule
@@ -53,6 +52,11 @@ class BestAfterWarmup(ModelCheckpoint):
         if trainer.current_epoch >= self.first_epoch:
             super().on_validation_end(trainer, pl_module)
 
+    def _save_checkpoint(self, trainer: L.Trainer, filepath: str) -> None:
+        """Write it as last.ckpt is written: whole, with its digest."""
+        save_checkpoint(trainer, Path(filepath))
+        self._last_global_step_saved, self._last_checkpoint_saved = trainer.global_step, filepath
+
 
 def train(
     model: TrainedModule,
@@ -76,7 +80,8 @@ def train(
     _warn_of_patience(trainer.patience, datamodule)
     folder.mkdir(parents=True, exist_ok=True)
     epochs = model.epochs_for(len(datamodule.train_rows))
-    resumed = _resumable(folder / "checkpoints", datamodule)
+    checkpoints = folder / "checkpoints"
+    resumed = resumable(checkpoints, partial(_mismatch, datamodule=datamodule, checkpoints=checkpoints))
     if resumed is None:
         torch.manual_seed(model.seed)
         model.initialize(datamodule)
@@ -104,9 +109,8 @@ def train(
         warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
         fitter.fit(model, datamodule=datamodule, ckpt_path=resumed, weights_only=True)
-    best = folder / "checkpoints" / "best.ckpt"
-    if best.exists():
-        model.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
+    if (best := checkpoints / BEST).exists():
+        model.load_state_dict(load_checkpoint(best)["state_dict"])
     model.epochs_trained = fitter.current_epoch
 
 
@@ -131,21 +135,13 @@ def _check_batches(model: TrainedModule, num_docs: int) -> None:
         )
 
 
-def _resumable(checkpoints: Path, datamodule: TopicDataModule) -> Path | None:
-    """last.ckpt if training can resume from it, else None; damaged or mismatched checkpoints are deleted."""
-    last = checkpoints / "last.ckpt"
-    if not last.exists():
-        return None
-    fault, path, checkpoint = "they belong to other documents, embeddings or soft labels", last, {}
-    try:
-        for path in sorted(checkpoints.glob("*.ckpt")):  # best.ckpt before last.ckpt
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        if checkpoint.get("inputs") == datamodule.fingerprint and _has_labels(checkpoint, datamodule):
-            return last
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-        fault = f"{path.name} is damaged ({type(error).__name__} {str(error).partition(chr(10))[0]})"
-    log.warning("starting over: the checkpoints in %s are dropped, because %s", checkpoints, fault)
-    shutil.rmtree(checkpoints)
+def _mismatch(checkpoint: Mapping[str, Any], datamodule: TopicDataModule, checkpoints: Path) -> str | None:
+    """Return why training cannot resume from a checkpoint; None if it can."""
+    if checkpoint.get("inputs") != datamodule.fingerprint or not _has_labels(checkpoint, datamodule):
+        return "they belong to other documents, embeddings or soft labels"
+    states = checkpoint.get("callbacks", {}).values()
+    if any(state.get("best_model_path") for state in states) and not (checkpoints / BEST).exists():
+        return f"{BEST} is missing"
     return None
 
 

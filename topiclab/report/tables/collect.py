@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from topiclab.digest import is_sealed
 from topiclab.report.tables.origin import Origin, origin_of
 from topiclab.report.tables.plan import AXES, planned_axes, planned_cells, topics_of, topics_order
 
@@ -81,6 +82,8 @@ def read_cell(folder: Path, experiment: str, place: re.Match[str], teacher: str 
         return Cell(**cell, status="missing", reason="no result.json: not started, still running or killed")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
+        if not is_sealed(found):
+            raise ValueError("it does not match its checksum: damaged, or changed by hand")
         config = found.get("config") or {}
         axes["teacher"] = config.get("teacher", {}).get("name", axes["teacher"])
         metrics = found["metrics"] if found["status"] == "done" else {}
