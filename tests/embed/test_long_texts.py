@@ -42,11 +42,8 @@ def test_counting_tokenises_once(tiny_e5, monkeypatch) -> None:
     read: list[str] = []
     kind = type(embedder.model.tokenizer)
     original = kind.__call__
-    monkeypatch.setattr(
-        kind,
-        "__call__",
-        lambda self, texts, **options: read.extend(texts) or original(self, texts, **options),
-    )
+    spy = lambda self, texts, **options: read.extend(texts) or original(self, texts, **options)  # noqa: E731
+    monkeypatch.setattr(kind, "__call__", spy)
     embedder.encode(TEXTS)
     assert read == TEXTS
     assert embedder.is_long.tolist() == [False, True, False, True, True]
