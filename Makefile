@@ -113,6 +113,10 @@ lock: ## Resolve requirements.lock again, from PyPI only
 smoke: $(STAMP) ## Run one tiny cell of every file in experiments/
 	$(RUN) -m pytest tests/test_experiments.py $(ARGS)
 
+.PHONY: results-check
+results-check: $(STAMP) ## Name the tables whose code changed since they were measured; ARGS=--write dates the rows of experiments/README.md
+	$(RUN) -m topiclab.report.age $(ARGS)
+
 .PHONY: $(TABLES)
 $(TABLES): $(STAMP)
 	@status=0; for grid in $$($(RUN) -m topiclab.report $@ --grids); do \

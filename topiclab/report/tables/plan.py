@@ -88,14 +88,19 @@ def _with_tuples(node: Mapping[str, Any]) -> dict[str, Any]:
 def planned_cells(experiment: Path) -> list[dict[str, str]]:
     """Every combination of an experiment's sweep parameters, parsed as by Hydra (lists, range(0,5), ...)."""
     params = OmegaConf.select(OmegaConf.load(experiment), "hydra.sweeper.params", default={})
-    parsed = OverridesParser.create().parse_overrides([f"{key}={values}" for key, values in params.items()])
-    choices = [
-        [(override.get_key_element(), value) for value in override.sweep_string_iterator()]
-        if override.is_sweep_override()
-        else [(override.get_key_element(), override.get_value_element_as_str())]
-        for override in parsed
-    ]
+    choices = [[(key, value) for value in values] for key, values in sweep_values(params).items()]
     return [dict(combination) for combination in itertools.product(*choices)]
+
+
+def sweep_values(params: Mapping[str, object]) -> dict[str, list[str]]:
+    """Values of each key of a sweep, parsed as by Hydra: a,b, range(0,5), or one value."""
+    lines = [f"{key}={values}" for key, values in params.items()]
+    return {
+        override.get_key_element(): list(override.sweep_string_iterator())
+        if override.is_sweep_override()
+        else [override.get_value_element_as_str()]
+        for override in OverridesParser.create().parse_overrides(lines)
+    }
 
 
 def planned_axes(experiment: Path, planned: Mapping[str, str]) -> dict[str, Any]:

@@ -72,9 +72,13 @@ def write_provenance(table: Path, facts: Mapping[str, Any]) -> None:
     path = provenance_path(table)
     earlier = json.loads(path.read_text(encoding="utf-8")).get("commands", []) if path.is_file() else []
     kept = [line for line in earlier if "topiclab.report" in line and table.name not in line]
+    write_json(path, {**facts, "commands": [*facts["commands"], *kept], "sha256": sheet_hashes(table)})
+
+
+def sheet_hashes(table: Path) -> dict[str, str]:
+    """sha256 of the .csv of a table by its name; {} if it has none."""
     sheet = table.with_suffix(".csv")
-    hashes = {sheet.name: hashlib.sha256(sheet.read_bytes()).hexdigest()} if sheet.is_file() else {}
-    write_json(path, {**facts, "commands": [*facts["commands"], *kept], "sha256": hashes})
+    return {sheet.name: hashlib.sha256(sheet.read_bytes()).hexdigest()} if sheet.is_file() else {}
 
 
 def shown_revision(revision: str) -> str:
