@@ -20,6 +20,7 @@ from topiclab.models.base.topic_model import TopicModel
 from topiclab.pipeline.build import make_model, with_num_topics
 from topiclab.pipeline.document_table import corpus_table, write_documents
 from topiclab.pipeline.inputs import (
+    check_language_models,
     check_sizes,
     document_vectors,
     make_datamodule,
@@ -49,6 +50,7 @@ def fit_corpus(cfg: Configuration, folder: Path, corpus: Corpus) -> Outcome:
     """Fit a corpus that is already loaded: embeddings, model, metrics and the files in folder."""
     clock = Stages()
     check_sizes(cfg.num_topics, corpus)
+    check_language_models(cfg)
     cache = cfg.paths.cache
     with clock("embed"):
         embeddings = document_vectors(cfg, corpus) if reads_vectors(cfg.plain()) else None

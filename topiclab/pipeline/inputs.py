@@ -11,12 +11,13 @@ import numpy as np
 from scipy import sparse
 
 from topiclab.config.configuration import Configuration
-from topiclab.config.declared import infers_from_vectors
+from topiclab.config.declared import infers_from_vectors, unread
 from topiclab.data.corpus import Corpus
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.embed.embedder import Embeddings, corpus_as_read, embed_corpus, embed_words
 from topiclab.embed.long_texts import tell_long
 from topiclab.embed.occurrences import occurrence_vectors
+from topiclab.minillm.held_out import check_held_out
 from topiclab.teach.soft_labels import soft_labels
 from topiclab.teach.states import teacher_states
 
@@ -84,6 +85,14 @@ def with_unread(theta: np.ndarray, is_unread: np.ndarray) -> np.ndarray:
     if not is_unread.any():
         return theta
     return np.where(is_unread[:, None], theta.dtype.type(1 / theta.shape[1]), theta)
+
+
+def check_language_models(cfg: Configuration) -> None:
+    """Raise ValueError if a language model of ours that the fit reads was trained on held-out documents."""
+    ignored = unread(cfg.plain())
+    for group, options in (("teacher", cfg.teacher), ("embedder", cfg.embedder)):
+        if options.get("run") and group not in ignored:
+            check_held_out(str(options["run"]), f"{group}.run", cfg.data)
 
 
 def document_vectors(cfg: Configuration, corpus: Corpus) -> Embeddings:

@@ -32,6 +32,7 @@ from topiclab.minillm.data.tokens import token_set
 from topiclab.minillm.evaluation import GREEDY, evaluate_labels
 from topiclab.minillm.export import WEIGHTS, export_folder, load_folder
 from topiclab.minillm.finished import export_of
+from topiclab.minillm.held_out import check_held_out
 from topiclab.minillm.network import MiniLLM
 from topiclab.minillm.pretraining import Pretraining
 from topiclab.pipeline.stages import Stages, limited_threads
@@ -71,6 +72,8 @@ def finetune(cfg: Configuration, folder: Path) -> Outcome:
     """
     clock, options = Stages(), cfg.own["finetune"]
     export = export_of(str(cfg.run), "run")
+    if not options["path"]:
+        check_held_out(str(cfg.run), "run", cfg.data)
     with clock("tokens"):
         stored, tokenizer = load_folder(export)
         model = MiniLLM(stored.shape, dropout=options["dropout"])

@@ -24,6 +24,7 @@ from topiclab.minillm.data.packing import pack
 from topiclab.minillm.data.tokenizer import END_OF_TEXT, END_OF_TURN, Tokenizer
 from topiclab.minillm.export import WEIGHTS, export_folder, load_folder
 from topiclab.minillm.finished import export_of
+from topiclab.minillm.held_out import check_held_out
 from topiclab.minillm.keyword_training import Examples, KeywordOptions, KeywordTraining, word_logits
 from topiclab.minillm.network import IGNORED, MiniLLM
 from topiclab.pipeline.stages import Stages, limited_threads
@@ -47,6 +48,7 @@ def keywords(cfg: Configuration, folder: Path) -> Outcome:
     clock, options = Stages(), cfg.own["keywords"]
     corpus = load_corpus(cfg.data, cfg.paths.data, cfg.paths.cache)
     export = export_of(str(cfg.run), "run")
+    check_held_out(str(cfg.run), "run", cfg.data)
     model, tokenizer = load_folder(export)
     model = model.to(resolve_device(cfg.trainer.device))
     with clock("targets"):
