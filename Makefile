@@ -117,6 +117,10 @@ smoke: $(STAMP) ## Run one tiny cell of every file in experiments/
 results-check: $(STAMP) ## Name the tables whose code changed since they were measured; ARGS=--write dates the rows of experiments/README.md
 	$(RUN) -m topiclab.report.age $(ARGS)
 
+.PHONY: readme-tables
+readme-tables: $(STAMP) ## Write the tables of README.md anew from the results in experiments/
+	$(RUN) -m topiclab.report.readme --write
+
 .PHONY: $(TABLES)
 $(TABLES): $(STAMP)
 	@status=0; for grid in $$($(RUN) -m topiclab.report $@ --grids); do \

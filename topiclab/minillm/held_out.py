@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from topiclab.data.sources.folder import CORPORA, corpus_group
+from topiclab.settings import Split
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +32,14 @@ NOT_TEXT = {
 }
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """Corpora that a run or a cell reads, by name or else by path, with the keys that make their texts."""
+
+    split: Split
+    corpora: Mapping[str, Mapping[str, object]]
+
+
 def check_held_out(run: str, option: str, data: Mapping[str, Any]) -> None:
     """Raise ValueError if the model of a run was trained on documents that the cell holds out.
 
@@ -38,64 +48,58 @@ def check_held_out(run: str, option: str, data: Mapping[str, Any]) -> None:
     both together, of the same texts. Where a run read another corpus, a note says that nothing is compared.
     option: that names the run, such as embedder.run.  data: group of the cell.
     """
-    known = False
-    for config in _trained(run):
-        read, here = _corpora(config["data"]), _corpora(data)
-        for corpus in read.keys() & here.keys():
-            known = True
-            if fault := _fault(config["data"], read[corpus], data, here[corpus]):
+    here, is_known = _reading(data), False
+    for trained in _trained(run):
+        for corpus in trained.corpora.keys() & here.corpora.keys():
+            is_known = True
+            if fault := _fault(trained, here, corpus):
                 raise ValueError(
                     f"{option}={run} was trained on documents of {corpus} that this cell holds out: {fault}"
                 )
-    if not known:
+    if not is_known:
         log.info("%s=%s: trained on no corpus of data=%s by name; not compared", option, run, data["name"])
 
 
-def _trained(run: str | None) -> Iterator[Mapping[str, Any]]:
-    """Configurations of a run and of those that it continues, where they read documents of `data`."""
+def _trained(run: str | None) -> Iterator[_Reading]:
+    """What a run and those that it continues read, where they read documents of `data`."""
     while run and (result := Path(run).expanduser() / "result.json").is_file():
         config = json.loads(result.read_bytes())["config"]
         reads_chats = (config.get("finetune") or {}).get("path")
         if config.get("data") and not reads_chats:
-            yield config
+            yield _reading(config["data"])
         run = config.get("run")
 
 
-def _corpora(data: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Groups of the corpora that a group `data` reads, by name; by their path if they have no other."""
-    if data["source"] == "text" and not data.get("path"):
-        return {name: corpus_group(name) for name in data["corpora"]}
-    path = data.get("path")
-    if path and data["source"] not in CORPORA:
-        return {str(Path(path).expanduser().resolve()): data}
-    return {data["source"]: data}
+def _reading(data: Mapping[str, Any]) -> _Reading:
+    path, name = data.get("path"), str(data["source"])
+    groups: dict[str, Mapping[str, object]] = {name: data}
+    if name == "text" and not path:
+        groups = {corpus: corpus_group(corpus) for corpus in data["corpora"]}
+    elif path and name not in CORPORA:
+        groups = {str(Path(path).expanduser().resolve()): data}
+    texts = {
+        name: {key: value for key, value in group.items() if key not in NOT_TEXT}
+        for name, group in groups.items()
+    }
+    return _Reading(Split.of(data["split"]), texts)
 
 
-def _fault(
-    trained: Mapping[str, Any], read: Mapping[str, Any], data: Mapping[str, Any], here: Mapping[str, Any]
-) -> str | None:
-    """Difference in what is held out, with the way out; None if the model held out enough.
-
-    trained, data: groups of the run and of the cell.  read, here: those of the one corpus.
-    """
-    keys = sorted((read.keys() & here.keys()) - NOT_TEXT)
-    if other := [key for key in keys if read[key] != here[key]]:
-        key = other[0]
-        return (
-            f"their texts differ by data.{key}={read[key]} there and {here[key]} here, and so does the "
-            "split, which is by text; use the same"
-        )
-    (val, test), (own_val, own_test) = (_shares(group) for group in (trained, data))
-    if (val is None, test is None) != (own_val is None, own_test is None):
+def _fault(trained: _Reading, here: _Reading, corpus: str) -> str | None:
+    """Difference in what is held out of a corpus, with the way out; None if the model held out enough."""
+    read, wanted = trained.corpora[corpus], here.corpora[corpus]
+    for key in sorted(read.keys() & wanted.keys()):
+        if read[key] != wanted[key]:
+            return (
+                f"their texts differ by data.{key}={read[key]} there and {wanted[key]} here, and so does the "
+                "split, which is by text; use the same"
+            )
+    own, other = here.split, trained.split
+    if (own.val is None, own.test is None) != (other.val is None, other.test is None):
         return "one has the corpus's own split (data.split: null), the other one by text; use the same"
-    more_test, more_val = (test or 0) - (own_test or 0), (val or 0) - (own_val or 0)
+    more_test, more_val = (other.test or 0) - (own.test or 0), (other.val or 0) - (own.val or 0)
     if min(more_test, more_test + more_val) > -ROUNDING:
         return None
     return (
-        f"data.split.val={val} data.split.test={test} there, {own_val} and {own_test} here; train it with "
-        f"data.split.val={own_val} data.split.test={own_test}, or hold out no more than it did"
+        f"data.split.val={other.val} data.split.test={other.test} there, {own.val} and {own.test} here; "
+        f"train it with data.split.val={own.val} data.split.test={own.test}, or hold out no more than it did"
     )
-
-
-def _shares(data: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    return data["split"]["val"], data["split"]["test"]

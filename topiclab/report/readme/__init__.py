@@ -1,0 +1,1 @@
+"""Numbers of README.md, written from the results in experiments/."""
