@@ -71,12 +71,12 @@ def _trained(run: str | None) -> Iterator[_Reading]:
 
 
 def _reading(data: Mapping[str, Any]) -> _Reading:
-    path, name = data.get("path"), str(data["source"])
+    path, name = data.get("path") or data.get("fingerprint"), str(data["source"])
     groups: dict[str, Mapping[str, object]] = {name: data}
     if name == "text" and not path:
         groups = {corpus: corpus_group(corpus) for corpus in data["corpora"]}
     elif path and name not in CORPORA:
-        groups = {str(Path(path).expanduser().resolve()): data}
+        groups = {f"{name} {Path(path).expanduser().resolve()}": data}
     texts = {
         name: {key: value for key, value in group.items() if key not in NOT_TEXT}
         for name, group in groups.items()
