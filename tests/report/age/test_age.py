@@ -28,7 +28,10 @@ FILES = {
         "from topiclab.nn.lloyd import lloyd\n\n\nclass KMeans:\n    def fit(self):\n        return lloyd()\n"
     ),
     "topiclab/models/lda.py": "class LDA:\n    pass\n",
-    "topiclab/nn/lloyd.py": "def lloyd():\n    return 1\n\n\ndef start():\n    return 2\n",
+    "topiclab/nn/words/list.txt": "the\n",
+    "topiclab/nn/lloyd.py": (
+        'WORDS = "words"\n\n\ndef lloyd():\n    return 1\n\n\ndef start():\n    return 2\n'
+    ),
     "experiments/README.md": (
         "| paper: table | yaml | command | cells | hours | result |\n| --- | --- | --- | --- | --- | --- |\n"
         "| ours | `own/quality.yaml` | `make own` | 2 | 0.1 | [quality.csv](own/quality.csv) |\n"
@@ -82,11 +85,13 @@ def test_a_changed_model_and_what_it_imports_are_named(
     write(checkout, "topiclab/nn/lloyd.py", FILES["topiclab/nn/lloyd.py"].replace("return 1", "return 3"))
     assert changed(checkout, capsys) == "changed since: nn/lloyd.py (1 file)"
     write(checkout, "topiclab/metrics/purity.py", "def purity():\n    return 0\n")
+    write(checkout, "topiclab/nn/words/list.txt", "a\n")
     write(checkout, "conf/model/kmeans.yaml", FILES["conf/model/kmeans.yaml"].replace("9", "8"))
     git(checkout, "add", ".")
     git(checkout, "commit", "--quiet", "-m", "Change what cells run")
     found = changed(checkout, capsys)
-    assert found == "changed since: conf/model/kmeans.yaml, metrics/purity.py, nn/lloyd.py (3 files)"
+    files = "conf/model/kmeans.yaml, metrics/purity.py, nn/lloyd.py, nn/words/list.txt"
+    assert found == f"changed since: {files} (4 files)"
 
 
 def test_words_and_places_are_no_change(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,8 +59,21 @@ class Changes:
             option_path(self.now, group, name) for group, name in choice.pairs() if group not in UNREAD_GROUPS
         )
         modules = modules_of(self.now, choice)
-        paths = [*choice.files, *filter(None, options), *(self.now.modules[name] for name in modules)]
+        code = [self.now.modules[name] for name in modules]
+        paths = [*choice.files, *filter(None, options), *code, *self._texts_beside(code)]
         return list(dict.fromkeys(paths))
+
+    def _texts_beside(self, code: Iterable[str]) -> list[str]:
+        """Prompts and lists of words: text files in a folder beside a module that names the folder."""
+        folders = {path.rpartition("/")[0] for path in self.now.blobs if path.endswith(".txt")}
+        named = tuple(
+            f"{folder}/"
+            for folder in folders
+            for path in code
+            if path.rpartition("/")[0] == folder.rpartition("/")[0]
+            and f'"{folder.rpartition("/")[2]}"' in (self.now.read(path) or "")
+        )
+        return [path for path in self.now.blobs if path.endswith(".txt") and path.startswith(named)]
 
 
 class _Past:
@@ -73,10 +86,13 @@ class _Past:
 
     def is_changed(self, path: str) -> bool:
         if path not in self.known:
-            is_same = self.now.blobs[path] in self.blobs and path.endswith(".py")
+            is_same = self.now.blobs[path] in self.blobs and not path.endswith(".yaml")
+            is_same |= path.endswith(".txt") and path not in self.old.blobs  # what was added, code must name
             text = self.now.read(path) or ""
             self.known[path] = not is_same and (
-                is_changed(text, self.package) if path.endswith(".py") else self._has_other_values(path)
+                self._has_other_values(path)
+                if path.endswith(".yaml")
+                else path.endswith(".txt") or is_changed(text, self.package)
             )
         return self.known[path]
 

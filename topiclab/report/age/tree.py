@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 PARTS = ("topiclab", "conf", "experiments")  # folders that a table's cells depend on
-KINDS = (".py", ".yaml")
+KINDS = (".py", ".yaml", ".txt")
 
 
 class Checkout:
@@ -59,7 +59,7 @@ class Checkout:
 
 
 class Tree:
-    """Python and yaml files of a checkout, by path; `blobs` has git's hash of the content of each."""
+    """Python, yaml and text files of a checkout, by path; `blobs` has git's hash of the content of each."""
 
     def __init__(self, checkout: Checkout, blobs: dict[str, str]) -> None:
         self.checkout, self.blobs = checkout, blobs
