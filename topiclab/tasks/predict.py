@@ -16,6 +16,7 @@ from topiclab.csv_table import write_csv
 from topiclab.data.documents import Document, index_labels
 from topiclab.data.images.files import SUFFIXES
 from topiclab.data.images.image_set import read_image
+from topiclab.data.missing import missing_values
 from topiclab.data.sources.corpora import load_documents
 from topiclab.minillm.chat import ChatModel
 from topiclab.pipeline.document_table import document_table, write_documents
@@ -23,6 +24,7 @@ from topiclab.pipeline.image_samples import draw_like
 from topiclab.report.figures.pictures import draw_references
 from topiclab.result import main_topics
 from topiclab.runs.outcome import Outcome
+from topiclab.settings import Selection
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +59,7 @@ def predict(cfg: Configuration, folder: Path) -> Outcome:
         dropped,
         theta,
         fitted.known_words(texts),
-        label=own_labels(documents),
+        label=own_labels(documents, missing_values(Selection.of(cfg.data).missing)),
         predicted=None if labels is None else pa.array(labels, pa.string()),
     )
     write_documents(table, folder)
@@ -78,9 +80,9 @@ def predict(cfg: Configuration, folder: Path) -> Outcome:
     )
 
 
-def own_labels(documents: Sequence[Document]) -> pa.Array:
+def own_labels(documents: Sequence[Document], missing: frozenset[str]) -> pa.Array:
     """Labels that the documents have themselves, null where there is none."""
-    labels, names = index_labels([document.label for document in documents])
+    labels, names = index_labels([document.label for document in documents], missing)
     if labels is None:
         return pa.nulls(len(documents), pa.string())
     return pa.array(names, pa.string()).take(pa.array(labels, mask=labels < 0))
