@@ -109,11 +109,11 @@ def test_a_single_piece_keeps_its_bits() -> None:
 
 def test_the_warning_has_count_share_limit_and_way_out(caplog) -> None:
     with caplog.at_level(logging.INFO):
-        tell_long({"num_long": 3, "max_length": 256}, 12, {"name": "minilm", "long": "cut"})
-        tell_long({"num_long": 3, "max_length": 256}, 12, {"name": "minilm", "long": "mean"})
-        tell_long({"num_long": 0, "max_length": 256}, 12, {"name": "minilm"})
-        tell_long({}, 12, {"name": "lsa"})
-        tell_long({"max_length": 256}, 12, {"name": "minilm"})
+        tell_long(3, 256, 12, "minilm", "cut")
+        tell_long(3, 256, 12, "minilm", "mean")
+        tell_long(0, 256, 12, "minilm", "cut")
+        tell_long(None, None, 12, "lsa", "cut")
+        tell_long(None, 256, 12, "minilm", "cut")
     warned, told, unknown = caplog.records
     assert warned.levelname == "WARNING"
     for part in ("3 of 12", "25.0%", "256 tokens", "embedder=minilm", "embedder.long=mean"):

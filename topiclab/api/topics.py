@@ -117,7 +117,9 @@ class FittedTopics:
         read = self._as_read(texts)
         vectors = self.embedder.encode(read)
         if read:
-            tell_long(reading_facts(self.embedder), len(read), self.config["embedder"])
+            facts, options = reading_facts(self.embedder), self.config["embedder"]
+            limit, long = facts.get("max_length"), options.get("long", "cut")
+            tell_long(facts.get("num_long"), limit, len(read), options["name"], long)
         return vectors
 
     @property

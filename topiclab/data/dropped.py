@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol, TypeVar
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from topiclab.data.documents import Document
-
 BLANK, DUPLICATE, UNSAMPLED = "blank", "duplicate", "not in the sample"
 REASONS = (BLANK, DUPLICATE, UNSAMPLED)
+
+
+class Numbered(Protocol):
+    """A record that knows its row in the source."""
+
+    @property
+    def row(self) -> int | None: ...
+
+
+R = TypeVar("R", bound=Numbered)
 
 
 class Dropped:
@@ -35,14 +42,14 @@ class Dropped:
         if identity is not None:
             self.ids[row] = str(identity)
 
-    def unless_drawn(self, documents: Iterable[Document]) -> Iterator[Document]:
+    def unless_drawn(self, documents: Iterable[R]) -> Iterator[R]:
         """Pass documents on and note all of them as UNSAMPLED; `drawn` takes back those of the sample."""
         for document in documents:
             assert document.row is not None
             self.add(document.row, UNSAMPLED)
             yield document
 
-    def drawn(self, documents: Iterable[Document]) -> None:
+    def drawn(self, documents: Iterable[Numbered]) -> None:
         """Take documents of a sample back that `unless_drawn` has noted."""
         is_left = ~np.isin(self.rows, np.array([document.row for document in documents], np.int64))
         rows, reasons = self.rows[is_left], self.reasons[is_left]

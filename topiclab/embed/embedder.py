@@ -14,7 +14,7 @@ from topiclab.cache import Cache, Key, key_hash, save_array
 from topiclab.config.instantiate import build
 from topiclab.data.corpus import Corpus, text_fingerprint
 from topiclab.embed.entries import KIND, VECTORS, load_vectors
-from topiclab.embed.long_texts import reading_facts
+from topiclab.embed.long_texts import reading_facts, tell_long
 from topiclab.settings import Adaptation, Trainer
 
 if TYPE_CHECKING:
@@ -86,6 +86,11 @@ class Embeddings:
     embedder: Embedder
     is_cached: bool
     seconds: float
+
+    def tell_long(self, name: str, long: str = "cut") -> None:
+        """Log how many documents are longer than the embedder of this name reads; long: its option."""
+        facts = self.manifest
+        tell_long(facts.get("num_long"), facts.get("max_length"), len(self.vectors), name, long)
 
 
 def corpus_as_read(corpus: Corpus, embed_text: str) -> Corpus:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -78,21 +78,21 @@ def reading_facts(embedder: Any) -> dict[str, int]:
     return {} if is_long is None else {"num_long": int(is_long.sum()), "max_length": embedder.token_limit}
 
 
-def tell_long(facts: Mapping[str, Any], num_texts: int, options: Mapping[str, Any]) -> None:
-    """Log how many of the texts are longer than the embedder reads, by the facts of its manifest.
+def tell_long(num_long: int | None, limit: int | None, num_texts: int, name: str, long: str) -> None:
+    """Log how many of the texts are longer than an embedder reads.
 
-    options: the group `embedder`.
+    num_long: None where that was not counted.  limit: in tokens; None for an embedder that reads all.
+    name, long: of the embedder.
     """
-    if "max_length" not in facts:
-        return  # reads texts of any length
-    limit, name = facts["max_length"], options.get("name")
-    if (num_long := facts.get("num_long")) is None:
+    if limit is None:
+        return
+    if num_long is None:
         log.info(
             "the vectors in the cache are of an earlier version, which did not count documents of more than "
             "%s tokens",
             limit,
         )
-    elif num_long and options.get("long", "cut") == "mean":
+    elif num_long and long == "mean":
         log.info(
             "%d of %d documents have more than %d tokens; they are embedded in parts",
             num_long,

@@ -15,7 +15,6 @@ from topiclab.config.declared import infers_from_vectors, unread
 from topiclab.data.corpus import Corpus
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.embed.embedder import Embeddings, corpus_as_read, embed_corpus, embed_words
-from topiclab.embed.long_texts import tell_long
 from topiclab.embed.occurrences import occurrence_vectors
 from topiclab.minillm.held_out import check_held_out
 from topiclab.teach.soft_labels import soft_labels
@@ -102,7 +101,7 @@ def document_vectors(cfg: Configuration, corpus: Corpus) -> Embeddings:
         return teacher_states(cfg.teacher, corpus, cache, cfg.trainer)
     read = corpus_as_read(corpus, cfg.embed_text)
     embeddings = embed_corpus(cfg.embedder, read, cache, cfg.trainer, adapt=cfg.adaptation)
-    tell_long(embeddings.manifest, corpus.num_docs, cfg.embedder)
+    embeddings.tell_long(cfg.embedder["name"], cfg.embedder.get("long", "cut"))
     return embeddings
 
 

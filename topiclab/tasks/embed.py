@@ -20,7 +20,6 @@ from topiclab.embed.embedder import (
     prepared_embedder,
 )
 from topiclab.embed.huggingface import HuggingFaceEmbedder
-from topiclab.embed.long_texts import tell_long
 from topiclab.embed.shards import encode_part
 from topiclab.runs.outcome import Outcome
 
@@ -44,7 +43,7 @@ def embed(cfg: Configuration, folder: Path) -> Outcome:
         (num_docs, dim),
         "cached" if embeddings.is_cached else "new",
     )
-    tell_long(embeddings.manifest, num_docs, cfg.embedder)
+    embeddings.tell_long(cfg.embedder["name"], cfg.embedder.get("long", "cut"))
     num_encoded = 0 if embeddings.is_cached else embeddings.manifest.get("num_encoded", num_docs)
     facts = {**embeddings.manifest, "is_cached": embeddings.is_cached}
     return _outcome(num_docs, num_encoded, embeddings.seconds, facts, embedding_dim=dim)
