@@ -125,12 +125,16 @@ def encode_in_shards(embedder: HuggingFaceEmbedder, texts: Sequence[str], cache:
             _fill(embedder, share, shards, throughput)
         paths = [shards.folder_of(shard) / f"{VECTORS}.npy" for shard in share]
         manifests = [shards.manifest_of(shard) for shard in share]
-        facts = {**_common_facts(manifests), "num_long": _num_long(manifests, rows)}
+        counts = [facts["num_texts"] for facts in manifests]
+        facts = {
+            **_common_facts(manifests),
+            "num_long": _num_long([facts.get("long") for facts in manifests], counts, rows),
+        }
         join(paths, folder / f"{VECTORS}.npy")
         if len(unique) < len(texts):
             save_array(folder / f"{ROWS}.npy", rows)
-        counts = {"num_texts": len(texts), "num_distinct": len(unique), "num_encoded": throughput.done}
-        return {**facts, **counts}
+        sizes = {"num_texts": len(texts), "num_distinct": len(unique), "num_encoded": throughput.done}
+        return {**facts, **sizes}
 
     entry = cache.entry(KIND, key, fill)
     shards.remove()
@@ -227,18 +231,20 @@ def _digest(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def _num_long(manifests: Sequence[Mapping[str, Any]], rows: np.ndarray) -> int | None:
+def _num_long(
+    of_shards: Sequence[Sequence[int] | None], counts: Sequence[int], rows: np.ndarray
+) -> int | None:
     """Number of texts with more tokens than are read; None if a shard of an earlier version does not say.
 
+    of_shards: their places in each shard.  counts: texts of each shard.
     rows: (D,) row of every text among the distinct ones.
     """
-    if not all("long" in manifest for manifest in manifests):
-        return None
-    is_long: list[bool] = []
-    for manifest in manifests:
-        of_shard = set(manifest["long"])
-        is_long += [row in of_shard for row in range(manifest["num_texts"])]
-    return int(np.array(is_long, bool)[rows].sum())
+    is_long = np.zeros(sum(counts), bool)
+    for places, start in zip(of_shards, np.cumsum([0, *counts]), strict=False):
+        if places is None:
+            return None
+        is_long[start + np.asarray(places, int)] = True
+    return int(is_long[rows].sum())
 
 
 def _common_facts(manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

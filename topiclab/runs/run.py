@@ -80,8 +80,8 @@ def run_cell(cfg: dict[str, Any], folder: Path, task: Task | None = None) -> Fin
             _remove_finished(folder)
         (folder / "result.json").unlink(missing_ok=True)  # why an earlier attempt failed
         _drop_foreign_checkpoints(config_hash(cfg), folder)
-        _check_checkpoints(cfg, folder)
-        _report_unread(cfg)
+        _check_checkpoints(cast(Composed, cfg), folder)
+        _report_unread(cast(Composed, cfg))
         return _do_task(cfg, folder, task)
 
 
@@ -100,7 +100,7 @@ def _reuse(cfg: dict[str, Any], folder: Path, standing: Finished, task: Task | N
     return completed
 
 
-def _report_unread(cfg: Mapping[str, Any]) -> None:
+def _report_unread(cfg: Composed) -> None:
     """Log a chosen embedder or teacher that the cell does not use, with the reason."""
     reasons = unread(cfg)
     for group in ("embedder", "teacher"):
@@ -225,7 +225,7 @@ def _remove_finished(folder: Path) -> None:
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
 
-def _check_checkpoints(cfg: Mapping[str, Any], folder: Path) -> None:
+def _check_checkpoints(cfg: Composed, folder: Path) -> None:
     """Raise ConfigError if there are checkpoints to resume from, trained on other inputs or hardware.
 
     With rerun=true they are dropped. A mark of an earlier version, or one that is damaged, says nothing.
@@ -234,7 +234,7 @@ def _check_checkpoints(cfg: Mapping[str, Any], folder: Path) -> None:
         return
     try:
         mark = json.loads((folder / MARK).read_bytes())
-        changed = changes_since(mark, cast(Composed, cfg)) if is_sealed(mark) else []
+        changed = changes_since(mark, cfg) if is_sealed(mark) else []
     except (OSError, ValueError, AttributeError):
         return
     if changed and not cfg.get("rerun"):

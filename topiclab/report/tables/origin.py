@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from topiclab.runs.outcome import Finished
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Origin:
     readout: str
 
 
-def origin_of(result: Mapping[str, Any]) -> Origin:
+def origin_of(result: Finished) -> Origin:
     """Origin of a cell from the content of its result.json; what an old one lacks is unknown."""
     manifest, config = result.get("manifest") or {}, result.get("config") or {}
     own = (config.get("model") or {}).get("readout", "beta")  # in runs before the manifest named it

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from topiclab.atomic import write_json
 from topiclab.report.tables.collect import Cell
@@ -35,7 +35,33 @@ def provenance_path(table: Path) -> Path:
     return table.with_name(table.stem + SUFFIX)
 
 
-def provenance(cells: Sequence[Cell], commands: Sequence[str]) -> dict[str, Any]:
+class Measured(TypedDict):
+    """First and last day, as YYYY-MM-DD."""
+
+    first: str
+    last: str
+
+
+class Provenance(TypedDict):
+    """Facts of the finished cells of a table.
+
+    commands: lines that make the cells and the table.  written, written_at: when the table was, and by what
+    commit.  revisions, devices: number of cells of each.  data: fingerprints of each corpus.
+    readout: of each model.  versions: of each library.
+    """
+
+    commands: list[str]
+    written: str
+    written_at: str | None
+    measured: Measured | None
+    revisions: dict[str, int]
+    data: dict[str, list[str]]
+    readout: dict[str, list[str]]
+    devices: dict[str, int]
+    versions: dict[str, list[str]]
+
+
+def provenance(cells: Sequence[Cell], commands: Sequence[str]) -> Provenance:
     """Facts of the finished cells of a table, for its provenance file.
 
     commands: lines that make the cells and the table.
@@ -64,7 +90,7 @@ def _values(pairs: Iterator[tuple[str, str]]) -> dict[str, list[str]]:
     return {name: list(those) for name, those in sorted(values.items())}
 
 
-def write_provenance(table: Path, facts: Mapping[str, Any]) -> None:
+def write_provenance(table: Path, facts: Provenance) -> None:
     """Write or renew the provenance beside `table`, with the hash of every .csv of that name.
 
     Lines of the other formats stay, since one file serves them all.
@@ -87,13 +113,13 @@ def shown_revision(revision: str) -> str:
     return clean[:SHOWN] + (" with uncommitted changes" if clean != revision else "")
 
 
-def footer(facts: Mapping[str, Any], metrics: Sequence[str]) -> list[str]:
+def footer(facts: Provenance, metrics: Sequence[str]) -> list[str]:
     """Lines under a table: where its cells come from, in what they differ, and the read-out of its words.
 
     facts: of `provenance`.  metrics: columns of the table.
     """
     revisions, dates = facts["revisions"], facts["measured"]
-    if not revisions:
+    if not revisions or dates is None:
         return []
     days = dates["last"] if dates["first"] == dates["last"] else f"{dates['first']} to {dates['last']}"
     commits = " and ".join(map(shown_revision, revisions))
