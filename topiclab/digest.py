@@ -67,7 +67,7 @@ def faults_in(folder: Path, recorded: Mapping[str, FileFacts]) -> Iterator[str]:
 
 def seal(content: Mapping[str, object]) -> dict[str, object]:
     """The content with the digest of all of it under SEAL; ValueError where a number is not finite."""
-    plain = json.loads(json.dumps({name: value for name, value in content.items() if name != SEAL}))
+    plain = json.loads(json.dumps({name: content[name] for name in content if name != SEAL}, allow_nan=False))
     return {**plain, SEAL: _json_sha256(plain)}
 
 

@@ -134,7 +134,14 @@ def test_a_run_loads_as_its_export(run, model):
 
 def test_a_finished_run_loads_from_python(run, tmp_path):
     config = compose(["task=pretrain", "model=minillm/nano"])
-    result = {"status": "done", "reason": None, "config": config, "config_hash": ""}
+    result = {
+        "status": "done",
+        "reason": None,
+        "config": config,
+        "config_hash": "",
+        "metrics": {},
+        "manifest": {},
+    }
     (run / "result.json").write_text(json.dumps(result))
     loaded = topiclab.load(run, device="cpu")
     assert isinstance(loaded, ChatModel)

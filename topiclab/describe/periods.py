@@ -70,7 +70,7 @@ def assign_periods(timestamps: np.ndarray, unit: str = "auto") -> Periods:
         first, last = _central(numbers)
         if last - first >= MAX_PERIODS:
             near = _numbers(_near(dated), chosen)
-            first, last = near.min(), near.max()
+            first, last = max(first, near.min()), min(last, near.max())
     if last - first >= MAX_NAMED:
         raise ValueError(
             f"unit={unit} makes {last - first + 1} periods of {dated.min()} to {dated.max()}, more than "

@@ -19,6 +19,7 @@ import numpy as np
 
 from topiclab.cache import Cache, Entry, Key, key_hash, save_array
 from topiclab.data.corpus import text_fingerprint
+from topiclab.digest import SEAL
 from topiclab.embed.devices import Progress, on_devices
 from topiclab.embed.entries import KIND, ROWS, VECTORS
 from topiclab.embed.huggingface import HuggingFaceEmbedder
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 
 SHARD_DOCS = 2_048
 # Facts that differ between the manifests of shards.
-SHARD_FACTS = ("inputs", "files", "created", "seconds", "num_texts", "long")
+SHARD_FACTS = ("inputs", "files", "created", "seconds", "num_texts", "long", SEAL)
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ def read_result(path: Path) -> Finished:
         result = json.loads(path.read_text())
         if not {"status", "config", "config_hash"} <= result.keys():
             fault = "keys are missing"
-        elif not is_sealed(result) or (SEAL not in result and "hardware" in result):
+        elif not is_sealed(result) or (SEAL not in result and "files" in result):
             fault = "it does not match its checksum: damaged, or changed by hand"
         else:
             check_groups(result["config"])

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from hydra.utils import get_object
 
@@ -47,9 +48,10 @@ def complete(cfg: Configuration, folder: Path, result: Finished) -> Finished | N
         unfinished += found.unfinished
         per_topic |= found.per_topic
     result = _with_per_topic(result, per_topic, folder)
-    completed: Finished = {**result, "metrics": metrics, "reasons": reasons, "unfinished": unfinished}
-    write_json(folder / "result.json", seal(completed))
-    return completed
+    parts = {"metrics": metrics, "reasons": reasons, "unfinished": unfinished}
+    completed = seal({**result, **parts})
+    write_json(folder / "result.json", completed)
+    return cast(Finished, completed)
 
 
 def _with_per_topic(result: Finished, per_topic: Mapping[str, Sequence[float]], folder: Path) -> Finished:

@@ -14,6 +14,7 @@ from topiclab.api.topics import FittedTopics, load
 from topiclab.config.configuration import Configuration
 from topiclab.csv_table import write_csv
 from topiclab.data.documents import Document, index_labels
+from topiclab.data.dropped import UNSAMPLED
 from topiclab.data.images.files import SUFFIXES
 from topiclab.data.images.image_set import read_image
 from topiclab.data.missing import missing_values
@@ -32,7 +33,8 @@ log = logging.getLogger(__name__)
 def predict(cfg: Configuration, folder: Path) -> Outcome:
     """Write theta.npy, topics.csv, and documents.csv and documents.parquet as a fit does.
 
-    All have one row for each record of the source, in its order. theta.npy: (N, K), NaN for a dropped record.
+    All have one row for each record of the source, in its order, the first two without those outside
+    data.sample. theta.npy: (N, K), NaN for a dropped record.
     topics.csv: row, id, main topic, its share and words, predicted label, reason of a dropped record.
     For a run on images see `predict_images`.
     Raises ValueError for a reference image beside a run on texts, and for a language model.
@@ -63,6 +65,7 @@ def predict(cfg: Configuration, folder: Path) -> Outcome:
         predicted=None if labels is None else pa.array(labels, pa.string()),
     )
     write_documents(table, folder)
+    table = table.filter(pa.array(table["dropped"].to_numpy() != UNSAMPLED))  # never asked for
     of_all = np.full((len(table), theta.shape[1]), np.nan, np.float32)
     of_all[table["dropped"].is_null().to_numpy()] = theta
     np.save(folder / "theta.npy", of_all, allow_pickle=False)
@@ -70,7 +73,7 @@ def predict(cfg: Configuration, folder: Path) -> Outcome:
     told = table.select(["row", "id", "topic", "share", "predicted", "dropped"])
     write_csv(folder / "topics.csv", told.add_column(4, "words", words.take(table["topic"].combine_chunks())))
     if dropped:
-        log.info("%s: %s", cfg.data["name"], dropped.message(len(table)))
+        log.info("%s: %s", cfg.data["name"], dropped.message(len(documents) + len(dropped)))
     log.info("%d documents: %s", len(documents), folder / "topics.csv")
     main = main_topics(theta)
     return Outcome(

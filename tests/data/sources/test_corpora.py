@@ -104,7 +104,7 @@ def test_a_chinese_file_is_cut_by_jieba(tmp_path: Path) -> None:
     )
     cut = ["vocabulary.tokenizer=jieba", "vocabulary.stop_words=none", "vocabulary.max_df=1.0"]
     assert load("file", f"path={path}", *cut).vocab == ("学习", "学生")
-    with pytest.raises(ValueError, match=r"vocabulary has 0 words.*tokenizer \(jieba for Chinese\)"):
+    with pytest.raises(ValueError, match=r"vocabulary has 0 words.*data.vocabulary.tokenizer=jieba"):
         load("file", f"path={path}")
 
 
