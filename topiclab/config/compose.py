@@ -67,11 +67,15 @@ def compose_unchecked(overrides: Sequence[str] = (), *, with_hydra: bool = False
         GlobalHydra.instance().hydra = standing
 
 
+def _is_group(key: str) -> bool:
+    return not Path(key).is_absolute() and (conf_dir() / key).is_dir()
+
+
 def emptied(overrides: Sequence[str]) -> None:
     """Raise ConfigError for group=null, of which Hydra says less."""
     faults = []
-    for key, _, value in (override.lstrip("+").partition("=") for override in overrides):
-        if (conf_dir() / key).is_dir() and {"null", ""} & set(value.split(",")) and "=" not in value:
+    for key, equals, value in (override.lstrip("+").partition("=") for override in overrides):
+        if equals and _is_group(key) and {"null", ""} & set(value.split(",")) and "=" not in value:
             options = sorted(path.stem for path in (conf_dir() / key).glob("[!_]*.yaml"))
             faults.append(f"{key}={value}: null is no option of this group; choose {', '.join(options)}")
     if faults:

@@ -1,4 +1,4 @@
-"""Tables of README.md: laid out in experiments/readme.tables.yml, filled from the results that they name."""
+"""Tables of README.md: laid out in experiments/readme.yaml, filled from the results that they name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 
 from topiclab.report.readme.numbers import Form, find
 
-PLAN = "readme.tables.yml"  # not .yaml, which Hydra would take for an option
+PLAN = "readme.yaml"
 BLOCK = re.compile(r"(<!-- results: (\S+) -->\n).*?(<!-- end of results -->)", re.DOTALL)
 BETWEEN = " / "
 
