@@ -78,7 +78,7 @@ def test_gains_by_soft_labels_are_those_of_the_offline_table() -> None:
 
 
 def test_a_number_that_was_typed_is_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (number,) = re.findall(r"\| theta \| (\.\d{3}) /", README)
+    number = re.findall(r"\| theta \| (\.\d{3}) /", README)[0]
     (tmp_path / "README.md").write_text(README.replace(number, ".999"))
     shutil.copytree(EXPERIMENTS, tmp_path / "experiments", ignore=shutil.ignore_patterns("*.png", "dsl.md"))
     assert main(["--root", str(tmp_path)]) == 1
