@@ -111,7 +111,7 @@ def test_training_rows_must_be_two_and_hold_words():
         ([], {}, ValueError, "0 usable documents.*give more texts"),
         (["only one text here"], {}, ValueError, "1 usable documents.*give more texts"),
         (["", " \n", "\t"], {}, ValueError, "3 blank"),
-        (["red fox", "red hen", None], {}, TypeError, "replace missing texts by \"\""),
+        (["red fox", "red hen", None], {}, TypeError, 'replace missing texts by ""'),
         ("one string", {}, TypeError, "not a sequence of strings"),
         (
             ["red fox runs", "red hen sits", "blue fox sits"],
