@@ -127,7 +127,7 @@ def main_topics(theta: np.ndarray) -> np.ndarray:
 
 
 def empty_topics(theta: np.ndarray) -> list[int]:
-    """Topics that are no document's main topic and together hold less than EMPTY_MASS of one document.
+    """Topics that are not the main topic of any document and hold less than EMPTY_MASS of one in all.
 
     Both are asked, because the topics of a mixture model may each be a part of many documents and the main
     part of none. Documents without a main topic do not count; if none has one, no topic is empty.

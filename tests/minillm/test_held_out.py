@@ -1,4 +1,4 @@
-"""What a language model was trained on is compared with what a cell that reads it holds out."""
+"""Documents that a language model was trained on, against those that a cell that reads it holds out."""
 
 from __future__ import annotations
 

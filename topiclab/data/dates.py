@@ -1,4 +1,4 @@
-"""Dates as files have them, read as UTC; what is no date, and what only stands for one, is counted."""
+"""Dates as files have them, read as UTC; values that are not dates, and placeholders, are counted."""
 
 from __future__ import annotations
 
@@ -48,13 +48,14 @@ MONTHS = ("%b %Y", "%B %Y", "%b, %Y", "%B, %Y")
 
 # First, last and zero days of databases, spreadsheets and clocks, which stand for an unknown date.
 ALWAYS = {"0001-01-01", "0001-01-02", "0001-01-03", "9999-12-31", "9999-12-30", "9999-01-01"}
-APART = {
-    *("1600-12-31", "1601-01-01", "1677-09-21", "1700-01-01", "1752-12-31", "1753-01-01", "1800-01-01"),
-    *("1899-12-30", "1899-12-31", "1900-01-01", "1900-01-02", "1901-01-01", "1904-01-01", "1901-12-13"),
-    *("1969-12-31", "1970-01-01", "1970-01-02", "1979-12-31", "1980-01-01", "2038-01-19"),
-    *("2079-06-06", "2099-12-31", "2100-01-01", "2199-12-31", "2262-04-11", "2999-12-31", "3000-01-01"),
-    *("4712-01-01", "5000-01-01", "8888-08-08", "8888-12-31"),
-}
+APART = frozenset(
+    """
+    1600-12-31 1601-01-01 1677-09-21 1700-01-01 1752-12-31 1753-01-01 1800-01-01 1899-12-30 1899-12-31
+    1900-01-01 1900-01-02 1901-01-01 1901-12-13 1904-01-01 1969-12-31 1970-01-01 1970-01-02 1979-12-31
+    1980-01-01 2038-01-19 2079-06-06 2099-12-31 2100-01-01 2199-12-31 2262-04-11 2999-12-31 3000-01-01
+    4712-01-01 5000-01-01 8888-08-08 8888-12-31
+    """.split()  # noqa: SIM905
+)
 MIN_GAP_DAYS = 366  # to the nearest other date, for a day of APART to be a placeholder
 GAP_SHARE = 0.1  # of the span of the other dates, likewise
 
@@ -71,7 +72,7 @@ class Dates:
     """Times (D,) datetime64[s] in UTC, NaT where there is none, and what was left out.
 
     placeholders: days that stand for an unknown date, with their number of documents.
-    unreadable: number of documents whose date is none.
+    unreadable: number of documents with a value that is not a date.
     """
 
     times: np.ndarray
@@ -79,7 +80,7 @@ class Dates:
     unreadable: int
 
     def facts(self) -> dict[str, Any]:
-        """What a manifest tells."""
+        """Return the counts that a manifest holds."""
         undated = int(np.isnat(self.times).sum())
         return {
             "undated": undated,

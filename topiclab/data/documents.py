@@ -48,7 +48,7 @@ class Document(NamedTuple):
 
     @property
     def place(self) -> str:
-        """Where the record stands: its line or row in its file, or its number, from 1, in the source."""
+        """Place of the record: its line or row in its file, or its number, from 1, in the source."""
         if self.origin is not None:
             return self.origin if self.number is None else f"{self.origin} {self.number}"
         return "a document" if self.row is None else f"document {self.row + 1}"

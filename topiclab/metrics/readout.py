@@ -12,9 +12,8 @@ from scipy import sparse
 from topiclab.metrics.undefined import UndefinedMetric
 from topiclab.result import TopicResult, rank_words, to_distributions
 
-USAGE_SMOOTHING = (
-    5.0  # of `usage_words`, the same for all models: the default of theta, etm, fastopic and nstm
-)
+# Of `usage_words`, the same for all models: the default of theta, etm, fastopic and nstm.
+USAGE_SMOOTHING = 5.0
 
 
 def rank_by_usage(theta: np.ndarray, bow: sparse.csr_matrix, smoothing: float) -> np.ndarray:

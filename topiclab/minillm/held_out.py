@@ -61,7 +61,7 @@ def check_held_out(run: str, option: str, data: Mapping[str, Any]) -> None:
 
 
 def _trained(run: str | None) -> Iterator[_Reading]:
-    """What a run and those that it continues read, where they read documents of `data`."""
+    """Yield the documents read by a run, and by those that it continues, where they are of `data`."""
     while run and (result := Path(run).expanduser() / "result.json").is_file():
         config = json.loads(result.read_bytes())["config"]
         reads_chats = (config.get("finetune") or {}).get("path")

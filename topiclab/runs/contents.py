@@ -37,7 +37,7 @@ class Held(TypedDict):
 
 
 class Content(Held, total=False):
-    """What a path holds.  files, stamps: of a folder, their number and a digest of their sizes and times.
+    """Content of a path.  files, stamps: of a folder, their number and a digest of their sizes and times.
 
     members: each of these files, if they are few.
     """

@@ -67,7 +67,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def changed(checkout: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    """What the command says has changed; its exit code agrees."""
+    """Check the lines and the exit code of the command."""
     capsys.readouterr()
     code = main(["--root", str(checkout), "--strict", "--all"])
     lines = capsys.readouterr().out.splitlines()

@@ -49,7 +49,7 @@ def test_numbers_in_sentences_are_in_the_file_that_they_name(paragraph: str) -> 
 
 
 def gains(grid: str, data: str) -> list[float]:
-    """What soft labels add to the held-out purity of each model with 50 topics, ascending."""
+    """Gains in held-out purity by soft labels, of each model with 50 topics, ascending."""
     rows = [row for row in rows_of(EXPERIMENTS / "dsl/offline.csv") if row["num_topics"] == "50"]
     purity = {
         (row["model"], row["objective"]): float(row["test/purity"])

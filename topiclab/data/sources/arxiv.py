@@ -47,7 +47,7 @@ FORMAT = 2  # increase it when the shards of the same snapshot change
 
 
 class BlockFacts(TypedDict):
-    """What a block of a snapshot tells; broken: its first broken lines, and why they are."""
+    """Facts about a block of a snapshot; broken: its first broken lines, each with the reason."""
 
     lines: int
     num_broken: int
@@ -56,7 +56,7 @@ class BlockFacts(TypedDict):
 
 
 class SnapshotFacts(TypedDict):
-    """What the manifest tells of a snapshot; counts: records by fate.  fault: of a file that breaks off."""
+    """Facts about a snapshot in its manifest; counts: records by fate.  fault: of a truncated file."""
 
     counts: dict[str, int]
     broken_lines: list[tuple[int, str]]

@@ -18,7 +18,7 @@ MAX_UNPACKED = 2 << 30  # bytes of the parts of an office file, which are read t
 
 
 def parquet_columns(path: Path) -> list[str]:
-    """Columns of a Parquet file; ValueError if it is none."""
+    """Columns of a Parquet file; ValueError if it is not one."""
     with _parquet(path) as file:
         return list(file.schema_arrow.names)
 
@@ -99,7 +99,7 @@ def _workbook(path: Path) -> Any:
 
 
 def check_zip(path: Path) -> None:
-    """Raise ValueError if an office file is no zip archive, or would unpack to more than MAX_UNPACKED."""
+    """Raise ValueError if an office file is not a zip archive, or would unpack to more than MAX_UNPACKED."""
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(part.file_size for part in archive.infolist())

@@ -59,7 +59,7 @@ def text_of(path: Path, encoding: str) -> str:
 
 
 def html_text(content: str) -> str:
-    """What a reader sees of an HTML page, one line for each block."""
+    """Visible text of an HTML page, one line for each block."""
     parser = _Page()
     parser.feed(content)
     parser.close()

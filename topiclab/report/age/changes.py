@@ -17,14 +17,12 @@ from topiclab.report.tables.places import NAME
 
 UNREAD_GROUPS = ("logger", "paths", "rating")  # places, and what no table here has
 MAIN_KEYS = ("num_topics", "seed", "embed_text", "input", "select_k")  # of conf/config.yaml, in every cell
-PLACES = re.compile(
-    r"^(name|source)$|_target_$|^task\.|^uses(\.|$)"
-)  # keys that only name classes and readers
+PLACES = re.compile(r"^(name|source)$|_target_$|^task\.|^uses(\.|$)")  # keys that name classes or readers
 LINE = re.compile(r"python -m topiclab (?!\.)(.*)")
 
 
 class Changes:
-    """What changed in a checkout between earlier commits and now, for lines that make cells."""
+    """Changes of a checkout between earlier commits and now, for lines that make cells."""
 
     def __init__(self, root: Path) -> None:
         self.checkout = Checkout(root)
@@ -97,7 +95,7 @@ class _Past:
         return self.known[path]
 
     def _has_other_values(self, path: str) -> bool:
-        """Whether a key of an earlier yaml has another value now, or is gone."""
+        """True if a key of an earlier yaml has another value now, or is gone."""
         before = _earlier_path(self.now, path, self.old)
         earlier, current = _values(self.old, before), _values(self.now, path)
         is_other = any(current.get(key, "absent") != value for key, value in earlier.items())

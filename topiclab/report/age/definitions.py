@@ -44,7 +44,7 @@ class Statement:
 
     @cached_property
     def bare(self) -> str:
-        """Its tree without docstrings, imports, comments and layout; '' if nothing is left."""
+        """Tree of the statement without docstrings, imports, comments and layout; '' if nothing is left."""
         node = _Bare().visit(self.node)
         return ast.dump(node) if node else ""
 
@@ -85,7 +85,7 @@ class Package:
                 self.holding.setdefault(start, []).append(text)
 
     def has(self, statement: Statement) -> bool:
-        """Whether the statement stood in some file, with or without other comments and docstrings."""
+        """True if the statement was in some file, with or without other comments and docstrings."""
         texts = self.holding.get(statement.start, [])
         if any(statement.source in text for text in texts) or not statement.bare:  # which needs no parse
             return True
@@ -97,7 +97,7 @@ class Package:
 
 
 def is_changed(text: str, old: Package) -> bool:
-    """Whether a module holds a statement that stood nowhere in an earlier package.
+    """True if a module holds a statement that was nowhere in an earlier package.
 
     So neither a file that was moved or split is changed, nor a function that moved to another file.
     """

@@ -9,16 +9,15 @@ from functools import cache
 from topiclab.report.age.options import ROOTS, Choice, merged, option_path, targets
 from topiclab.report.age.tree import Tree
 
-NEVER = (  # what checks, places, shows or keeps a cell, and changes none of its numbers
-    *("api", "atomic", "cache", "checkpoint", "config", "describe", "limits", "machine", "report", "result"),
-    *("runs", "settings", "__main__", "pipeline.wandb_log", "pipeline.saved_model", "pipeline.stages"),
+# Modules that check, place, show or keep a cell, and change none of its numbers.
+NEVER = tuple(
+    """
+    api atomic cache checkpoint config describe digest limits machine reads report result runs settings
+    __main__ pipeline.wandb_log pipeline.saved_model pipeline.stages
+    """.split()  # noqa: SIM905
 )
-CHOSEN = (
-    "data.sources",
-    "data.images",
-    "pipeline.fit_images",
-    "rate",
-)  # by the configuration, as classes are
+# By the configuration, as classes are.
+CHOSEN = ("data.sources", "data.images", "pipeline.fit_images", "rate")
 ALWAYS = ("data.sources.corpora",)
 READERS = {"arxiv": "arxiv", "neurips": "neurips", "20newsgroups": "newsgroups", "synthetic": "synthetic"}
 READERS |= {"file": "file", "text": "folder"}  # of data.source; the others are published corpora

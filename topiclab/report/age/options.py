@@ -22,7 +22,7 @@ TARGET = "_target_"
 
 @dataclass
 class Choice:
-    """What a line chooses: options of each group, and the yaml that has no group, such as that of a grid.
+    """Choices of a line: options of each group, and the yaml that has no group, such as that of a grid.
 
     options: {group: names in the order of the line}.  files: paths.
     """
@@ -59,7 +59,7 @@ def choice_of(tree: Tree, grid: str | None, overrides: list[str]) -> Choice:
 
 
 def is_group(tree: Tree, name: str) -> bool:
-    """Whether a key of a line chooses an option: it is a folder of yaml files."""
+    """True if a key of a line chooses an option: it is a folder of yaml files."""
     return any(path.startswith(tuple(f"{root}/{name}/" for root in ROOTS)) for path in tree.blobs)
 
 

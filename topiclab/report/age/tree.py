@@ -27,7 +27,7 @@ class Checkout:
         ).stdout
 
     def has(self, commit: str) -> bool:
-        """Whether the commit is in this clone; a shallow one lacks the older ones."""
+        """True if the commit is in this clone; a shallow one lacks the older ones."""
         try:
             self.git("cat-file", "-e", f"{commit}^{{commit}}")
         except subprocess.CalledProcessError:

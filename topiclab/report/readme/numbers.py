@@ -15,7 +15,7 @@ FORM = re.compile(r"(?P<name>[^ ]+) (?P<sign>\+?)(?P<digits>\.\d)(?P<spread>±?)
 
 @dataclass(frozen=True)
 class Form:
-    """How a metric is printed, read from text such as `npmi +.3` or `test/nmi .3±`.
+    """Format of a metric, read from text such as `npmi +.3` or `test/nmi .3±`.
 
     sign: with a plus.  digits: after the point.  has_spread: followed by its standard deviation.
     """

@@ -10,7 +10,7 @@ from topiclab.runs.outcome import Finished
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a finished cell comes from, as its result.json tells.
+    """Origin of a finished cell, according to its result.json.
 
     revision: commit of the code, with -dirty for uncommitted changes; unknown outside a checkout.
     finished: ISO 8601.  fingerprint: of its corpus, '' where a run has none.

@@ -17,17 +17,8 @@ from topiclab.runs.provenance import git_revision
 SUFFIX = ".provenance.json"
 DIRTY = "-dirty"
 SHOWN = 10  # letters of a commit or a fingerprint
-OWN_READOUT = (
-    "npmi",
-    "c_v",
-    "umass",
-    "td",
-    "td25",
-    "tq",
-    "irbo",
-    "frex",
-    "exclusivity",
-)  # metrics that read it
+# Metrics of the model's own read-out.
+OWN_READOUT = ("npmi", "c_v", "umass", "td", "td25", "tq", "irbo", "frex", "exclusivity")
 
 
 def provenance_path(table: Path) -> Path:
