@@ -8,7 +8,7 @@ PLANS := $(filter-out experiments/model/% experiments/objective/% experiments/re
 TABLES := $(sort $(shell sed -n 's/^name: //p' $(PLANS)))
 # path of a table's files: that of the yaml that names it, without .table.yaml or .yaml
 place = $(subst .table,,$(basename $(firstword $(shell grep -lx 'name: $1' $(PLANS)))))
-DASHED := $(subst _,-,$(filter dsl_% tvq_%,$(TABLES)))
+DASHED := $(subst _,-,$(filter dsl_% tvq_% theta_%,$(TABLES)))
 BENCHMARKS := $(filter-out bench-peer_environment,\
   $(patsubst benchmarks/%.py,bench-%,$(shell grep -l "python benchmarks" benchmarks/*.py)))
 
@@ -20,7 +20,7 @@ help: ## List the targets
 	  awk -v name=$$name 'FNR == 1 {is_grid = /@package/} \
 	    is_grid && FNR == 2 {gsub(/^# | \(.*|: .*|\.$$/, ""); text = text ? text : $$0} \
 	    sub(/^title: /, "") {text = $$0} \
-	    END {if (name ~ /^(dsl|tvq)_/) gsub("_", "-", name); printf "%-26s %s\n", name, text}' \
+	    END {if (name ~ /^(dsl|tvq|theta)_/) gsub("_", "-", name); printf "%-26s %s\n", name, text}' \
 	    $$(grep -lx "name: $$name" $(PLANS)); \
 	done
 	@printf '\nBenchmarks: measure and compare\n'

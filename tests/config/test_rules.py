@@ -119,7 +119,10 @@ def hints_of(cls):
             "model.encoder.dropout=2 is refused: give a number from 0 on and below 1",
         ),
         (["model.prior_variance=0"], "model.prior_variance=0 is refused: give a number above 0, or null"),
-        (["model.init=kmean"], "model.init=kmean is refused: give kmeans or soft_labels or random"),
+        (
+            ["model.init=kmean"],
+            "model.init=kmean is refused: give kmeans or neighbourhoods or soft_labels or random",
+        ),
         (["model.encoder=3"], "model.encoder=3 is refused: give a mapping"),
         (
             ["model.encoder.reads=codes"],

@@ -6,7 +6,13 @@ from torch.distributions import Categorical, Normal, kl_divergence
 
 from topiclab.pipeline.build import make_model
 
-PUBLISHED = ["model.init=random", "model.kl_warmup=0", "objective.weight=1", "objective.length_power=1"]
+PUBLISHED = [
+    "model.init=random",
+    "model.prior_variance=1",
+    "model.kl_warmup=0",
+    "objective.weight=1",
+    "objective.length_power=1",
+]
 NO_DROPOUT = ["model.encoder.dropout=0", "model.encoder.inner_dropout=0"]
 
 

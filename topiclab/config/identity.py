@@ -40,6 +40,7 @@ AS_BEFORE = {
     "data.delimiter": None,
     "data.timestamp_format": None,
     "embedder.long": "cut",
+    "model.init_weight": 0.0,
 }
 UNHASHED_PREFIXES = tuple(f"{key}." for key in UNHASHED_KEYS)
 

@@ -35,5 +35,5 @@ def _unit(vectors: np.ndarray) -> torch.Tensor:
 def cosines(queries: np.ndarray, vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Cosine of each query (Q, E) to the rows (Q, k) of vectors (N, E) given for it; (Q, k) float32."""
     asking, index = _unit(queries), _unit(vectors)
-    columns = [(asking * index[column]).sum(dim=1) for column in torch.from_numpy(rows).long().T]
+    columns = [(asking * index[column]).sum(dim=1) for column in torch.from_numpy(rows.astype(np.int64)).T]
     return torch.stack(columns, dim=1).numpy()

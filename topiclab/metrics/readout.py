@@ -12,7 +12,7 @@ from scipy import sparse
 from topiclab.metrics.undefined import UndefinedMetric
 from topiclab.result import TopicResult, rank_words, to_distributions
 
-# Of `usage_words`, the same for all models: the default of theta, etm, fastopic and nstm.
+# Of `usage_words`, the same for all models: the default of etm, fastopic and nstm.
 USAGE_SMOOTHING = 5.0
 
 

@@ -23,6 +23,7 @@ class THETA(ETM):
     The expectation is over one draw z = mu + sigma * epsilon in training; theta is softmax(mu) afterwards.
     The loss is the mean of s_d * reconstruction + a * KL_d over a mini-batch, which is minus the ELBO if both
     factors are 1: s_d is set by `objective=bow` (see `BowNLL`), a rises to 1 over `kl_warmup` of the epochs.
+    The default adds `init_weight` * cross-entropy of softmax(mu) with the document's cluster at the start.
     Code: `losses` and `gaussian_kl` in base/vae.py, `beta` and `bag_nll` in etm.py.
 
     Differs from the authors' code (CodeSoul-co/THETA at ff5ffcc):
@@ -31,7 +32,10 @@ class THETA(ETM):
     - It scales the counts of a document to sum 1. Against the likelihood of one token the KL wins and
       posteriors collapse; `objective=bow` counts a document of n words as weight * n^length_power tokens.
     - It clamps the KL of a batch at 0.5 nats, below which it has no gradient; here `free_bits` is 0.
-    - It starts from noise; here `init=kmeans` starts from clusters, since short texts collapse otherwise.
+    - It starts from noise, in which short texts collapse; here `init=neighbourhoods` starts from clusters of
+      the words around each document, and `init_weight` holds documents there: the likelihood alone trades
+      the clusters away for a better fit of a few words.
+    - Its prior is N(0, I); here `prior_variance` is 3, since with 1 a hundred proportions stay nearly equal.
     - Here embeddings, and the embedder's word vectors, are standardised per dimension: raw word vectors of
       unit length are so alike that beta stays nearly uniform.
     - Here labels are predicted from log theta, and topic words are ranked by usage (see readout.py).

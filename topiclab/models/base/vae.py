@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -30,8 +31,12 @@ class LogisticNormalVAE(TopicModel):
     `infer` with the same documents; 0 is softmax(mu). Published: 10 for ProdLDA, anew in every call.
     free_bits: nats of KL per document that are not penalised.
     init: `kmeans` starts from clusters of neighbour-smoothed embeddings, because short texts hold too few
-    words to find topics before the KL closes the posterior; `soft_labels` starts from clusters of the
-    teacher's soft labels; `random` from noise, as published.
+    words to find topics before the KL closes the posterior; `neighbourhoods` from clusters of the words of a
+    document's neighbourhood beside its embedding; `soft_labels` from clusters of the teacher's soft labels;
+    `random` from noise, as published.
+    init_weight: nats that a training document's cluster of the start counts, all through training: the
+    cross-entropy of softmax(mu) is added. Above 0 the documents stay with their clusters, while the decoder
+    learns their words and the posterior its width; at 0 the likelihood of a few words moves them.
     readout: `usage` ranks words by use in the topic's documents (see readout.py), `beta` by the decoder.
     """
 
@@ -44,8 +49,9 @@ class LogisticNormalVAE(TopicModel):
         is_prior_learned: bool,
         theta_samples: Natural,
         free_bits: Weight,
-        init: Literal["kmeans", "soft_labels", "random"],
+        init: Literal["kmeans", "neighbourhoods", "soft_labels", "random"],
         init_neighbours: Natural,
+        init_weight: Weight,
         init_epochs: Natural,
         init_lr: Positive,
         init_logvar: Real,
@@ -71,6 +77,8 @@ class LogisticNormalVAE(TopicModel):
         self.free_bits = free_bits
         self.init, self.init_neighbours = init, init_neighbours
         self.init_epochs, self.init_lr, self.init_logvar = init_epochs, init_lr, init_logvar
+        self.init_weight = init_weight if init != "random" else 0.0
+        self._clusters: Tensor | None = None  # of the start, of every document; -1 outside training
         self.readout, self.readout_smoothing = readout, readout_smoothing
 
     def make_encoder(self) -> Encoder:
@@ -93,6 +101,9 @@ class LogisticNormalVAE(TopicModel):
         losses = self.reconstruction(dropout(theta, self.theta_dropout, self.training), batch)
         kl = gaussian_kl(*posterior, self.prior_mean, self.prior_logvar)
         losses["kl"] = kl.clamp(min=self.free_bits) if self.free_bits else kl
+        if self._clusters is not None:
+            clusters = self._clusters[batch.rows]
+            losses["clusters"] = self.init_weight * labelled_cross_entropy(posterior[0], clusters)
         if self.classifier is not None:
             losses["classification"] = labelled_cross_entropy(self.classify(theta), batch.labels)
         return losses
@@ -110,13 +121,30 @@ class LogisticNormalVAE(TopicModel):
         if self.init == "random":
             self.fit_input(self.encoder, datamodule)
             return
-        root = datamodule.cache_root if datamodule.embedding_key else None
-        start = cached_arrays(root, "starts", self._start_key(datamodule), lambda: self._start(datamodule))
+        start = self._cached_start(datamodule)
         assignment = start["assignment"]
+        self._keep_clusters(datamodule, assignment)
         state = {name: torch.from_numpy(np.array(start[name])) for name in self.encoder.state_dict()}
         self.encoder.load_state_dict(state)
         torch.manual_seed(self.seed)  # whether or not the start was cached
         self.start_decoder(cluster_words(datamodule.train_bow, assignment, self.num_topics))
+
+    def load_documents(self, datamodule: TopicDataModule) -> None:
+        super().load_documents(datamodule)
+        if self.init_weight and self._clusters is None:  # a resumed fit
+            self._keep_clusters(datamodule, self._cached_start(datamodule)["assignment"])
+        if self._clusters is not None:
+            self._clusters = self._clusters.to(self.device)
+
+    def _keep_clusters(self, datamodule: TopicDataModule, assignment: np.ndarray) -> None:
+        """Keep clusters (N,) of the training documents for the losses, if they count."""
+        if self.init_weight:
+            self._clusters = torch.full((datamodule.corpus.num_docs,), -1)
+            self._clusters[datamodule.train_rows] = torch.from_numpy(np.array(assignment, dtype=np.int64))
+
+    def _cached_start(self, datamodule: TopicDataModule) -> Mapping[str, np.ndarray]:
+        root = datamodule.cache_root if datamodule.embedding_key else None
+        return cached_arrays(root, "starts", self._start_key(datamodule), lambda: self._start(datamodule))
 
     def _start_key(self, datamodule: TopicDataModule) -> dict[str, Any]:
         """Cache key of a warm start; models that differ only in decoder or objective share it."""

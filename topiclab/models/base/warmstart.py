@@ -20,6 +20,7 @@ from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.targets import distributions
 from topiclab.data.unit_rows import unit_rows
 from topiclab.models.base.encoder import Encoder
+from topiclab.models.base.neighbourhoods import neighbourhood_views
 from topiclab.result import to_distributions
 
 
@@ -28,8 +29,9 @@ def start_clusters(
 ) -> np.ndarray:
     """Initial cluster (N,) of every training document.
 
-    init: `kmeans` clusters embeddings, each averaged with its num_neighbours nearest (0: as they are);
-    `soft_labels` clusters the teacher's soft labels of the documents, by Hellinger distance.
+    init: `neighbourhoods` clusters the words of each document and of its num_neighbours nearest, beside its
+    embedding (`neighbourhood_views`); `kmeans` clusters embeddings, each averaged with its num_neighbours
+    nearest (0: as they are); `soft_labels` clusters the teacher's soft labels, by Hellinger distance.
     """
     if init == "soft_labels":
         labels = datamodule.soft_labels
@@ -37,6 +39,9 @@ def start_clusters(
         roots = np.sqrt(words.astype(np.float32))  # rows of length 1
         return cluster(roots, num_topics, seed)
     vectors = datamodule.train_embeddings
+    if init == "neighbourhoods":
+        neighbours = datamodule.train_neighbours(num_neighbours)
+        return cluster(neighbourhood_views(vectors, neighbours, datamodule.train_bow), num_topics, seed)
     if num_neighbours:
         vectors = smooth(vectors, datamodule.train_neighbours(num_neighbours))
     return cluster(unit_rows(vectors), num_topics, seed)
