@@ -54,7 +54,7 @@ def word_frequencies(bow: sparse.csr_matrix) -> sparse.csr_matrix:
 
 
 def reduced_words(words: sparse.csr_matrix) -> np.ndarray:
-    """First singular vectors of the square roots of word weights (N, V), centred; rows of length 1, float32."""
+    """First singular vectors of the square roots of word weights (N, V), centred, as rows of length 1."""
     totals = np.maximum(np.asarray(words.sum(axis=1)).ravel(), np.finfo(np.float32).tiny)
     roots = sparse.csr_matrix(sparse.diags(1 / totals) @ words).sqrt()
     rank = min(WORD_DIMS, *(size - 1 for size in roots.shape))
