@@ -206,7 +206,7 @@ def test_the_readme_lists_every_grid_and_counts_its_cells() -> None:
     for name, path in (files | sweeps).items():
         own = whole = cells_of(path)
         target = "wandb sweep" if name in sweeps else f"make {name}"
-        if re.match("dsl_|tvq_", name):
+        if re.match("dsl_|tvq_|theta_", name):
             target = target.replace("_", "-")
         if path.parent.name == "neurips":
             target = "make neurips-lda"

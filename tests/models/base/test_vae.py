@@ -24,7 +24,7 @@ PRODLDA = [
     "objective.weight=1",
     "objective.length_power=1",
 ]
-THETA = ["model=theta", "objective.weight=1", "objective.length_power=0"]
+THETA = ["model=theta", "model.prior_variance=1", "objective.weight=1", "objective.length_power=0"]
 NO_DROPOUT = ["model.encoder.dropout=0", "model.encoder.inner_dropout=0", "model.theta_dropout=0"]
 NOISE_SEED = 3
 
