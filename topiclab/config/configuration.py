@@ -44,6 +44,7 @@ class Grouped(TypedDict, total=False):
     """The groups that only the tasks of these names add."""
 
     describe: Mapping[str, Any]
+    report: Mapping[str, Any]
     embed: Mapping[str, Any]
     finetune: Mapping[str, Any]
 

@@ -41,6 +41,7 @@ AS_BEFORE = {
     "data.timestamp_format": None,
     "embedder.long": "cut",
     "model.init_weight": 0.0,
+    "report.language": "en",
 }
 UNHASHED_PREFIXES = tuple(f"{key}." for key in UNHASHED_KEYS)
 

@@ -200,6 +200,7 @@ RULES: dict[str, Rule] = {
     "layout.sample": COUNT,
     "min_dist": UNIT,
     "page_documents": COUNT,
+    "report.language": one_of("en", "zh"),
     # logger
     "logger.name": one_of("csv", "wandb", "none"),
     "logger.mode": one_of("online", "offline"),

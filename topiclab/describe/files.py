@@ -144,6 +144,7 @@ def time_content(times: TopicTimes) -> dict[str, Any]:
         "high": times.high,
         "level": LEVEL,
         "terms": times.terms,
+        "words": times.words,
         "trends": trends,
         "undated": times.undated,
         "outside": times.outside,

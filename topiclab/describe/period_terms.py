@@ -1,8 +1,8 @@
-"""Terms of a topic in a period, estimated from few documents."""
+"""Terms of a topic in a period, and shares of its documents that have its own terms, from few documents."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from scipy import sparse
@@ -14,6 +14,7 @@ from topiclab.describe.redundancy import distinct_terms
 MIN_DOCUMENTS = 2  # of a topic in a period that contain a term, for the term to be shown there
 PRIOR_DOCUMENTS = 10  # pseudo-documents of the topic as a whole, counted in every period
 CANDIDATES = 5  # considered for each term shown
+MIN_CELL = 5  # documents of a topic in a period, for shares among them to be told
 
 
 def period_terms(
@@ -33,10 +34,7 @@ def period_terms(
     would come first; times `rarity` among the documents. A term has to occur in MIN_DOCUMENTS.
     """
     num_topics, num_periods = sizes.shape
-    says = sparse.csr_matrix(counts.matrix > 0, dtype=np.int32)
-    ones = np.ones(len(cell), dtype=np.int32)
-    to_cell = sparse.csr_matrix((ones, (cell, np.arange(len(cell)))), shape=(sizes.size, len(cell)))
-    said = sparse.csr_matrix(to_cell @ says)
+    said = sparse.csr_matrix(_to_cells(cell, sizes) @ sparse.csr_matrix(counts.matrix > 0, dtype=np.int32))
     totals = np.bincount(said.indices, said.data, minlength=len(counts.vocab))
     worth = rarity(totals, num_topics)
     worth[left_out_terms(counts, left_out)] = 0
@@ -55,6 +53,31 @@ def period_terms(
             terms = distinct_terms(counts, ranked, frequencies, num)
             found[-1].append([counts.vocab[term] for term in terms])
     return found
+
+
+def term_shares(
+    counts: NgramCounts, cell: np.ndarray, sizes: np.ndarray, terms: Sequence[Sequence[str]]
+) -> list[list[tuple[str, np.ndarray]]]:
+    """For each of K topics its terms with the shares (P,) of its documents that have them, by period.
+
+    cell, sizes: as in `period_terms`.  terms: K lists.  NaN where a topic has fewer than MIN_CELL documents.
+    """
+    column = {term: number for number, term in enumerate(counts.vocab)}
+    wanted = sorted({column[term] for of_topic in terms for term in of_topic})
+    place = {number: at for at, number in enumerate(wanted)}
+    says = sparse.csr_matrix(counts.matrix[:, wanted] > 0, dtype=np.int32)
+    said = sparse.csr_matrix(_to_cells(cell, sizes) @ says).toarray().reshape(*sizes.shape, len(wanted))
+    totals = np.where(sizes >= MIN_CELL, sizes, np.nan)
+    return [
+        [(term, said[topic, :, place[column[term]]] / totals[topic]) for term in of_topic]
+        for topic, of_topic in enumerate(terms)
+    ]
+
+
+def _to_cells(cell: np.ndarray, sizes: np.ndarray) -> sparse.csr_matrix:
+    """Indicator (K * P, D) of the documents in each cell."""
+    ones = np.ones(len(cell), dtype=np.int32)
+    return sparse.csr_matrix((ones, (cell, np.arange(len(cell)))), shape=(sizes.size, len(cell)))
 
 
 def left_out_terms(counts: NgramCounts, words: Collection[str]) -> np.ndarray:

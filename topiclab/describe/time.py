@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse, stats
 
 from topiclab.describe.ngrams import NgramCounts
-from topiclab.describe.period_terms import period_terms
+from topiclab.describe.period_terms import period_terms, term_shares
 from topiclab.describe.periods import assign_periods
 
 LEVEL = 0.95  # confidence level of every interval
@@ -48,6 +48,7 @@ class TopicTimes:
     shares: (K, P) mean theta, NaN in an empty period.  low, high: (K, P) bounds of its percentile bootstrap
     over the documents of the period; of width 0 if no document has the topic.
     terms: K lists of P lists, best first; fewer where few documents share a term.
+    words: K lists of terms of the topic as a whole, each with shares (P,), see `term_shares`.
     undated: number of documents without a date.  outside: number of dated ones left out (`assign_periods`).
     """
 
@@ -60,6 +61,7 @@ class TopicTimes:
     high: np.ndarray
     trends: list[Trend]
     terms: list[list[list[str]]]
+    words: list[list[tuple[str, np.ndarray]]]
     undated: int
     outside: int
 
@@ -74,11 +76,13 @@ def topics_over_time(
     seed: int = 0,
     num_terms: int = 5,
     left_out: Collection[str] = (),
+    words: Sequence[Sequence[str]] | None = None,
 ) -> TopicTimes:
     """Compute counts, shares with bands, terms and trends of every topic.
 
     theta: (D, K).  timestamps: (D,) datetime64, NaT where a document has no date.
     counts: of the same documents.  unit: see `assign_periods`.  left_out: words never shown as terms.
+    words: K lists of terms of the topics as a whole, whose shares are told by period; None: of no term.
     Raises ValueError if no document has a date.
     """
     periods = assign_periods(timestamps, unit)
@@ -107,6 +111,7 @@ def topics_over_time(
         high=high.T,
         trends=topic_trends(shares, totals, resampled),
         terms=period_terms(said, cell, sizes, num=num_terms, left_out=left_out),
+        words=term_shares(said, cell, sizes, words or [()] * num_topics),
         undated=len(timestamps) - num_dated,
         outside=num_dated - len(rows),
     )

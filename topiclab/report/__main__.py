@@ -1,4 +1,4 @@
-"""`python -m topiclab.report NAME`: a table over the cells of experiments; `page run=...`: a run's page."""
+"""Reports: a table over the cells of experiments (NAME), a run's page (page), its charts (figures)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from topiclab.report.tables.reference import Reference, read_reference
 from topiclab.report.tables.scores import Line, metric_names, summarise
 
 MAX_NOTES = 20
-PAGE = "page"
+PAGE, FIGURES = "page", "figures"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         known = sorted(path.name for path in args.outputs.glob("*/") if path.is_dir())
         print(
             f"give the name of an experiment (runs under {args.outputs}: {', '.join(known) or 'none'}), or "
-            "page run=<folder>; --help tells more",
+            "page run=<folder>, or figures run=<folder>; --help tells more",
             file=sys.stderr,
         )
         return 2
@@ -42,9 +42,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         from topiclab.report.page.command import render
 
         return render(args.overrides)
+    if args.name == FIGURES:
+        from topiclab.report.figures.command import draw
+
+        return draw(args.overrides)
     try:
         if args.overrides:
-            raise ValueError(f"{' '.join(args.overrides)}: only page takes key=value; see --help")
+            raise ValueError(f"{' '.join(args.overrides)}: only page and figures take key=value; see --help")
         table = _as_asked(read_table(args.experiments, args.name), args)
         if args.grids:
             print(*(config_name(args.experiments, grid) for grid in table.grids), sep="\n")
@@ -64,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         place = args.out.with_suffix(".png") if args.out else args.outputs / f"{table.name}.png"
         print(draw_check(table.check, cells, place), file=sys.stderr)
     elif args.figures:
-        draw_figures([cell.folder for cell in cells if cell.is_done])
+        place = args.outputs / folder_name(table.name) / "metrics_by_topics.png"
+        draw_figures(cells, _metrics(table, cells, args.format), place)
     _print_notes(cells, _metrics(table, cells, args.format))
     return int(any(not cell.is_done for cell in cells))
 
@@ -99,10 +104,13 @@ def parser_of_arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "name",
         nargs="?",
-        help="a grid or table of experiments/: dsl_main or dsl/main; the name= of other runs; or page",
+        help="a grid or table of experiments/: dsl_main or dsl/main; the name= of other runs; page; figures",
     )
     parser.add_argument(
-        "overrides", nargs="*", help="for page, which describes a run and renders its page: run=<folder> ..."
+        "overrides",
+        nargs="*",
+        help="for page and figures, which describe a run and write its page, or its charts and page: "
+        "run=<folder> report.language=zh ...",
     )
     parser.add_argument(
         "--outputs", type=Path, default=Path("outputs"), help="parent of the run folders (default: outputs)"
@@ -131,18 +139,30 @@ def parser_of_arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--figures",
         action="store_true",
-        help="also draw the figures of every finished run folder, or the figure of a check",
+        help="also draw the metrics by number of topics and the charts of every finished run folder, or the "
+        "figure of a check",
     )
     return parser
 
 
-def draw_figures(folders: Sequence[Path]) -> None:
-    """Draw figures into each run folder and print their paths; name and skip unreadable folders."""
-    from topiclab.report.figures.base import draw_run  # imported here because a table needs no numpy
+def draw_figures(cells: Sequence[Cell], metrics: Sequence[str], place: Path) -> None:
+    """Draw the metrics by number of topics, and the charts of each finished cell; print their paths.
 
-    for folder in folders:
+    A chart without data is named with its reason, and so is an unreadable folder, which is skipped.
+    """
+    from topiclab.report.figures.charts import draw_standing  # here, because a table needs no numpy
+    from topiclab.report.figures.command import tell
+    from topiclab.report.figures.sweep import draw_sweep
+    from topiclab.report.fitted import NoChart
+
+    done = [cell for cell in cells if cell.is_done]
+    try:
+        print(draw_sweep(done, metrics, place), file=sys.stderr)
+    except NoChart as reason:
+        print(f"  no {place.stem}: {reason}", file=sys.stderr)
+    for cell in done:
         try:
-            print(*draw_run(folder), sep="\n", file=sys.stderr)
+            tell(draw_standing(cell.folder), cell.folder, sys.stderr)
         except ValueError as error:
             print(f"  no figures: {error}", file=sys.stderr)
 

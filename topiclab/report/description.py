@@ -12,6 +12,8 @@ from typing import Any, Literal, TypedDict
 import numpy as np
 
 COLUMNS = ("id", "title", "snippet", "topic", "strength", "x", "y", "label", "date")
+CORE = (2.5, 97.5)  # percentiles of the documents between which the bulk of them lies
+REACH = 0.12  # of the width of the bulk that a frame leaves on each side for those around it
 GRID = 40  # squares along the map, among which the fullest of each topic is sought
 UNDATED = np.iinfo(np.int32).min
 
@@ -58,7 +60,16 @@ class TrendRecord(TypedDict):
     kind: Literal["emerging", "steady", "fading"]
 
 
-class TimeRecord(TypedDict):
+class LaterTimeRecord(TypedDict, total=False):
+    """Part of time.json that descriptions of earlier versions lack.
+
+    words: for each of K topics its terms, each with the share of its documents that have it, by period.
+    """
+
+    words: list[list[tuple[str, list[float | None]]]]
+
+
+class TimeRecord(LaterTimeRecord):
     """time.json: lists over K topics of lists over periods."""
 
     unit: str
@@ -106,6 +117,17 @@ class Description:
         return len(self.topics)
 
     @cached_property
+    def frame(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper corner of the part of the map that is shown, see `map_frame`."""
+        return map_frame(self.coordinates)
+
+    @cached_property
+    def num_beyond(self) -> int:
+        """Number of documents outside the frame."""
+        low, high = self.frame
+        return int(((self.coordinates < low) | (self.coordinates > high)).any(axis=1).sum())
+
+    @cached_property
     def anchors(self) -> np.ndarray:
         """Position of each topic's name, (K, 2) float64: in its densest part."""
         return topic_anchors(self.coordinates, self.topic, self.num_topics)
@@ -133,6 +155,21 @@ def read_description(folder: Path) -> Description:
     return Description(
         content["num_docs"], topics, **columns, domain_words=content["domain_words"], tree=tree, time=time
     )
+
+
+def map_frame(coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper corner (2,) float64 around the bulk of points (D, 2), which few cannot shrink.
+
+    Those of the points within the range of the percentiles CORE, made wider by REACH of it on each side.
+    """
+    if not len(coordinates):
+        return np.zeros(2), np.ones(2)
+    low, high = np.percentile(coordinates.astype(np.float64), CORE, axis=0)
+    reach = REACH * (high - low)
+    inside = coordinates[((coordinates >= low - reach) & (coordinates <= high + reach)).all(axis=1)]
+    if not len(inside):
+        return low - reach, high + reach
+    return inside.min(axis=0).astype(np.float64), inside.max(axis=0).astype(np.float64)
 
 
 def topic_anchors(coordinates: np.ndarray, topic: np.ndarray, num_topics: int, steps: int = 5) -> np.ndarray:

@@ -16,6 +16,7 @@ NOT_OF_RESULT = (
     ".inputs",
     "checkpoints",
     "description",
+    "figures",  # of report figures
     "page.html",  # report page renders it anew, from files that are checked
     "result.json",
     "run.log",

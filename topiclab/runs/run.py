@@ -222,7 +222,8 @@ def _remove_finished(folder: Path) -> None:
         for file in list(own_files(folder)):  # never a path that only result.json names
             if file.relative_to(folder).as_posix() in recorded:
                 file.unlink()
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        for name in ("checkpoints", "figures"):
+            shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def _check_checkpoints(cfg: Composed, folder: Path) -> None:

@@ -36,6 +36,7 @@ from topiclab.report.description import read_description
 from topiclab.report.figures.dendrogram import draw_tree
 from topiclab.report.figures.map_figure import draw_map
 from topiclab.report.figures.timeline import draw_time
+from topiclab.report.language import LANGUAGES, Language
 from topiclab.report.page.render import write_page
 from topiclab.result import TopicResult
 from topiclab.runs.outcome import Finished, Outcome
@@ -44,6 +45,8 @@ from topiclab.runs.stored import naming
 from topiclab.settings import Vocabulary
 
 log = logging.getLogger(__name__)
+
+PERIOD_WORDS = 8  # terms of a topic of which time.json tells shares by period
 
 STAGES = (
     "load",
@@ -66,7 +69,7 @@ class DescribeOptions:
 
     min_df, has_bigrams: of describe.terms, for the counts.  has_writer: labels.labeller is `model`.
     num_representatives, diversity: of describe.representatives.
-    unit, num_period_terms, num_bootstrap: of describe.time.
+    unit, num_period_terms, num_bootstrap: of describe.time.  language: of figures and page.
     """
 
     seed: int
@@ -83,10 +86,11 @@ class DescribeOptions:
     num_bootstrap: int
     layout: LayoutOptions
     page_documents: int
+    language: Language
 
     @classmethod
-    def of(cls, node: Mapping[str, Any]) -> DescribeOptions:
-        """The group of a configuration."""
+    def of(cls, node: Mapping[str, Any], language: str = "en") -> DescribeOptions:
+        """The group of a configuration; language: report.language."""
         counts = ("min_df", "has_bigrams")
         return cls(
             seed=node["seed"],
@@ -102,6 +106,7 @@ class DescribeOptions:
             num_bootstrap=node["time"]["num_bootstrap"],
             layout=LayoutOptions(**node["layout"]),
             page_documents=node["page_documents"],
+            language=LANGUAGES[language],
         )
 
 
@@ -126,7 +131,11 @@ def describe(cfg: Configuration, folder: Path) -> Outcome:
 
     Raises ValueError for a run that is not finished or is on images, or if its documents are gone.
     """
-    run, clock, options = cfg.run_folder, Stages(), DescribeOptions.of(cfg.own["describe"])
+    run, clock, options = (
+        cfg.run_folder,
+        Stages(),
+        DescribeOptions.of(cfg.own["describe"], cfg.own["report"]["language"]),
+    )
     outcome = finished_fit(run, trust=cfg.trust)
     with naming(run):
         of_run, fitted_on = config_of_run(outcome, cfg, run), outcome["manifest"]["corpus"]["fingerprint"]
@@ -141,9 +150,14 @@ def describe(cfg: Configuration, folder: Path) -> Outcome:
         result = TopicResult.load(run / "topics.npz")
     with timed(clock, "vectors"):
         embeddings = document_vectors(of_run, corpus)
-    title = f"{corpus.name}: {result.num_topics} topics by {of_run.model['name']}"
+    title = options.language(
+        "{corpus}: {num} topics by {model}",
+        corpus=corpus.name,
+        num=result.num_topics,
+        model=of_run.model["name"],
+    )
     if options.num_topics is not None:
-        title += f", merged to {options.num_topics}"
+        title += options.language(", merged to {num}", num=options.num_topics)
     given = Described(corpus, result, embeddings, of_run.vocabulary, title, writer)
     with limited_threads(cfg.trainer.num_threads):
         facts = write_description(given, options, cfg.paths.cache, folder, clock)
@@ -202,7 +216,7 @@ def write_description(
         names = names_of(terms, titles, chosen, options.prompt, given.writer, cache)
         labels = label_topics(terms, titles, chosen, names and names.names)
     with timed(clock, "time"):
-        times = times_of(corpus, result, counts, options, terms.domain_words)
+        times = times_of(corpus, result, counts, options, terms)
     with timed(clock, "layout"):
         places = cached_layout(given.embeddings, options, cache)
     with timed(clock, "write"):
@@ -216,10 +230,10 @@ def write_description(
         files.write_labels(folder / "labels.txt", topics["topics"])
     with timed(clock, "draw"):
         described = read_description(folder)
-        draw_tree(described, folder)
-        draw_time(described, folder)
-        draw_map(described, folder, given.title)
-        write_page(folder, given.title, options.page_documents)
+        draw_tree(described, folder, options.language)
+        draw_time(described, folder, options.language)
+        draw_map(described, folder, given.title, options.language)
+        write_page(folder, given.title, options.page_documents, options.language)
     return {
         "title": given.title,
         "num_topics": result.num_topics,
@@ -272,13 +286,13 @@ def times_of(
     result: TopicResult,
     counts: NgramCounts,
     options: DescribeOptions,
-    domain_words: list[str],
+    terms: Terms,
 ) -> TopicTimes | None:
     """Topics over time; None for a corpus without dates."""
     if corpus.timestamps is None:
         log.info("%s has no timestamps: no topics over time", corpus.name)
         return None
-    left_out = [*domain_words, *options.terms.domain_words]
+    left_out = [*terms.domain_words, *options.terms.domain_words]
     return topics_over_time(
         result.theta,
         corpus.timestamps,
@@ -288,6 +302,7 @@ def times_of(
         seed=options.seed,
         num_terms=options.num_period_terms,
         left_out=left_out,
+        words=[[term for term in of_topic if term][:PERIOD_WORDS] for of_topic in terms.terms],
     )
 
 

@@ -1,13 +1,18 @@
-"""Figures of one run folder, drawn only from its files."""
+"""Axes and files of figures, and the map of the documents by their topics."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from topiclab.report.description import topic_anchors
+from topiclab.report.figures.colours import distinct_colours
+from topiclab.report.figures.names import place_names
+from topiclab.report.figures.style import clipped, paper_style
+from topiclab.report.language import ENGLISH, Language
 from topiclab.result import TopicResult
 
 if TYPE_CHECKING:
@@ -15,7 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAP_DOCUMENTS = 2000
-NAMED_TOPICS = 12
 
 
 def document_coordinates(theta: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -37,47 +41,34 @@ def document_coordinates(theta: np.ndarray, seed: int = 0) -> tuple[np.ndarray, 
 
 
 def draw_document_map(folder: Path, result: TopicResult, rows: np.ndarray, coordinates: np.ndarray) -> Path:
-    """Write document_map.png: one dot per document, coloured by main topic, with the largest topics named."""
+    """Write document_map.png, see `document_map`."""
+    with paper_style(word for words in result.topic_words(3) for word in words):
+        figure = document_map(result, [" ".join(words) for words in result.topic_words(3)], rows, coordinates)
+        return save_figure(figure, folder / "document_map.png")
+
+
+def document_map(
+    result: TopicResult,
+    names: Sequence[str],
+    rows: np.ndarray,
+    coordinates: np.ndarray,
+    say: Language = ENGLISH,
+) -> Figure:
+    """Draw one dot per document in its main topic's colour, with names of the topics where there is room."""
     figure, axes = new_axes((9, 7))
     topics = result.theta[rows].argmax(axis=1)
-    axes.scatter(*coordinates.T, c=topics % 20, cmap="tab20", vmin=-0.5, vmax=19.5, s=8, linewidths=0)
-    words = result.topic_words(3)
-    for topic in np.argsort(-np.bincount(topics, minlength=result.num_topics), kind="stable")[:NAMED_TOPICS]:
-        if (topics == topic).any():
-            x, y = np.median(coordinates[topics == topic], axis=0).tolist()
-            box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1}
-            axes.annotate(" ".join(words[topic]), (x, y), ha="center", fontsize=8, bbox=box)
-    axes.set(
-        xticks=[], yticks=[], title=f"{len(rows)} of {len(result.theta)} documents, t-SNE of their topics"
-    )
-    return save_figure(figure, folder / "document_map.png")
-
-
-def draw_training(folder: Path) -> Path | None:
-    """Write training.png, the losses in training_history.json by epoch; return None if there are none."""
-    path = folder / "training_history.json"
-    history = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    if not history:
-        return None
-    figure, axes = new_axes((8, 4.5))
-    names = list(dict.fromkeys(name for epoch in history for name in epoch if "/" in name))
-    losses = list(dict.fromkeys(name.split("/")[1] for name in names))
-    for name in names:
-        stage, loss = name.split("/")
-        points = [(epoch["epoch"], epoch[name]) for epoch in history if name in epoch]
-        line = "--" if stage == "val" else "-"
-        axes.plot(*zip(*points, strict=True), label=name, color=f"C{losses.index(loss)}", linestyle=line)
-    axes.set(xlabel="epoch", ylabel="nats per document")
-    axes.legend(frameon=False, fontsize=8)
-    return save_figure(figure, folder / "training.png")
-
-
-def draw_run(folder: Path) -> list[Path]:
-    """Draw every figure of one finished run folder; raise ValueError with a file that cannot be read."""
-    result = TopicResult.load(folder / "topics.npz")
-    training = draw_training(folder)
-    document_map = draw_document_map(folder, result, *document_coordinates(result.theta))
-    return [document_map, *([training] if training else [])]
+    order = np.argsort(-np.bincount(topics, minlength=result.num_topics), kind="stable")
+    order = order[np.isin(order, topics)]
+    anchors = topic_anchors(coordinates, topics, result.num_topics)
+    colours = np.array(distinct_colours(anchors, order))
+    axes.scatter(*coordinates.T, c=colours[topics], s=8, linewidths=0, alpha=0.8, rasterized=True)
+    axes.set(xticks=[], yticks=[])
+    axes.set_frame_on(False)
+    text = "{drawn} of {all} documents, t-SNE of their topics"
+    axes.set_title(say(text, drawn=f"{len(rows):,}", all=f"{len(result.theta):,}"))
+    shown = [clipped(names[int(topic)], 28) for topic in order]
+    place_names(axes, anchors[order], shown, fontweight="bold")
+    return figure
 
 
 def new_axes(inches: tuple[float, float]) -> tuple[Figure, Axes]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from topiclab.report.figures.base import new_axes, save_figure
+from topiclab.report.figures.style import HUES, paper_style, plain
+from topiclab.report.language import ENGLISH, Language
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,27 +19,27 @@ if TYPE_CHECKING:
 INCHES_A_TOPIC = 0.19
 MAX_LABEL_LENGTH = 70  # characters
 BRANCHES = 12  # subtrees with a colour each
-HUES = [f"C{number}" for number in range(10) if number != 7]  # without gray
+NUM_HUES = 7  # without yellow, faint as a line
 
 
-def draw_tree(described: Description, folder: Path) -> Path | None:
+def draw_tree(described: Description, folder: Path, say: Language = ENGLISH) -> Path | None:
     """Write tree.png, one leaf per topic with number, label and share; return None if there is no tree."""
     if described.tree is None:
         return None
     order = np.array(described.tree["order"])
     merges = np.array(described.tree["merges"], dtype=float).reshape(-1, 4)
-    figure, axes = new_axes((11, 1.2 + INCHES_A_TOPIC * len(order)))
-    axes.set_facecolor("white")
-    draw_branches(axes, merges, order)
     labels = [leaf_label(described.topics[topic]) for topic in order]
-    axes.set_yticks(np.arange(len(order)), labels, fontsize=8)
-    axes.yaxis.tick_right()
-    axes.tick_params(axis="y", length=0)
-    axes.set_ylim(len(order) - 0.5, -0.5)
-    axes.set_xlim(max(merges[:, 2].max(initial=0.0), 1e-9) * 1.02, 0)
-    axes.spines[["top", "left", "right"]].set_visible(False)
-    axes.set_xlabel("distance at which two groups of topics join", fontsize=8)
-    return save_figure(figure, folder / "tree.png")
+    with paper_style([*labels, *say.phrases.values()]):
+        figure, axes = new_axes((11, 1.2 + INCHES_A_TOPIC * len(order)))
+        draw_branches(axes, merges, order)
+        axes.set_yticks(np.arange(len(order)), labels, fontsize=8)
+        axes.yaxis.tick_right()
+        axes.tick_params(axis="y", length=0)
+        axes.set_ylim(len(order) - 0.5, -0.5)
+        axes.set_xlim(max(merges[:, 2].max(initial=0.0), 1e-9) * 1.02, 0)
+        axes.spines[["left", "right"]].set_visible(False)
+        axes.set_xlabel(say("distance at which two groups of topics join"), fontsize=8)
+        return save_figure(figure, folder / "tree.png")
 
 
 def draw_branches(axes: Axes, merges: np.ndarray, order: np.ndarray) -> None:
@@ -69,7 +71,7 @@ def branch_colours(merges: np.ndarray, order: np.ndarray) -> list[str]:
         leaves.append(leaves[left] + leaves[right])
         branch[leaves[-1]] = leaves[-1][0]
     turn = {number: turn for turn, number in enumerate(dict.fromkeys(branch[order].tolist()))}
-    inside = [HUES[turn[branch[node[0]]] % len(HUES)] for node in leaves[num_topics:]]
+    inside = [HUES[turn[branch[node[0]]] % NUM_HUES] for node in leaves[num_topics:]]
     return [*inside, *["0.6"] * (num_topics - 1 - below)]
 
 
@@ -84,4 +86,4 @@ def short_label(label: str) -> str:
     if len(label) > MAX_LABEL_LENGTH:
         cut = label.rfind(" ", MAX_LABEL_LENGTH // 2, MAX_LABEL_LENGTH)
         label = label[: cut if cut > 0 else MAX_LABEL_LENGTH - 1].rstrip(" …") + "…"
-    return label.replace("$", r"\$")
+    return plain(label)

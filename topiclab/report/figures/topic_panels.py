@@ -9,6 +9,7 @@ import numpy as np
 
 from topiclab.report.figures.base import new_axes
 from topiclab.report.figures.dendrogram import draw_branches
+from topiclab.report.figures.style import SHADE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,7 +72,7 @@ def likeness(distances: np.ndarray, merges: np.ndarray, order: np.ndarray, title
     left.set_xlabel("distance at which topics join", fontsize=8)
     # The zeros of the diagonal would take half of the colour scale.
     others = np.where(np.eye(num, dtype=bool), np.nan, distances[np.ix_(order, order)])
-    image = right.imshow(others, cmap="viridis_r", aspect="auto")
+    image = right.imshow(others, cmap=f"{SHADE}_r", aspect="auto")
     right.set_yticks(np.arange(num), [titles[topic] for topic in order], fontsize=8)
     right.set_xticks(np.arange(num), [str(topic) for topic in order], fontsize=8)
     figure.colorbar(image, ax=right, label="Jensen-Shannon distance")

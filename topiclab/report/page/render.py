@@ -12,6 +12,7 @@ import html
 import json
 import re
 import zlib
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -21,29 +22,58 @@ import numpy as np
 from topiclab.atomic import atomic_file
 from topiclab.report.description import Description, read_description
 from topiclab.report.figures.colours import distinct_colours
+from topiclab.report.language import ENGLISH, Language
+from topiclab.report.page.charts import EmbeddedChart, embedded_charts
 
-SCRIPTS = ("data", "elements", "view", "scatter", "names", "search", "charts", "panel", "controls", "main")
+SCRIPTS = (
+    "data",
+    "phrases",
+    "elements",
+    "view",
+    "scatter",
+    "names",
+    "search",
+    "charts",
+    "panel",
+    "controls",
+    "gallery",
+    "main",
+)
 MAX_DOCUMENTS = 60_000  # on a page
 COLOURED_LABELS = 45
 SPAN = NO_LABEL = 65_535
-CORE = (1, 99)  # percentiles of the documents inside the full view: outliers must not shrink it
+BEYOND = 1.0  # widths of the frame that the map goes on beyond it; farther documents stand at the map's edge
 TOPIC_CORE = 70  # percent of a topic's documents, those nearest its anchor, that its own view shows
 
 
-def write_page(folder: Path, title: str, max_documents: int = MAX_DOCUMENTS) -> Path:
+def write_page(
+    folder: Path,
+    title: str,
+    max_documents: int = MAX_DOCUMENTS,
+    say: Language = ENGLISH,
+    charts: Path | None = None,
+) -> Path:
     """Write page.html into a description folder.
 
+    charts: folder of the run's charts, which go onto the page if they are of its language.
     max_documents: of more, a seeded sample is drawn, which always includes the examples of each topic; sizes,
     shares and time lines remain those of all documents. Raises ValueError with a file that cannot be shown.
     """
-    text = render_page(read_description(folder), title, max_documents)
+    shown = embedded_charts(charts, say) if charts else []
+    text = render_page(read_description(folder), title, max_documents, say, shown)
     path = folder / "page.html"
     with atomic_file(path) as stream:
         stream.write(text.encode())
     return path
 
 
-def render_page(description: Description, title: str, max_documents: int = MAX_DOCUMENTS) -> str:
+def render_page(
+    description: Description,
+    title: str,
+    max_documents: int = MAX_DOCUMENTS,
+    say: Language = ENGLISH,
+    charts: Sequence[EmbeddedChart] = (),
+) -> str:
     """Return the HTML of the page."""
     if description.num_topics >= SPAN:
         raise ValueError(f"{description.num_topics} topics are more than a page shows; merge them to fewer")
@@ -53,7 +83,8 @@ def render_page(description: Description, title: str, max_documents: int = MAX_D
         "ids": [description.ids[row] for row in rows],
         "snippets": [description.snippets[row] for row in rows],
     }
-    blocks = {"facts": _json(_facts(description, rows)), "points": _points(description, rows)}
+    facts = {**_facts(description, rows), "phrases": say.phrases, "has_charts": bool(charts)}
+    blocks = {"facts": _json(facts), "points": _points(description, rows), "charts": _json(charts)}
     blocks |= {name: _json(lines) for name, lines in texts.items()}
     style = _asset("page.css")
     script = "".join(["'use strict';(() => {\n", *(_asset(f"{name}.js") for name in SCRIPTS), "})();\n"])
@@ -62,6 +93,7 @@ def render_page(description: Description, title: str, max_documents: int = MAX_D
         "base-uri 'none'; form-action 'none'"
     )
     parts = {
+        "language": say.code,
         "title": html.escape(title),
         "policy": policy,
         "style": style,
@@ -71,7 +103,8 @@ def render_page(description: Description, title: str, max_documents: int = MAX_D
             for name, block in blocks.items()
         ),
     }
-    return re.sub(r"%(title|policy|style|script|data)%", lambda found: parts[found[1]], _asset("page.html"))
+    written = re.sub(r"\{\{(.+?)\}\}", lambda found: html.escape(say(found[1])), _asset("page.html"))
+    return re.sub(r"%(language|title|policy|style|script|data)%", lambda found: parts[found[1]], written)
 
 
 def shown_rows(description: Description, max_documents: int) -> np.ndarray:
@@ -91,13 +124,16 @@ def shown_rows(description: Description, max_documents: int) -> np.ndarray:
 
 
 def scaled(coordinates: np.ndarray, description: Description) -> np.ndarray:
-    """Scale coordinates to the unit square so that all documents fit, centred along the shorter side."""
+    """Scale coordinates to the unit square: the frame and its BEYOND, with farther documents at the edge."""
     if not len(description.coordinates):
         return np.zeros((len(coordinates), 2))
-    low = description.coordinates.min(axis=0).astype(np.float64)
-    width = description.coordinates.max(axis=0) - low
+    low, high = description.frame
+    reach = BEYOND * (high - low)
+    low = np.maximum(low - reach, description.coordinates.min(axis=0))
+    width = np.minimum(high + reach, description.coordinates.max(axis=0)) - low
     span = float(width.max()) or 1.0
-    return np.clip((coordinates - low) / span + (1 - width / span) / 2, 0, 1)
+    inside = np.clip((coordinates - low) / span, 0, width / span)
+    return inside + (1 - width / span) / 2
 
 
 def _facts(description: Description, rows: np.ndarray) -> dict[str, Any]:
@@ -134,7 +170,10 @@ def _facts(description: Description, rows: np.ndarray) -> dict[str, Any]:
         "time": description.time,
         "label_names": description.label_names[:NO_LABEL],
         "label_colours": _label_colours(description),
-        "home": _rounded(np.percentile(places, CORE, axis=0).ravel()) if len(places) else [0, 0, 1, 1],
+        "home": _rounded(scaled(np.stack(description.frame), description).ravel())
+        if len(places)
+        else [0, 0, 1, 1],
+        "num_beyond": description.num_beyond,
     }
 
 

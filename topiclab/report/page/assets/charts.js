@@ -14,7 +14,8 @@ function timeLine(time, topic, colour) {
     draw("line", { class: "cursor", y1: 4, y2: TALL }),
     draw("circle", { r: 3.5, fill: colour, stroke: "var(--card)", "stroke-width": 1.5 }));
   const picture = draw("svg", { viewBox: `-1 0 ${WIDE + 2} ${TALL + FOOT}`, tabindex: 0, role: "img",
-    "aria-label": `Share of documents by ${time.unit}, ${periods[0]} to ${periods.at(-1)}; arrow keys read it` });
+    "aria-label": say("Share of documents by {unit}, {first} to {last}; arrow keys read it",
+      { unit: known(time.unit), first: periods[0], last: periods.at(-1) }) });
   const rule = (share) => draw("line", { class: "rule", x1: 0, x2: WIDE, y1: y(share), y2: y(share) });
   picture.append(rule(0), rule(most / 2), rule(most));
   picture.append(draw("path", { d: band, fill: colour, opacity: 0.22 }));
@@ -44,8 +45,8 @@ function timeLine(time, topic, colour) {
   const rest = () => {
     now = -1;
     cursor.setAttribute("visibility", "hidden");
-    const level = time.level ? `its ${Math.round(100 * time.level)} %` : "a";
-    told.textContent = `Share of the documents of each ${time.unit}, with ${level} bootstrap band.`;
+    told.textContent = say("Share of the documents of each {unit}, with a bootstrap band of {level}.",
+      { unit: known(time.unit), level: time.level ? `${Math.round(100 * time.level)} %` : "?" });
   };
   picture.addEventListener("pointermove", (event) => {
     const box = picture.getBoundingClientRect();

@@ -134,9 +134,11 @@ function showLegend(map, isShown, choose) {
 }
 
 function factsOf(map) {
-  const shown = map.num_shown < map.num_docs ? `${thousands.format(map.num_shown)} of ` : "";
-  const time = map.time?.periods?.length ? `${map.time.periods[0]} to ${map.time.periods.at(-1)}` : "";
-  return joined(shown + counted(map.num_docs, "document"), counted(map.topics.length, "topic"), time);
+  const shown = map.num_shown < map.num_docs ? say("{num} of ", { num: thousands.format(map.num_shown) }) : "";
+  const periods = map.time?.periods ?? [];
+  const time = periods.length ? say("{first} to {last}", { first: periods[0], last: periods.at(-1) }) : "";
+  const beyond = map.num_beyond ? say("{num} beyond the view", { num: thousands.format(map.num_beyond) }) : "";
+  return joined(shown + counted(map.num_docs, "document"), counted(map.topics.length, "topic"), time, beyond);
 }
 
 function press(selector, isPressed) {

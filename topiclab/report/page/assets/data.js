@@ -20,6 +20,7 @@ async function unpackedJson(name) {
 async function loadMap() {
   const [map, points] = await Promise.all([unpackedJson("facts"), unpacked("points")]);
   const size = map.num_shown;
+  Object.assign(PHRASES, map.phrases);
   map.days = new Int32Array(points, 0, size);
   map.places = new Uint16Array(points, 4 * size, 2 * size); // x, y of each document
   map.topic = new Uint16Array(points, 8 * size, size);

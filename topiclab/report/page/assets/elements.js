@@ -24,7 +24,8 @@ function draw(tag, attributes = {}, ...children) {
 
 const thousands = new Intl.NumberFormat("en");
 const percent = (share) => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
-const counted = (number, noun) => `${thousands.format(number)} ${noun}${number === 1 ? "" : "s"}`;
+// noun: document or topic
+const counted = (number, noun) => say(`{num} ${noun}${number === 1 ? "" : "s"}`, { num: thousands.format(number) });
 const dateOf = (days) => (days === UNDATED ? "" : new Date(days * 86400000).toISOString().slice(0, 10));
 const joined = (...facts) => facts.filter(Boolean).join(" · ");
 

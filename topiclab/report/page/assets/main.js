@@ -16,6 +16,7 @@ class Page {
       back: () => this.choose(-1),
       search: (query) => this.ask(query, true),
     });
+    this.gallery = new Gallery(map);
     this.style = readStyle();
     this.frame = 0;
     this.ratio = 1;
@@ -36,7 +37,7 @@ class Page {
   // The map and the panel as the state says.
   refresh() {
     const { map, state, panel } = this, { topic, label, found } = state;
-    if (topic >= 0) panel.topic(topic, state.row, found ? "Results" : "All topics");
+    if (topic >= 0) panel.topic(topic, state.row, say(found ? "Results" : "All topics"));
     else if (found) panel.found(found);
     else panel.overview();
     const rows = new Set(found?.rows);
@@ -67,7 +68,7 @@ class Page {
     const asked = query.trim(), found = asked ? this.search.find(asked) : null;
     Object.assign(this.state, { query: asked, found, topic: -1, row: -1 });
     this.refresh();
-    const said = found ? `${counted(found.topics.length, "topic")}, ${counted(found.rows.length, "document")}` : "";
+    const said = found ? joined(counted(found.topics.length, "topic"), counted(found.rows.length, "document")) : "";
     document.getElementById("said").textContent = said;
   }
 
@@ -118,9 +119,10 @@ class Page {
     else if (this.state.topic >= 0) this.choose(-1);
   }
 
-  // One step back: from a topic, then from a search.
+  // One step back: from the charts, then from a topic, then from a search.
   leave() {
-    if (this.state.topic >= 0) this.choose(-1);
+    if (this.gallery.isOpen) this.gallery.show(false);
+    else if (this.state.topic >= 0) this.choose(-1);
     else if (this.state.query) this.ask("", true);
   }
 
@@ -150,7 +152,7 @@ async function open() {
   const map = await loadMap(), page = new Page(map);
   document.getElementById("facts").textContent = factsOf(map);
   document.getElementById("colour").hidden = map.label_names.length === 0;
-  if (!page.scatter.gl) notice("This browser draws no WebGL2: the map stays empty, topics and search work.");
+  if (!page.scatter.gl) notice(say("This browser draws no WebGL2: the map stays empty, topics and search work."));
   page.listen();
   page.resize();
   page.colourBy("topic");
@@ -167,6 +169,6 @@ async function open() {
 }
 
 open().catch((error) => {
-  notice(`The map could not be opened: ${error.message}`);
+  notice(say("The map could not be opened: {reason}", { reason: error.message }));
   throw error;
 });

@@ -29,8 +29,8 @@ class Panel {
     const hasTrends = topics.some((topic) => topic.trend !== null);
     const sorts = Object.keys(SORTS).filter((name) => (name !== "trend" || hasTrends) && (name !== "tree" || tree));
     const options = sorts.map((name) =>
-      make("option", { value: name, selected: name === this.sort }, SORTS[name][0]));
-    const choice = make("select", { "aria-label": "Order of the topics" }, ...options);
+      make("option", { value: name, selected: name === this.sort }, say(SORTS[name][0])));
+    const choice = make("select", { "aria-label": say("Order of the topics") }, ...options);
     choice.addEventListener("change", () => {
       this.sort = choice.value;
       this.overview();
@@ -54,7 +54,7 @@ class Panel {
       { class: "row", title: topic.label, "data-topic": topic.topic, onclick: () => this.actions.topic(topic.topic) },
       dot(topic.colour),
       make("b", { dir: "auto" }, ...marked(topic.keyword, words)),
-      make("span", { class: "number", title: trend ?? null }, sign + thousands.format(topic.size)),
+      make("span", { class: "number", title: trend ? say(trend) : null }, sign + thousands.format(topic.size)),
       make("span", { class: "small", dir: "auto" }, ...marked(otherTerms(topic).slice(0, 6).join(", "), words)),
       make("span", { class: "size", "aria-hidden": "true" },
         make("i", { style: { width: wide, background: topic.colour } })));
@@ -68,12 +68,12 @@ class Panel {
       row >= 0 ? this.card(row) : null,
       make("section", { class: "topic" },
         ...this.head(topic),
-        make("h3", {}, "Terms"), this.terms(topic),
-        make("h3", {}, "Words of the model"), make("p", { class: "words", dir: "auto" }, topic.words.join(", ")),
+        make("h3", {}, say("Terms")), this.terms(topic),
+        make("h3", {}, say("Words of the model")), make("p", { class: "words", dir: "auto" }, topic.words.join(", ")),
         ...this.examples(topic),
-        ...(map.time ? [make("h3", {}, "Over time"), timeLine(map.time, number, topic.colour)] : []),
+        ...(map.time ? [make("h3", {}, say("Over time")), timeLine(map.time, number, topic.colour)] : []),
         ...(map.tree && map.topics.length > 1
-          ? [make("h3", {}, "Place among the topics"), topicTree(map, number, this.actions.topic)] : [])));
+          ? [make("h3", {}, say("Place among the topics")), topicTree(map, number, this.actions.topic)] : [])));
   }
 
   way(number, back) {
@@ -83,8 +83,8 @@ class Panel {
     return make("div", { class: "bar" },
       button({ class: "plain", id: "back", onclick: this.actions.back }, `← ${back}`),
       make("span", { class: "gap" }),
-      button({ class: "plain", "aria-label": "Previous topic", title: "Previous topic", onclick: go(-1) }, "‹"),
-      button({ class: "plain", "aria-label": "Next topic", title: "Next topic", onclick: go(1) }, "›"));
+      button({ class: "plain", "aria-label": say("Previous topic"), title: say("Previous topic"), onclick: go(-1) }, "‹"),
+      button({ class: "plain", "aria-label": say("Next topic"), title: say("Next topic"), onclick: go(1) }, "›"));
   }
 
   head(topic) {
@@ -96,17 +96,17 @@ class Panel {
       make("h2", { dir: "auto" }, dot(topic.colour), make("span", {}, topic.keyword)),
       rest ? make("p", { class: "of", dir: "auto" }, rest) : null,
       make("div", { class: "badges" },
-        badge(`Topic ${topic.topic}`),
-        badge(counted(topic.size, "document"), "Documents whose main topic it is"),
-        badge(`${percent(topic.share)} of all text`, "Mean share of this topic over all documents"),
-        trend ? badge(`${TREND[trend]} ${trend}`, "Trend of its share over time") : null),
+        badge(say("Topic {num}", { num: topic.topic })),
+        badge(counted(topic.size, "document"), say("Documents whose main topic it is")),
+        badge(say("{share} of all text", { share: percent(topic.share) }), say("Mean share of this topic over all documents")),
+        trend ? badge(`${TREND[trend]} ${say(trend)}`, say("Trend of its share over time")) : null),
     ];
   }
 
   terms(topic) {
     const most = Math.max(...topic.terms.map(([, score]) => score), 1e-12);
     return make("div", { class: "terms" }, ...topic.terms.map(([term, score]) =>
-      button({ dir: "auto", title: `Search for ${term}`, onclick: () => this.actions.search(term) },
+      button({ dir: "auto", title: say("Search for {term}", { term }), onclick: () => this.actions.search(term) },
         term,
         make("i", { style: { width: `${Math.max(2, (100 * score) / most)}%`, background: topic.colour } }))));
   }
@@ -115,41 +115,41 @@ class Panel {
     const list = make("ul", { id: "examples" });
     const fill = () => list.replaceChildren(...topic[this.kind].map((example) => {
       const date = example.shown >= 0 ? dateOf(this.map.days[example.shown]) : "";
-      const likeness = example.similarity === null ? "" : `similarity ${example.similarity.toFixed(2)}`;
+      const likeness = example.similarity === null ? "" : say("similarity {value}", { value: example.similarity.toFixed(2) });
       return this.hit(example.shown, example.title, joined(date, likeness));
     }));
     const tabs = Object.entries(KINDS).map(([kind, name]) =>
-      button({ "data-kind": kind, "aria-pressed": String(kind === this.kind) }, name));
-    const group = make("span", { class: "tabs", role: "group", "aria-label": "Which documents" }, ...tabs);
+      button({ "data-kind": kind, "aria-pressed": String(kind === this.kind) }, say(name)));
+    const group = make("span", { class: "tabs", role: "group", "aria-label": say("Which documents") }, ...tabs);
     group.addEventListener("click", (event) => {
       this.kind = event.target.dataset.kind ?? this.kind;
       for (const tab of tabs) tab.setAttribute("aria-pressed", String(tab.dataset.kind === this.kind));
       fill();
     });
     fill();
-    return [make("h3", {}, "Documents", group), list];
+    return [make("h3", {}, say("Documents"), group), list];
   }
 
   // An entry of a list; row: -1 where the document is not among those drawn.
   hit(row, title, facts, words = []) {
     return make("li", {},
       button({ class: "document", "data-row": row, disabled: row < 0, onclick: () => this.actions.document(row) },
-        make("span", { class: "title", dir: "auto" }, ...marked(title || "Untitled", words)),
+        make("span", { class: "title", dir: "auto" }, ...marked(title || say("Untitled"), words)),
         make("span", { class: "small" }, facts)));
   }
 
   card(row) {
-    const { map } = this, share = `${percent(map.strength[row] / 255)} of this topic`;
+    const { map } = this, share = say("{share} of this topic", { share: percent(map.strength[row] / 255) });
     const facts = joined(map.ids?.[row], dateOf(map.days[row]), map.label_names[map.label[row]], share);
     return make("article", { class: "card", id: "document" },
-      make("h2", { dir: "auto" }, map.titles?.[row] || "Untitled"),
+      make("h2", { dir: "auto" }, map.titles?.[row] || say("Untitled")),
       make("p", { class: "small" }, facts),
       map.snippets?.[row] ? make("p", { dir: "auto" }, map.snippets[row]) : null);
   }
 
   found({ words, topics, rows }) {
     const { map } = this, list = make("ul", { id: "hits" });
-    const more = button({ class: "plain", onclick: () => extend() }, "Show more");
+    const more = button({ class: "plain", onclick: () => extend() }, say("Show more"));
     const extend = () => {
       const from = list.children.length;
       list.append(...rows.slice(from, from + PAGE).map((row) => {
@@ -161,7 +161,7 @@ class Panel {
     extend();
     const isEmpty = !topics.length && !rows.length;
     this.show(
-      isEmpty ? make("p", { class: "small" }, "Nothing has all of these words. Try fewer of them.") : null,
+      isEmpty ? make("p", { class: "small" }, say("Nothing has all of these words. Try fewer of them.")) : null,
       topics.length ? make("h3", { class: "first" }, counted(topics.length, "topic")) : null,
       this.topicList(topics.map((topic) => map.topics[topic]), words),
       rows.length ? make("h3", {}, counted(rows.length, "document")) : null,

@@ -1,0 +1,56 @@
+"""`python -m topiclab.report figures run=<folder> [key=value ...]`: charts of a finished fit, and its page.
+
+Instead of run=, a line may hold the overrides of the fit, such as model=kmeans data=arxiv.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from topiclab.config.compose import ConfigError
+from topiclab.report.description import read_description
+from topiclab.report.figures.charts import Chart, draw_run
+from topiclab.report.language import LANGUAGES
+from topiclab.report.page.charts import CHARTS
+from topiclab.report.page.command import describing, write_run_page
+from topiclab.runs.run import CellFailed, finished_fit, run_cell
+
+
+def draw(overrides: Sequence[str]) -> int:
+    """Describe the run if that is not done yet and can be, draw its charts and write them on its page.
+
+    Prints the path of every chart, and the reason for each that the run has no data for. Returns 1 if the
+    run is not finished or not readable.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        cfg, folder = describing(overrides)
+        run, say = Path(cfg["run"]), LANGUAGES[cfg["report"]["language"]]
+        finished_fit(run, trust=cfg["trust"])
+        description, undescribed, title = None, "", ""
+        try:
+            title = run_cell(cfg, folder)["manifest"]["title"]
+            description = read_description(folder)
+        except CellFailed as error:
+            undescribed = str(error).splitlines()[0]
+        charts = draw_run(run, say, description, undescribed)
+        tell(charts, run)
+        if description is not None:
+            print(write_run_page(cfg, folder, title))
+    except (ConfigError, ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def tell(charts: Sequence[Chart], run: Path, stream: TextIO | None = None) -> None:
+    """Print the path of every chart to the stream (stdout), and to stderr the reason for each missing one."""
+    for chart in charts:
+        if chart.file:
+            print(run / CHARTS / chart.file, file=stream)
+        else:
+            print(f"no {chart.name}: {chart.reason}", file=sys.stderr)
