@@ -19,7 +19,7 @@ from topiclab.config.configuration import Configuration
 from topiclab.data.corpus import Corpus
 from topiclab.metrics.evaluation import Evaluation
 from topiclab.pipeline.wandb_log import log_results, tags_of, wandb_logger
-from topiclab.report.figures.base import MAP_DOCUMENTS, document_coordinates, draw_run
+from topiclab.report.figures.base import MAP_DOCUMENTS, document_coordinates
 from topiclab.result import TopicResult
 
 NUM_DOCS, NUM_TOPICS, NUM_WORDS = 40, 3, 12
@@ -227,15 +227,3 @@ def test_the_map_keeps_neighbours_together_and_is_seeded() -> None:
     rows, places = document_coordinates(large)
     assert len(rows) == MAP_DOCUMENTS
     assert not places.any()
-
-
-def test_figures_are_drawn_from_the_folder_alone(tmp_path: Path, result: TopicResult) -> None:
-    result.save(tmp_path / "topics.npz")
-    assert [path.name for path in draw_run(tmp_path)] == ["document_map.png"]
-    history = [
-        {"epoch": 0, "train/loss": 3.0},
-        {"epoch": 1, "train/loss": 2.0, "val/loss": 2.5, "kl_weight": 1.0},
-    ]
-    (tmp_path / "training_history.json").write_text(json.dumps(history))
-    assert [path.name for path in draw_run(tmp_path)] == ["document_map.png", "training.png"]
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in draw_run(tmp_path))

@@ -1,6 +1,7 @@
 """task=describe: every text model, resumed, reused, refused; and the page command."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -178,6 +179,23 @@ def test_the_page_command_describes_and_renders_anew(dated, capsys):
     assert page.exists()
 
 
+def test_the_figures_command_draws_charts_and_puts_them_on_the_page(dated, capsys):
+    line = ["figures", f"run={dated}", f"paths.cache={dated.parent}/cache", "report.language=zh", *QUICK]
+    assert main(line) == 0
+    told = capsys.readouterr()
+    *charts, page = map(Path, told.out.split())
+    names = ["topic_words", "word_clouds", "document_map", "topics_by_label", "topic_metrics"]
+    assert [path.stem for path in charts] == [*names, "shares_over_time", "flow", "words_over_time"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in charts)
+    assert "no similarity: 只有 2 个主题，至少 3 个才能比较" in told.err
+    assert "no training: 没有损失记录" in told.err
+    html = page.read_text(encoding="utf-8")
+    assert "dated：kmeans 的 2 个主题" in html
+    assert '<html lang="zh">' in html
+    assert ">图表</button>" in html
+    assert len(html) > (described(dated)[1] / "page.html").stat().st_size + 100_000
+
+
 def test_what_cannot_be_described_is_refused(dated, tmp_path, capsys):
     with pytest.raises(ConfigError, match="task=describe describes a fitted model; add run="):
         compose_cell(["task=describe"])
@@ -186,7 +204,7 @@ def test_what_cannot_be_described_is_refused(dated, tmp_path, capsys):
     assert main(["page", f"run={tmp_path}"]) == 1
     assert "no result.json there" in capsys.readouterr().err
     assert main(["default", "run=x"]) == 1
-    assert "only page takes key=value" in capsys.readouterr().err
+    assert "only page and figures take key=value" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -208,7 +208,7 @@ def _drop_foreign_checkpoints(hash_of_cell: str, folder: Path) -> None:
 
 
 def _remove_finished(folder: Path) -> None:
-    """Remove the finished run in folder, its files and checkpoints; checkpoints of an unfinished run stay."""
+    """Remove the finished run in folder, its files, checkpoints and figures; not of an unfinished run."""
     path = folder / "result.json"
     if not path.is_file():
         return

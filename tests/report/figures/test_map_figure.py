@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from descriptions import write_folder
 
-from topiclab.report.description import read_description, topic_anchors
+from topiclab.report.description import map_frame, read_description, topic_anchors
+from topiclab.report.figures import map_figure
 from topiclab.report.figures.colours import distinct_colours
 from topiclab.report.figures.map_figure import draw_map
 
@@ -34,6 +35,33 @@ def test_anchors_lie_among_their_documents() -> None:
     anchors = topic_anchors(halves.astype(np.float32), np.zeros(90, int), 2)
     assert np.hypot(*(halves - anchors[0]).T).min() < 0.2
     assert anchors[1].tolist() == [0, 0]  # a topic without documents
+
+
+def test_a_few_far_documents_do_not_shrink_the_map() -> None:
+    rng = np.random.default_rng(0)
+    bulk = rng.normal(0, 1, (990, 2))
+    low, high = map_frame(np.concatenate([bulk, rng.normal(500, 1, (10, 2))]).astype(np.float32))
+    assert (low >= bulk.min(axis=0) - 1e-6).all()
+    assert (high <= bulk.max(axis=0) + 1e-6).all()
+    assert (high - low > 4).all()
+    for points in (np.zeros((0, 2)), np.ones((5, 2)), bulk[:1]):
+        low, high = map_frame(points)
+        assert np.isfinite([low, high]).all()
+
+
+def test_far_documents_are_told_and_marked_at_the_edge(tmp_path: Path, monkeypatch) -> None:
+    described = read_description(write_folder(tmp_path, 200, 4))
+    described.coordinates[:2] = [[900, 0], [0, -900]]
+    assert described.num_beyond == 2
+    drawn = []
+    monkeypatch.setattr(map_figure, "save_figure", lambda figure, path: drawn.append(figure) or path)
+    draw_map(described, tmp_path, "far")
+    (axes,) = drawn[0].axes
+    assert axes.get_xlabel() == "2 documents beyond the frame stand as triangles at its edge"
+    assert sum(len(marks.get_offsets()) for marks in axes.collections) == 200
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    for marks in axes.collections:
+        assert ((marks.get_offsets() >= (left, low)) & (marks.get_offsets() <= (right, high))).all()
 
 
 @pytest.mark.parametrize("num_docs", [4, 500])

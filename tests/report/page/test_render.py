@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 from chromium import launched, open_map, require_browser, wait_until
 from descriptions import NASTY, write_folder
+from PIL import Image
 
 from topiclab.report.description import read_description
+from topiclab.report.language import LANGUAGES
 from topiclab.report.page.render import render_page, shown_rows, write_page
 
 
@@ -244,6 +246,31 @@ def test_address_opens_a_topic_found_by_a_search(opened, small: Path) -> None:
     assert page.evaluate("location.hash") == "#topic=2&q=market"
 
 
+def test_charts_of_the_run_and_its_language_are_on_the_page(opened, tmp_path: Path) -> None:
+    charts = tmp_path / "figures"
+    charts.mkdir()
+    Image.new("RGB", (64, 32), "red").save(charts / "training.png")
+    listed = [
+        {"name": "training", "title": "Losses", "file": "training.png", "reason": ""},
+        {"name": "flow", "title": "Flow", "file": "", "reason": "no dates"},
+    ]
+    content = {"language": "zh", "charts": listed}
+    (charts / "figures.json").write_text(json.dumps(content))
+    folder = write_folder(tmp_path / "description", 30, 3)
+    page = opened(write_page(folder, "Charts", say=LANGUAGES["zh"], charts=charts))
+    assert page.text_content("#facts").startswith("30 篇文档 · 3 个主题 · 2020-01 至 2020-12")
+    page.click("#charts")
+    wait_until(page, "document.querySelector('#gallery img')?.naturalWidth === 64")
+    assert page.text_content("#gallery") == "LossesFlow: no dates"
+    page.keyboard.press("Escape")
+    assert page.is_hidden("#gallery")
+    english = opened(write_page(folder, "Charts", charts=charts))  # charts in another language stay out
+    assert english.is_hidden("#charts")
+    (charts / "figures.json").write_text("{")
+    with pytest.raises(ValueError, match="draw them again"):
+        write_page(folder, "Charts", charts=charts)
+
+
 @pytest.mark.parametrize(("num_docs", "num_topics"), [(30, 3), (1, 1)])
 def test_narrow_and_without_tree_time_or_labels(
     opened, tmp_path: Path, num_docs: int, num_topics: int
@@ -334,7 +361,7 @@ def test_the_page_is_the_same_each_time_and_holds_no_address(small: Path) -> Non
     assert text == render_page(read_description(small.parent), "A <small> map & more")
     assert set(re.findall(r"https?://[^\s\"')]+", text)) <= {"http://www.w3.org/2000/svg"}
     assert "<script>window" not in text
-    assert text.count("</script>") == 6
+    assert text.count("</script>") == 7
 
 
 def test_a_sample_keeps_the_examples(tmp_path: Path) -> None:

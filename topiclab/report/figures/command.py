@@ -14,10 +14,9 @@ from typing import TextIO
 from topiclab.config.compose import ConfigError
 from topiclab.report.description import read_description
 from topiclab.report.figures.charts import Chart, draw_run
-from topiclab.report.language import LANGUAGES
 from topiclab.report.page.charts import CHARTS
-from topiclab.report.page.command import describing, write_run_page
-from topiclab.runs.run import CellFailed, finished_fit, run_cell
+from topiclab.report.page.command import PageRequest
+from topiclab.runs.run import CellFailed, finished_fit
 
 
 def draw(overrides: Sequence[str]) -> int:
@@ -28,19 +27,17 @@ def draw(overrides: Sequence[str]) -> int:
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        cfg, folder = describing(overrides)
-        run, say = Path(cfg["run"]), LANGUAGES[cfg["report"]["language"]]
-        finished_fit(run, trust=cfg["trust"])
+        asked = PageRequest.of(overrides)
+        finished_fit(asked.run, trust=asked.cfg["trust"])
         description, undescribed, title = None, "", ""
         try:
-            title = run_cell(cfg, folder)["manifest"]["title"]
-            description = read_description(folder)
+            title = asked.describe()
+            description = read_description(asked.folder)
         except CellFailed as error:
             undescribed = str(error).splitlines()[0]
-        charts = draw_run(run, say, description, undescribed)
-        tell(charts, run)
+        tell(draw_run(asked.run, asked.say, description, undescribed), asked.run)
         if description is not None:
-            print(write_run_page(cfg, folder, title))
+            print(asked.write_page(title))
     except (ConfigError, ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
