@@ -146,25 +146,31 @@ def parser_of_arguments() -> argparse.ArgumentParser:
 
 
 def draw_figures(cells: Sequence[Cell], metrics: Sequence[str], place: Path) -> None:
-    """Draw the metrics by number of topics, and the charts of each finished cell; print their paths.
+    """Draw the metrics by number of topics, and the charts of each finished cell; print where they are.
 
-    A chart without data is named with its reason, and so is an unreadable folder, which is skipped.
+    Charts without data are named with the reason, and so is an unreadable folder, which is skipped.
     """
     from topiclab.report.figures.charts import draw_standing  # here, because a table needs no numpy
-    from topiclab.report.figures.command import tell
     from topiclab.report.figures.sweep import draw_sweep
     from topiclab.report.fitted import NoChart
+    from topiclab.report.page.charts import CHARTS
 
     done = [cell for cell in cells if cell.is_done]
     try:
         print(draw_sweep(done, metrics, place), file=sys.stderr)
     except NoChart as reason:
         print(f"  no {place.stem}: {reason}", file=sys.stderr)
+    missing: Counter[str] = Counter()
     for cell in done:
         try:
-            tell(draw_standing(cell.folder), cell.folder, sys.stderr)
+            charts = draw_standing(cell.folder)
         except ValueError as error:
             print(f"  no figures: {error}", file=sys.stderr)
+            continue
+        drawn = sum(bool(chart.file) for chart in charts)
+        print(f"  {drawn} charts in {cell.folder / CHARTS}", file=sys.stderr)
+        missing.update(f"no {chart.name}: {chart.reason}" for chart in charts if not chart.file)
+    print(*(f"  {text} ({count} runs)" for text, count in missing.items()), sep="\n", file=sys.stderr)
 
 
 def _as_asked(table: Table, args: argparse.Namespace) -> Table:

@@ -61,7 +61,7 @@ def draw_standing(run: Path, say: Language = ENGLISH) -> list[Chart]:
     folder = run / "description"
     if (folder / "topics.json").exists():
         return draw_run(run, say, read_description(folder))
-    return draw_run(run, say, undescribed=f"report figures run={run} does that")
+    return draw_run(run, say, undescribed="python -m topiclab.report figures run=<folder> does that")
 
 
 def draw_charts(fitted: Fitted, folder: Path, say: Language = ENGLISH) -> list[Chart]:

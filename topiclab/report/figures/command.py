@@ -9,7 +9,6 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
 
 from topiclab.config.compose import ConfigError
 from topiclab.report.description import read_description
@@ -44,10 +43,10 @@ def draw(overrides: Sequence[str]) -> int:
     return 0
 
 
-def tell(charts: Sequence[Chart], run: Path, stream: TextIO | None = None) -> None:
-    """Print the path of every chart to the stream (stdout), and to stderr the reason for each missing one."""
+def tell(charts: Sequence[Chart], run: Path) -> None:
+    """Print the path of every chart, and to stderr the reason for each that is missing."""
     for chart in charts:
         if chart.file:
-            print(run / CHARTS / chart.file, file=stream)
+            print(run / CHARTS / chart.file)
         else:
             print(f"no {chart.name}: {chart.reason}", file=sys.stderr)

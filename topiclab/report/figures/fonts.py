@@ -55,6 +55,11 @@ def file_for(texts: Iterable[str]) -> str:
     return path if most > least else own
 
 
+def has_all(path: str, text: str) -> bool:
+    """True if the font of a file has every character of a text."""
+    return all(_has(path, letter) for letter in _needed([text]))
+
+
 def can_shape() -> bool:
     """True if matplotlib joins Arabic letters, places marks and orders right-to-left text (from 3.11 on)."""
     from matplotlib import ft2font

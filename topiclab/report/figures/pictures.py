@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from topiclab.report.figures.base import new_axes, save_figure
+from topiclab.report.figures.fonts import families_for, file_for
 
 CELL = 48  # minimum pixels of a cell's shorter side
 GAP, GROUP_GAP, MARGIN, LINE, TEXT = 3, 16, 12, 20, 14
@@ -97,7 +98,7 @@ def draw_codebook_usage(counts: np.ndarray, folder: Path) -> Path:
 
 def _sheet(blocks: Sequence[Block], labels: Sequence[str] = ()) -> Image.Image:
     """Draw blocks side by side under their headings, with each row's label on the left."""
-    font = ImageFont.load_default(TEXT)
+    font = _font([*labels, *(block.heading for block in blocks)])
     pen = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     tiles = [_tiles(block.images[:, :MAX_IN_A_ROW]) for block in blocks]
     widths = [
@@ -120,6 +121,14 @@ def _sheet(blocks: Sequence[Block], labels: Sequence[str] = ()) -> Image.Image:
         sheet.paste(tile, (left, top))
         left += taken + GROUP_GAP
     return sheet
+
+
+def _font(texts: Sequence[str]) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    """Pillow's own font, or for other than ASCII characters the one of this machine that has most of them."""
+    if all(text.isascii() for text in texts):
+        return ImageFont.load_default(TEXT)
+    families_for(texts)  # tells of a script without font
+    return ImageFont.truetype(file_for(texts), TEXT)
 
 
 def _tiles(images: np.ndarray) -> Image.Image:

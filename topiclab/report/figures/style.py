@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 SHADE = "YlGnBu"  # of heat maps: ColorBrewer's, from light to dark for colour-blind readers and in grey too
 BLANK = "#d9d9d9"  # of what a heat map has no value for
+MARK = "\u200e"  # left-to-right mark: else a number beside Arabic changes sides
 REST = "#9a9a9a"  # of what is not told apart
 RULES = {
     "font.size": 9,
@@ -70,8 +72,11 @@ def colour_bar(image: AxesImage, axes: Axes | list[Axes], label: str, **options:
 
 
 def plain(text: str) -> str:
-    """Text without mathematics: a dollar sign is one."""
-    return text.replace("$", r"\$")
+    """Text without mathematics, which from right to left leaves what stands beside it in its place."""
+    text = text.replace("$", r"\$")
+    if any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in text):
+        return f"{MARK}{text}{MARK}"
+    return text
 
 
 def clipped(text: str, most: int) -> str:

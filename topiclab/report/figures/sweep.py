@@ -19,6 +19,7 @@ MARKERS = "osD^vP*X"
 LINES = ("-", "--", ":", "-.")
 MAX_LINES = len(MARKERS) * len(LINES)
 NAME = 48  # letters
+COLUMNS = 3
 
 
 def draw_sweep(cells: Sequence[Cell], metrics: Sequence[str], path: Path, say: Language = ENGLISH) -> Path:
@@ -40,11 +41,11 @@ def draw_sweep(cells: Sequence[Cell], metrics: Sequence[str], path: Path, say: L
             num=len(systems),
             most=MAX_LINES,
         )
-    shown = {name: points for name in metrics if any((points := points_of(systems, name)).values())}
+    shown = shown_metrics(systems, metrics)
     if not shown:
         raise NoChart("no cell has a value of {metrics}", metrics=", ".join(metrics) or "any metric")
     with paper_style([*systems, *say.phrases.values()]):
-        figure, grid = grid_of_axes(len(shown), min(3, len(shown)), (3.4, 2.7))
+        figure, grid = grid_of_axes(len(shown), min(COLUMNS, len(shown)), (3.4, 2.7))
         for axes, (name, points) in zip(grid, shown.items(), strict=False):
             for number, (system, values) in enumerate(points.items()):
                 if values:
@@ -63,12 +64,17 @@ def draw_sweep(cells: Sequence[Cell], metrics: Sequence[str], path: Path, say: L
             axes.set_title(name, fontsize=9)
             axes.set_xticks(sizes)
             axes.grid(axis="y", color="0.92")
-        figure.supxlabel(f"{say('topics')} ({say('mean and standard deviation over seeds')})", fontsize=9)
+        for axes in grid[max(0, len(shown) - COLUMNS) : len(shown)]:
+            axes.set_xlabel(say("topics"))
         if len(systems) > 1:
             handles, labels = max(
                 (axes.get_legend_handles_labels() for axes in grid), key=lambda h: len(h[0])
             )
-            figure.legend(handles, labels, loc="outside lower center", ncols=min(2, len(systems)))
+            told = say("mean and standard deviation over seeds")
+            columns = min(3, len(systems))
+            figure.legend(handles, labels, loc="outside upper center", ncols=columns, title=told)
+        else:
+            figure.suptitle(say("mean and standard deviation over seeds"), fontsize=9)
         path.parent.mkdir(parents=True, exist_ok=True)
         return save_figure(figure, path)
 
@@ -85,6 +91,21 @@ def systems_of(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
     for cell in cells:
         name = " ".join(str(cell.axes[axis]) for axis in different if cell.axes[axis])
         found.setdefault(name or str(cell.axes["model"]), []).append(cell)
+    return found
+
+
+def shown_metrics(
+    systems: dict[str, list[Cell]], metrics: Sequence[str]
+) -> dict[str, dict[str, list[tuple[int, float, float]]]]:
+    """`points_of` by metric, without those of no value; equal ones, such as npmi and npmi_beta, are one."""
+    found: dict[str, dict[str, list[tuple[int, float, float]]]] = {}
+    for metric in metrics:
+        points = points_of(systems, metric)
+        same = next((name for name, known in found.items() if repr(known) == repr(points)), None)
+        if same is not None:
+            found = {f"{name}, {metric}" if name == same else name: known for name, known in found.items()}
+        elif any(points.values()):
+            found[metric] = points
     return found
 
 

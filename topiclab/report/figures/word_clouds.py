@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from topiclab.report.figures.fonts import file_for
+from topiclab.report.figures.fonts import file_for, has_all
 from topiclab.report.figures.style import HUES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+log = logging.getLogger(__name__)
 
 COLUMNS = 5
 PIXELS = (450, 350)  # of a cloud
@@ -23,8 +27,8 @@ def word_clouds(
 ) -> Figure:
     """Draw a grid of clouds, one per topic with its title; weights: (K, V), words of weight 0 are left out.
 
-    The font is the one of this machine that has most characters of the words. The same input gives the same
-    picture. Raises ModuleNotFoundError without the extra.
+    The font of a cloud is the one of this machine that has most characters of its words; a word with others
+    is left out and told. The same input gives the same picture. ModuleNotFoundError without the extra.
     """
     from topiclab.report.figures.topic_panels import grid_of_axes
 
@@ -36,11 +40,15 @@ def word_clouds(
         {vocab[word]: float(row[word]) for word in words if row[word] > 0}
         for row, words in zip(weights, best, strict=True)
     ]
-    font = file_for(word for words in sizes for word in words)
     for axes, words, title in zip(grid, sizes, titles, strict=False):
         axes.set_title(title, fontsize=9, loc="left")
-        if words:
-            axes.imshow(cloud(words, font, seed), interpolation="nearest")
+        font = file_for(words)
+        drawn = {word: size for word, size in words.items() if has_all(font, word)}
+        if len(drawn) < len(words):
+            left_out = " ".join(word for word in words if word not in drawn)
+            log.warning("word cloud of %s: its font, %s, cannot write %s", title, Path(font).name, left_out)
+        if drawn:
+            axes.imshow(cloud(drawn, font, seed), interpolation="nearest")
     return figure
 
 
