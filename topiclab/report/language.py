@@ -81,6 +81,9 @@ CHINESE = {
     ),
     "{num} topics are too few to compare; it takes 3": "只有 {num} 个主题，至少 3 个才能比较",
     "the documents have no {column}": "文档没有{column}",
+    "the run has no documents.parquet, which tells the {column} of each document": (
+        "此运行没有记录各文档{column}的 documents.parquet"
+    ),
     "all documents have the same {column}: {name}": "所有文档的{column}相同：{name}",
     "no metric of topics is defined in topic_metrics.json": "topic_metrics.json 中没有可用的主题指标",
     "the fit recorded no losses (training_history.json): the model is not trained by epochs": (

@@ -175,7 +175,7 @@ def config_of_run(outcome: Finished, cfg: Configuration, run: Path) -> Configura
 
     `auto` could mean another precision on this device, and give other vectors than those that were fitted.
     """
-    config, dtype = outcome["config"], (outcome["manifest"]["embedding"] or {}).get("dtype")
+    config = outcome["config"]
     data = config["data"]
     if data.get("modality") == "images":
         raise ValueError(
@@ -187,6 +187,7 @@ def config_of_run(outcome: Finished, cfg: Configuration, run: Path) -> Configura
             "write them to a file and fit with data=file data.path=<file>"
         )
     of_run = Configuration.of(config)
+    dtype = (outcome["manifest"]["embedding"] or {}).get("dtype")
     trainer = replace(of_run.trainer, device=cfg.trainer.device)
     if isinstance(dtype, str):  # of a language model
         trainer = replace(trainer, precision=dtype)

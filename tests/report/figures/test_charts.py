@@ -124,7 +124,7 @@ def test_every_missing_chart_is_told_and_no_old_one_stays(tmp_path: Path) -> Non
         "flow",
         "words_over_time",
     }
-    assert reasons["topics_by_label"] == "文档没有类别"
+    assert reasons["topics_by_label"] == "此运行没有记录各文档类别的 documents.parquet"
     names = {path.name for path in (tmp_path / "figures").iterdir()}
     assert names == {"topic_words.png", "word_clouds.png", "document_map.png", "figures.json"}
     listed = json.loads((tmp_path / "figures" / "figures.json").read_text())

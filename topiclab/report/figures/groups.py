@@ -35,6 +35,11 @@ def group_means(theta: np.ndarray, groups: list[str | None]) -> tuple[list[str],
 
 def draw_groups(fitted: Fitted, column: str, say: Language) -> Figure:
     """Draw a heat map: a row for each category of a column, a column for each topic."""
+    if column not in fitted.groups and not (fitted.folder / "documents.parquet").exists():
+        raise NoChart(
+            "the run has no documents.parquet, which tells the {column} of each document",
+            column=say.known(column),
+        )
     if column not in fitted.groups:
         raise NoChart("the documents have no {column}", column=say.known(column))
     names, means, sizes = group_means(fitted.result.theta, fitted.groups[column])

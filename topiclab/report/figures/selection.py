@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from topiclab.report.figures.base import save_figure
+from topiclab.report.figures.style import HUES, paper_style
 
 PANELS = {
     "silhouette": "silhouette (cosine)",
@@ -32,26 +33,29 @@ def draw_selection(folder: Path) -> Path:
     columns = {name: np.array([float(row[name] or "nan") for row in rows]) for name in rows[0]}
     numbers = columns["num_topics"]
     chosen = numbers[columns["is_recommended"] == 1][0]
-    figure = Figure(figsize=(11, 6), layout="constrained")
-    for axes, (name, title) in zip(figure.subplots(2, 3, sharex=True).flat, PANELS.items(), strict=True):
-        values = columns[name]
-        axes.axvline(chosen, color="C3", linewidth=1, linestyle="--")
-        axes.plot(numbers, values, "o-", color="C0", markersize=4)
-        if f"{name}_std" in columns:
-            spread = columns[f"{name}_std"]
-            axes.fill_between(numbers, values - spread, values + spread, color="C0", alpha=0.2, linewidth=0)
-        axes.set_title(title, fontsize=10)
-        axes.grid(alpha=0.25)
-        axes.set_xscale("log")
-        axes.set_xticks(numbers, [f"{number:g}" for number in numbers], fontsize=8, minor=False)
-        axes.set_xticks([], minor=True)
-        if name == "inertia":
-            axes.set_yscale("log")
-            low, high = values.min(), values.max()
-            axes.set_yticks(np.geomspace(low, high, 4))
-            axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.5g}"))
-            axes.yaxis.set_minor_formatter(NullFormatter())
-        if name == "mean_rank":
-            axes.invert_yaxis()
-    figure.supxlabel(f"topics; recommended: {chosen:g}", fontsize=10)
-    return save_figure(figure, folder / "select_k.png")
+    with paper_style():
+        figure = Figure(figsize=(11, 6), layout="constrained")
+        for axes, (name, title) in zip(figure.subplots(2, 3, sharex=True).flat, PANELS.items(), strict=True):
+            values = columns[name]
+            axes.axvline(chosen, color=HUES[1], linewidth=1, linestyle="--")
+            axes.plot(numbers, values, "o-", color=HUES[0], markersize=4)
+            if f"{name}_std" in columns:
+                spread = columns[f"{name}_std"]
+                axes.fill_between(
+                    numbers, values - spread, values + spread, color=HUES[0], alpha=0.2, linewidth=0
+                )
+            axes.set_title(title, fontsize=10)
+            axes.grid(alpha=0.25)
+            axes.set_xscale("log")
+            axes.set_xticks(numbers, [f"{number:g}" for number in numbers], fontsize=8, minor=False)
+            axes.set_xticks([], minor=True)
+            if name == "inertia":
+                axes.set_yscale("log")
+                low, high = values.min(), values.max()
+                axes.set_yticks(np.geomspace(low, high, 4))
+                axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.5g}"))
+                axes.yaxis.set_minor_formatter(NullFormatter())
+            if name == "mean_rank":
+                axes.invert_yaxis()
+        figure.supxlabel(f"topics; recommended: {chosen:g}", fontsize=10)
+        return save_figure(figure, folder / "select_k.png")
