@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from topiclab.report.figures.topic_panels import grid_of_axes
 from topiclab.report.fitted import NoChart
 from topiclab.report.language import ENGLISH, Language
 from topiclab.report.tables.collect import Cell
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SYSTEM = ("experiment", "data", "model", "embedder", "mode", "objective", "teacher", "variant")
 MARKERS = "osD^vP*X"
@@ -47,36 +51,43 @@ def draw_sweep(cells: Sequence[Cell], metrics: Sequence[str], path: Path, say: L
     with paper_style([*systems, *say.phrases.values()]):
         figure, grid = grid_of_axes(len(shown), min(COLUMNS, len(shown)), (3.4, 2.7))
         for axes, (name, points) in zip(grid, shown.items(), strict=False):
-            for number, (system, values) in enumerate(points.items()):
-                if values:
-                    x, mean, spread = (np.array(column) for column in zip(*values, strict=True))
-                    axes.errorbar(
-                        x,
-                        mean,
-                        yerr=np.nan_to_num(spread),
-                        marker=MARKERS[number % len(MARKERS)],
-                        linestyle=LINES[number // len(MARKERS)],
-                        color=HUES[number % 7],
-                        markersize=4,
-                        capsize=2.5,
-                        label=clipped(system, NAME),
-                    )
+            _draw_lines(axes, points)
             axes.set_title(name, fontsize=9)
             axes.set_xticks(sizes)
             axes.grid(axis="y", color="0.92")
         for axes in grid[max(0, len(shown) - COLUMNS) : len(shown)]:
             axes.set_xlabel(say("topics"))
         if len(systems) > 1:
-            handles, labels = max(
-                (axes.get_legend_handles_labels() for axes in grid), key=lambda h: len(h[0])
-            )
+            handles = {}
+            for axes in grid:
+                handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
             told = say("mean and standard deviation over seeds")
             columns = min(3, len(systems))
-            figure.legend(handles, labels, loc="outside upper center", ncols=columns, title=told)
+            figure.legend(
+                handles.values(), handles.keys(), loc="outside upper center", ncols=columns, title=told
+            )
         else:
             figure.suptitle(say("mean and standard deviation over seeds"), fontsize=9)
         path.parent.mkdir(parents=True, exist_ok=True)
         return save_figure(figure, path)
+
+
+def _draw_lines(axes: Axes, points: dict[str, list[tuple[int, float, float]]]) -> None:
+    """Draw one line per system that has a value, in the colour of its place among all."""
+    for number, (system, values) in enumerate(points.items()):
+        if values:
+            x, mean, spread = (np.array(column) for column in zip(*values, strict=True))
+            axes.errorbar(
+                x,
+                mean,
+                yerr=np.nan_to_num(spread),
+                marker=MARKERS[number % len(MARKERS)],
+                linestyle=LINES[number // len(MARKERS)],
+                color=HUES[number % 7],
+                markersize=4,
+                capsize=2.5,
+                label=clipped(system, NAME),
+            )
 
 
 def size_of(cell: Cell) -> int | None:
