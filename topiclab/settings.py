@@ -161,6 +161,7 @@ class Selection:
     missing: values that mean that there is none; None: those of `data.missing.USUAL`.  Runs older than the
         key have only empty ones.
     timestamp_format: of dates, for strptime; None reads the usual forms.
+    covariate_columns: names of the covariates; None without any.
     """
 
     name: str
@@ -170,13 +171,16 @@ class Selection:
     clean: tuple[str, ...] | None = None
     missing: tuple[str, ...] | None = ()
     timestamp_format: str | None = None
+    covariate_columns: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Selection:
         """Build from a group `data`, whose other keys belong to its source."""
         given: dict[str, Any] = {field.name: data[field.name] for field in fields(cls) if field.name in data}
         lists: dict[str, Any] = {
-            name: tuple(given[name]) for name in ("clean", "missing") if given.get(name) is not None
+            name: tuple(given[name])
+            for name in ("clean", "missing", "covariate_columns")
+            if given.get(name) is not None
         }
         return cls(**{**given, **lists})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,6 +18,8 @@ from topiclab.config.declared import uses
 from topiclab.config.instantiate import build
 from topiclab.config.trust import code_of
 from topiclab.data.cleaning import clean_text
+from topiclab.data.covariates import Covariates, read_covariates
+from topiclab.data.missing import missing_values
 from topiclab.data.sources.corpora import corpus_from_texts, list_of_texts
 from topiclab.data.words.occurrences import Occurrences
 from topiclab.data.words.vocabulary import count, texts_of_known_words
@@ -157,15 +159,47 @@ class FittedTopics:
         )
         return {"occurrences": found}
 
-    def transform(self, texts: Sequence[str], embeddings: np.ndarray | None = None) -> np.ndarray:
+    def _covariates(
+        self, texts: Sequence[str], told: Mapping[str, Sequence[Any]] | Covariates | None
+    ) -> dict[str, Covariates]:
+        """Covariates of unseen texts for `transform` of the model; {} unless the model reads them."""
+        known = self.model.known_covariates
+        if known is None:
+            if told is None:
+                return {}
+            raise ValueError(f"model={self.config['model']['name']} reads no covariates; leave them out")
+        if isinstance(told, Covariates):
+            return {"covariates": told}
+        if told is None:
+            raise ValueError(
+                f"model={self.config['model']['name']} was fitted with covariates; give those of these texts "
+                f"(covariates=, data.covariate_columns=[{','.join(known.names)}])"
+            )
+        values = {name: list(column) for name, column in told.items()}
+        for name, column in values.items():
+            if len(column) != len(texts):
+                raise ValueError(f"{len(texts)} texts but {len(column)} {name}; give one for every text")
+        missing = missing_values(Selection.of(self.config["data"]).missing)
+        places = [f"text {row}" for row in range(len(texts))]
+        return {"covariates": read_covariates(values, places, missing, known)}
+
+    def transform(
+        self,
+        texts: Sequence[str],
+        embeddings: np.ndarray | None = None,
+        *,
+        covariates: Mapping[str, Sequence[Any]] | Covariates | None = None,
+    ) -> np.ndarray:
         """Topic proportions (N, K) of unseen texts; embeddings (N, E), if given, replace the embedder's.
 
+        covariates: N values of each that the model was fitted with; needed if it was.
         A text of which the model reads nothing, such as a blank one, has the same proportion everywhere.
         Raises TypeError for anything but a sequence of strings, ValueError for embeddings that do not fit.
         """
         texts, embeddings = self._checked(texts, embeddings)
         bow = count(texts, self.result.vocab, self._vocabulary)
-        theta = self.model.transform(bow, embeddings, **self._occurrences(texts))
+        beside = {**self._occurrences(texts), **self._covariates(texts, covariates)}
+        theta = self.model.transform(bow, embeddings, **beside)
         return with_unread(theta, unread_documents(Configuration.of(self.config), bow, embeddings))
 
     def known_words(self, texts: Sequence[str]) -> np.ndarray:
@@ -227,6 +261,8 @@ def fit(
     *,
     labels: Sequence[Any] | None = None,
     ids: Sequence[str] | None = None,
+    timestamps: Sequence[Any] | None = None,
+    covariates: Mapping[str, Sequence[Any]] | None = None,
     embedder: str = "lsa",
     seed: int = 0,
     overrides: Sequence[str] = (),
@@ -237,6 +273,8 @@ def fit(
     num_topics: "auto" is what task=select_k recommends for the texts.
     labels are used by the metrics, and by the model with overrides=["mode=supervised"].  ids: names of the
         texts, all different, for `documents()`; by default they are made from the texts.
+    timestamps: dates of the texts.  covariates: facts about them, one value for every text, by name, as
+        data.covariate_columns; for models that read them.
     overrides: further `key=value` settings.  folder: of the run; None makes a temporary one.
     Raises ConfigError for a bad setting, CellFailed if the fit fails.
     """
@@ -255,11 +293,15 @@ def fit(
         texts,
         labels=labels,
         ids=ids,
+        timestamps=timestamps,
+        covariates=covariates,
         vocabulary=chosen.vocabulary,
         split=chosen.split,
         **vars(Selection.of(chosen.data)),
     )
     cfg["data"]["fingerprint"] = corpus.fingerprint
+    if corpus.covariates is not None:
+        cfg["data"]["covariate_columns"] = list(corpus.covariates.names)
     folder = Path(tempfile.mkdtemp(prefix="topiclab-") if folder is None else folder)
     try:
         result = run_cell(cfg, folder, partial(fit_corpus, corpus=corpus))

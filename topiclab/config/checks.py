@@ -21,6 +21,7 @@ def validate(cfg: Mapping[str, Any]) -> list[str]:
     checks = (
         _check_modality,
         _check_data,
+        _check_facts,
         _check_num_topics,
         _check_mode,
         _check_embedder,
@@ -111,6 +112,22 @@ def _check_data(cfg: Composed) -> Iterator[str]:
         yield "mode=supervised needs labels, which data=lee lacks; use data=20newsgroups or mode=zero_shot"
     if mode == "supervised" and "label_column" in data and data["label_column"] is None:
         yield "mode=supervised needs labels; add data.label_column=<column> or use mode=zero_shot"
+
+
+def _check_facts(cfg: Composed) -> Iterator[str]:
+    """Check that the data tell what the model reads of documents beside their words."""
+    data, model = cfg["data"], cfg["model"]
+    if cfg["task"]["name"] != "fit" or data["source"] == "texts":  # whose facts are arguments of topiclab.fit
+        return
+    of_model, name = model.get("uses") or (), f"model={model['name']}"
+    reads_covariates = "covariates" in of_model and model.get("prevalence") != "none"
+    without = ", or model.prevalence=none" if "prevalence" in model else ""
+    if reads_covariates and "covariate_columns" not in data:
+        yield f"{name} reads covariates, which data={data['name']} lacks; use data=file{without}"
+    elif reads_covariates and not data["covariate_columns"]:
+        yield f"{name} reads covariates; add data.covariate_columns=[<columns>]{without}"
+    if "timestamps" in of_model and "timestamp_column" in data and data["timestamp_column"] is None:
+        yield f"{name} reads dates; add data.timestamp_column=<column>"
 
 
 def _check_num_topics(cfg: Composed) -> Iterator[str]:

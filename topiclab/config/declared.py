@@ -19,7 +19,8 @@ from typing import Any
 DECLARATIONS = ("uses", "needs", "finds_num_topics", "logs", "is_encoder", "is_divided")
 # vectors: of documents.  labels: through a classifier, in mode=supervised.  soft_labels: of a teacher, as the
 # target or the start.  objective: objective=.  epochs: trainer.max_epochs, patience and similar keys.
-USES = ("vectors", "labels", "soft_labels", "objective", "epochs")
+# covariates: data.covariate_columns, unless model.prevalence=none.  timestamps: the dates of the documents.
+USES = ("vectors", "labels", "soft_labels", "objective", "epochs", "covariates", "timestamps")
 
 
 def conf_dir() -> Path:

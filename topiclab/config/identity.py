@@ -39,6 +39,7 @@ AS_BEFORE = {
     "data.missing": None,
     "data.delimiter": None,
     "data.timestamp_format": None,
+    "data.covariate_columns": None,
     "embedder.long": "cut",
     "model.init_weight": 0.0,
     "report.language": "en",

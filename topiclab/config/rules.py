@@ -138,6 +138,10 @@ CLEANED = Rule(
     Annotated[list[Literal["links", "markup", "entities", "emails"]], AfterValidator(_distinct)],
     "a list of some of links, markup, entities, emails",
 )
+COLUMNS = Rule(
+    Annotated[list[str], Field(min_length=1), AfterValidator(_distinct)],
+    "a list of columns such as [year,party]",
+)
 MISSING = Rule(list[str], "a list of values such as [nan,NA]")
 
 
@@ -230,6 +234,7 @@ RULES: dict[str, Rule] = {
     "missing": MISSING.optional(),
     "timestamp_format": TEXT.optional(),
     "corpora": NAMES,
+    "covariate_columns": COLUMNS.optional(),
     "subset": one_of("all", "train", "test"),
     "remove": NAMES,
     "data.label": one_of("category", "archive"),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from topiclab.data.covariates import Covariates
 from topiclab.data.dropped import Dropped
 
 SPLITS = ("train", "val", "test")
@@ -31,6 +32,7 @@ class Corpus:
     timestamps: (D,) datetime64[s] in UTC, NaT where missing; None for a corpus without times.
     titles: D strings as the source has them, "" where one is missing; None for a corpus without titles. No
         model reads them, and they enter no fingerprint.
+    covariates: of D documents; None for a corpus without. They enter the fingerprint where they are given.
     info: plain facts about how it was made (dropped documents, duplicates, ...).
     source_rows: (D,) int64 ascending, number of each document's record in the source, from 0; blank and
         repeated records count. None: the documents are all that the source holds.
@@ -49,6 +51,7 @@ class Corpus:
     label_names: tuple[str, ...] = ()
     timestamps: np.ndarray | None = None
     titles: tuple[str, ...] | None = None
+    covariates: Covariates | None = None
     info: dict[str, Any] = field(default_factory=dict)
     source_rows: np.ndarray | None = None
     dropped: Dropped = field(default_factory=Dropped)
@@ -84,11 +87,12 @@ class Corpus:
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 over texts, tokens, counts, vocabulary, split and labels: what a run depends on."""
+        """sha256 over texts, tokens, counts, vocabulary, split, labels and covariates: what a run reads."""
         counts = (self.bow.indptr, self.bow.indices, self.bow.data)
         arrays = [*counts, self.token_ids, self.token_offsets, self.split]
         arrays += [] if self.labels is None else [self.labels]
         digests = [hashlib.sha256(array.tobytes()).hexdigest() for array in arrays]
+        digests += [] if self.covariates is None else [self.covariates.fingerprint]
         return _sha256([self.text_fingerprint, _sha256(self.vocab), _sha256(self.label_names), *digests])
 
 

@@ -7,7 +7,7 @@ import heapq
 import logging
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from topiclab.data.cleaning import clean_text, report_unclean
 from topiclab.data.corpus import SPLITS, Corpus
+from topiclab.data.covariates import Covariates, read_covariates
 from topiclab.data.dates import Dates, Told, read_dates
 from topiclab.data.dropped import BLANK, DUPLICATE, Dropped
 from topiclab.data.missing import doubtful, is_missing, missing_values
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 WARN_DUPLICATE_SHARE = 0.01
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
 SHORT_OF_USUAL = ("nan", "None", "null", "NaT")  # in a message
-TEXT_PARTS = ("text", "id", "label", "timestamp", "title")
+TEXT_PARTS = ("text", "id", "label", "timestamp", "title", "covariates")
 
 
 class Document(NamedTuple):
@@ -35,6 +36,7 @@ class Document(NamedTuple):
     row: number of the record in the source, from 0, blank and repeated ones counted; None until
     `usable_documents` numbers them.
     origin, number: where the record stands, for messages, such as ("posts.csv, line", 12).
+    covariates: the values of data.covariate_columns; () without any.
     """
 
     text: str
@@ -45,6 +47,7 @@ class Document(NamedTuple):
     row: int | None = None
     origin: str | None = None
     number: int | None = None
+    covariates: tuple[Any, ...] = ()
 
     @property
     def place(self) -> str:
@@ -107,6 +110,7 @@ def build_corpus(
         label_names=label_names,
         timestamps=None if dates is None or np.isnat(dates.times).all() else dates.times,
         titles=_titles(kept, missing),
+        covariates=covariates_of(kept, selection),
         info=info if dates is None else {**info, **dates.facts()},
         source_rows=np.array([document.row for document in kept], np.int64),
         dropped=dropped,
@@ -122,6 +126,18 @@ def usable_documents(
     """
     info: dict[str, int] = {"read": 0, "blank": 0, "duplicates": 0}
     return list(_chosen(documents, selection, info, dropped)), info
+
+
+def covariates_of(
+    documents: Sequence[Document], selection: Selection, like: Covariates | None = None
+) -> Covariates | None:
+    """Covariates of documents that all have those of `selection`, see `read_covariates`; None without any."""
+    names = selection.covariate_columns or ()
+    if not names and like is None:
+        return None
+    told = {name: [document.covariates[at] for document in documents] for at, name in enumerate(names)}
+    missing = missing_values(selection.missing)
+    return read_covariates(told, [document.place for document in documents], missing, like)
 
 
 def usable_texts(documents: Iterable[Document], selection: Selection) -> Iterator[str]:
@@ -233,8 +249,9 @@ def _check_characters(document: Document, row: int) -> None:
     for part in TEXT_PARTS:
         value = getattr(document, part)
         try:
-            if isinstance(value, str):
-                value.encode("utf-8")
+            for text in value if isinstance(value, tuple) else (value,):
+                if isinstance(text, str):
+                    text.encode("utf-8")
         except UnicodeEncodeError as error:
             raise ValueError(
                 f"{document._replace(row=row).place}: its {part} holds half a surrogate pair at character "
@@ -259,8 +276,18 @@ def _sample(documents: Iterable[Document], size: int, seed: int) -> list[Documen
 def index_labels(
     values: list[Any], missing: frozenset[str] = frozenset()
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """Label ids (D,) int64, -1 where missing, and the sorted names; numbers sort as numbers."""
+    """Label ids (D,) int64, -1 where missing, and the sorted names; numbers sort as numbers.
+
+    Raises ValueError for a label that is a text in one document and a number in another.
+    """
     names = [None if is_missing(value, missing) else _label_name(value) for value in values]
+    texts = {name for name, value in zip(names, values, strict=True) if isinstance(value, str)}
+    others = {name for name, value in zip(names, values, strict=True) if not isinstance(value, str)}
+    if both := sorted(name for name in texts & others if name is not None):
+        raise ValueError(
+            f"label {both[0]} is a text in some documents and a number, date or true/false in others; write "
+            "all values of data.label_column in one way"
+        )
     present = {name for name in names if name is not None}
     if not present:
         return None, ()

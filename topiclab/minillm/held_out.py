@@ -26,6 +26,7 @@ NOT_TEXT = {
         "title_column",
         "timestamp_column",
         "timestamp_format",
+        "covariate_columns",
         "missing",
     ),
     *("categories", "match", "years", "subset", "encoding", "delimiter"),

@@ -18,7 +18,7 @@ from topiclab.result import main_topics
 
 log = logging.getLogger(__name__)
 
-DOCUMENTS = "documents.parquet"
+DOCUMENTS, COVARIATES = "documents.parquet", "covariates.parquet"
 MAX_UNSAMPLED = 100_000  # lines of documents.csv for records outside data.sample
 Texts = pa.Array | None
 
@@ -96,6 +96,15 @@ def write_documents(table: pa.Table, folder: Path) -> None:
         log.info("%d records outside data.sample are in %s only, not in documents.csv", number, DOCUMENTS)
         table = table.filter(pa.array(~is_unsampled))
     write_csv(folder / "documents.csv", table)
+
+
+def write_covariates(corpus: Corpus, folder: Path) -> None:
+    """Write covariates.parquet: id of every document and its covariates; nothing for a corpus without."""
+    if corpus.covariates is None:
+        return
+    columns = {"id": pa.array(corpus.ids, pa.string()), **corpus.covariates.table()}
+    with atomic_file(folder / COVARIATES) as stream:
+        parquet.write_table(pa.table(columns), stream, compression="zstd")
 
 
 def read_documents(folder: Path) -> pa.Table:

@@ -18,7 +18,7 @@ from topiclab.metrics.reference import reference_counts
 from topiclab.models.base.estimator import Explained
 from topiclab.models.base.topic_model import TopicModel
 from topiclab.pipeline.build import make_model, with_num_topics
-from topiclab.pipeline.document_table import corpus_table, write_documents
+from topiclab.pipeline.document_table import corpus_table, write_covariates, write_documents
 from topiclab.pipeline.inputs import (
     check_language_models,
     check_sizes,
@@ -80,6 +80,7 @@ def fit_corpus(cfg: Configuration, folder: Path, corpus: Corpus) -> Outcome:
             if predictions is not None:
                 write_predictions(corpus, predictions, folder / "predictions.csv")
             write_documents(corpus_table(corpus, result.theta, predictions), folder)
+            write_covariates(corpus, folder)
             save_model(folder, model, embeddings, corpus)
             result.save(folder / "topics.npz")
             log_results(wandb_run, result, corpus, evaluation, folder)

@@ -145,6 +145,8 @@ def corpus_from_texts(
     name: str = "texts",
     labels: Sequence[Any] | None = None,
     ids: Sequence[str] | None = None,
+    timestamps: Sequence[Any] | None = None,
+    covariates: Mapping[str, Sequence[Any]] | None = None,
     vocabulary: Vocabulary,
     split: Split,
     deduplicate: bool = False,
@@ -153,22 +155,37 @@ def corpus_from_texts(
     clean: tuple[str, ...] | None = None,
     missing: tuple[str, ...] | None = (),
     timestamp_format: str | None = None,
+    covariate_columns: tuple[str, ...] | None = None,
 ) -> Corpus:
-    """A corpus from strings in memory; labels and ids, when given, are as long as texts.
+    """A corpus from strings in memory; labels, ids, timestamps and each covariate are as long as texts.
 
+    covariate_columns: those of `covariates` that are read, in this order; None: all of them.
     The other arguments are the keys of the group `data`. Blank texts are dropped with their labels.
     """
     texts = list_of_texts(texts)
     # lists, because a pandas Series would look up its index
-    labels, ids = (None if values is None else list(values) for values in (labels, ids))
-    for label, values in (("labels", labels), ("ids", ids)):
+    labels, ids, timestamps = (None if each is None else list(each) for each in (labels, ids, timestamps))
+    facts = {column: list(values) for column, values in (covariates or {}).items()}
+    given = {"labels": labels, "ids": ids, "timestamps": timestamps}
+    for label, values in [*given.items(), *facts.items()]:
         if values is not None and len(values) != len(texts):
             raise ValueError(f"{len(texts)} texts but {len(values)} {label}; give one for every text")
+    names = tuple(facts) if covariate_columns is None else covariate_columns
+    if absent := [column for column in names if column not in facts]:
+        raise ValueError(f"data.covariate_columns names {absent[0]}, which `covariates` does not hold")
     documents = (
-        Document(text, None if ids is None else str(ids[row]), None if labels is None else labels[row])
+        Document(
+            text,
+            None if ids is None else str(ids[row]),
+            None if labels is None else labels[row],
+            None if timestamps is None else timestamps[row],
+            covariates=tuple(facts[column][row] for column in names),
+        )
         for row, text in enumerate(texts)
     )
-    selection = Selection(name, sample, sample_seed, deduplicate, clean, missing, timestamp_format)
+    selection = Selection(
+        name, sample, sample_seed, deduplicate, clean, missing, timestamp_format, names or None
+    )
     return build_corpus(documents, selection, vocabulary, split)
 
 
@@ -256,7 +273,8 @@ def _documents(data: Mapping[str, Any], path: Path | None) -> Iterator[Document]
         columns = {key: data[key] for key in ("text_column", "label_column", "id_column", "timestamp_column")}
         for key in ("title_column", "delimiter"):  # missing in runs of earlier versions
             columns[key] = data.get(key)
-        return read_documents(path, **columns, encoding=data["encoding"])
+        covariates = data.get("covariate_columns") or ()
+        return read_documents(path, **columns, encoding=data["encoding"], covariate_columns=covariates)
     if data.get("modality") == "images":
         raise ValueError(
             f"data={data['name']} holds images, but texts are read here; use data=lee or data=file"

@@ -39,6 +39,7 @@ def read_documents(
     title_column: str | None = None,
     encoding: str = AUTO,
     delimiter: str | None = None,
+    covariate_columns: Sequence[str] = (),
 ) -> Iterator[Document]:
     """Documents of one file in file order; a missing text becomes "", to be dropped and counted as blank.
 
@@ -48,7 +49,7 @@ def read_documents(
     """
     if path.is_dir() and id_column is None:
         id_column = "path"
-    columns = (text_column, label_column, id_column, timestamp_column, title_column)
+    columns = (text_column, label_column, id_column, timestamp_column, title_column, *covariate_columns)
     wanted = list(dict.fromkeys(name for name in columns if name is not None))
     kind = "" if path.is_dir() else kind_of(path)
     origin = str(path) if path.is_dir() else f"{path}, {COUNTED.get(kind, 'line')}"
@@ -67,6 +68,7 @@ def read_documents(
             None,
             origin,
             number,
+            tuple(record.get(name) for name in covariate_columns),
         )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from lightning.pytorch.loggers import Logger
 from scipy import sparse
 
+from topiclab.data.covariates import Covariates
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.result import TopicResult, rank_words
 from topiclab.settings import Trainer
@@ -23,6 +24,7 @@ class ClassicalModel:
 
     arrays: tuple[str, ...]  # names of the attributes that are the fitted state
     readout: str = "beta"  # name of what `_rank` ranks by
+    known_covariates: Covariates | None = None  # of a fitted model that reads them
 
     def __init__(self, *, num_topics: int, seed: int, **_sizes: Any) -> None:
         self.num_topics, self.seed = num_topics, seed
@@ -37,7 +39,7 @@ class ClassicalModel:
     ) -> TopicResult:
         corpus = datamodule.corpus
         self._fit(datamodule)
-        theta = self.transform(corpus.bow, datamodule.embeddings)
+        theta = self._theta(datamodule)
         beta = self._beta().astype(np.float32)
         scores = self._rank(theta[datamodule.train_rows], datamodule.train_bow)
         return TopicResult(
@@ -62,6 +64,10 @@ class ClassicalModel:
 
     def _fit(self, datamodule: TopicDataModule) -> None:
         raise NotImplementedError
+
+    def _theta(self, datamodule: TopicDataModule) -> np.ndarray:
+        """Proportions (D, K) of all documents of the corpus."""
+        return self.transform(datamodule.corpus.bow, datamodule.embeddings)
 
     def transform(self, bow: sparse.csr_matrix, embeddings: np.ndarray | None) -> np.ndarray:
         raise NotImplementedError

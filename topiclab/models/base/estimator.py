@@ -10,6 +10,7 @@ import numpy as np
 from lightning.pytorch.loggers import Logger
 from scipy import sparse
 
+from topiclab.data.covariates import Covariates
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.result import TopicResult
 from topiclab.settings import Trainer
@@ -19,9 +20,12 @@ class Estimator(Protocol):
     """Fits on the training documents, then infers topics of the whole corpus and of unseen documents.
 
     readout: what ranks the words of its topics: beta, or usage (see metrics/readout.py).
+    known_covariates: names and levels of those that the fitted model reads of every document, which
+        `transform` then takes as `covariates`; None for a model that reads none.
     """
 
     readout: str
+    known_covariates: Covariates | None
 
     def fit(
         self,

@@ -13,6 +13,7 @@ from scipy import sparse
 from torch import Tensor, nn
 
 from topiclab.data.batch import Batch, DocumentTensors, Nonzeros, tensors_of
+from topiclab.data.covariates import Covariates
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.words.occurrences import Occurrences
 from topiclab.models.base.trained_module import EVAL_BATCH, TrainedModule
@@ -31,6 +32,7 @@ class TopicModel(TrainedModule):
     """
 
     reads_occurrences = False
+    known_covariates: Covariates | None = None
     readout: str = "beta"  # name of what `rank_words` ranks by
 
     def __init__(
