@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from every_model import MODELS
+from every_model import MODELS, quick_settings
 from small_cells import configuration
 
 import topiclab
@@ -22,12 +22,12 @@ from topiclab.pipeline import fit_texts
 from topiclab.runs.run import finished_result, run_cell
 
 ENCODER = ["embedder=minilm"]
-COUNTS_ALONE = [name for name in MODELS if "vectors" not in uses(compose([f"model={name}"])["model"])]
+COUNTS_ALONE = [name for name in MODELS if "vectors" not in uses(configuration(model=name)["model"])]
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_models_with_a_gradient_have_labels_objective_and_epochs(model: str) -> None:
-    group = compose([f"model={model}"])["model"]
+    group = configuration(model=model)["model"]
     declared = {"labels", "objective", "epochs"} & set(group["uses"])
     is_trained = issubclass(target_of(group), TopicModel)  # type: ignore[arg-type]
     assert declared == ({"labels", "objective", "epochs"} if is_trained else set())
@@ -38,7 +38,7 @@ def test_model_of_counts_alone_pays_for_no_embedding(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fit_texts, "document_vectors", None)
-    quick = ["model.num_sweeps=20"] if "num_sweeps" in compose([f"model={model}"])["model"] else []
+    quick = ["model.num_sweeps=20"] if "num_sweeps" in configuration(model=model)["model"] else []
     quick += ["model.num_samples=1"] if model == "lda_gibbs" else []
     cfg = configuration(*quick, f"paths.cache={tmp_path}/cache", model=model)
     result = run_cell(cfg, tmp_path / "run")
@@ -109,13 +109,13 @@ def without_declarations(node: Any) -> Any:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_run_of_a_version_without_declarations_is_reused(model: str, tmp_path: Path) -> None:
-    cfg = compose([f"model={model}", "teacher=neighbours"] if model == "prodlda" else [f"model={model}"])
+    cfg = configuration(*(["teacher=neighbours"] if model == "prodlda" else []), model=model)
     stored = without_declarations(copy.deepcopy(cfg))
     assert "uses" not in stored["model"]
     result = {"status": "done", "config": stored, "config_hash": "of that version"}
     (tmp_path / "result.json").write_text(json.dumps(result))
     assert finished_result(cfg, tmp_path) == result
-    other = compose([f"model={model}", "num_topics=7"])
+    other = configuration("num_topics=7", model=model)
     with pytest.raises(ConfigError, match="num_topics"):
         finished_result(other, tmp_path)
 
@@ -136,6 +136,7 @@ def test_every_model_and_objective_declares() -> None:
     assert validate(compose()) == []
     for group in ("model", "objective"):
         for path in (conf_dir() / group).glob("[!_]*.yaml"):
-            images = ["data=digits"] if path.stem == "tvqvae_image" else []
-            line = [f"{group}={path.stem}", "teacher=neighbours", *images]
-            assert "uses" in compose(line if group == "objective" else [line[0], *images])[group]
+            line = [f"{group}={path.stem}", *(["teacher=neighbours"] if group == "objective" else [])]
+            line += ["data=digits"] if path.stem == "tvqvae_image" else []
+            own = quick_settings(path.stem, "few") if group == "model" else []
+            assert "uses" in compose([*line, *own])[group]

@@ -8,6 +8,7 @@ import subprocess
 
 import planted
 import pytest
+from every_model import quick_settings
 
 import topiclab
 from topiclab.config.compose import ConfigError, compose
@@ -144,7 +145,8 @@ def test_code_that_the_caller_names_needs_no_trust(tmp_path):
 
 def test_every_option_of_conf_is_known():
     for path in (conf_dir() / "model").glob("[!_]*.yaml"):
-        cfg = compose([f"model={path.stem}", *(["data=digits"] if path.stem == "tvqvae_image" else [])])
+        images = ["data=digits"] if path.stem == "tvqvae_image" else []
+        cfg = compose([f"model={path.stem}", *images, *quick_settings(path.stem, "few")])
         assert foreign_code(cfg) == {}
     assert foreign_code({"model": {"_target_": "topiclab.models.theta.Theta"}}) == {}  # its earlier name
     assert foreign_code({"embedder": {"tokenizer": "jieba.lcut"}}) == {}

@@ -77,8 +77,8 @@ def test_a_design_has_dummies_products_and_splines() -> None:
     centred = Design.of(covariates, ["age"]).matrix(covariates)[:, 1]
     assert (abs(centred.mean()), round(centred.std(), 9)) < (1e-9, 1.1)
     many = read(day=list(range(50)), year=[2001, 2002] * 25)
-    spline = Design.of(many, ["spline(day)", "category(year)"])
-    assert spline.names[-2:] == ("spline(day).10", "year=2002")
+    spline = Design.of(many, ["spline day", "category year"])
+    assert spline.names[-2:] == ("spline day 10", "year=2002")
     beyond = read(many, day=[-5, 0], year=[2001, 2001])
     np.testing.assert_array_equal(*spline.matrix(beyond))
 
@@ -88,12 +88,12 @@ def test_a_design_has_dummies_products_and_splines() -> None:
     [
         (["size"], "no covariate size; there are age, party, twice"),
         (["age*"], r"the term 'age\*' is not complete"),
-        (["spline(party)"], "covariate party is categorical"),
+        (["spline party"], "covariate party is categorical"),
         (
             ["age", "twice"],
             r"twice does not vary .* or follows from the other columns \(\(intercept\), age\)",
         ),
-        (["age*party", "spline(age)", "twice:party"], "columns, but there are 7 training documents"),
+        (["age*party", "spline age", "twice:party"], "columns, but there are 7 training documents"),
     ],
 )
 def test_a_design_that_has_no_answer_is_refused(terms: list[str], told: str) -> None:

@@ -14,9 +14,9 @@ from scipy.interpolate import BSpline
 from topiclab.data.covariates import Covariate, Covariates
 
 INTERCEPT = "(intercept)"
-SPLINE_COLUMNS = 10  # of spline(x), as s() of the R package stm
+SPLINE_COLUMNS = 10  # of spline x, as s() of the R package stm
 DEGREE = 3
-FUNCTION = re.compile(r"(spline|category)\((.+)\)")
+FUNCTION = re.compile(r"(spline|category) +(.+)")
 DEPENDENT = 1e-6  # length of the part of a unit column that the earlier ones do not span
 
 
@@ -44,7 +44,7 @@ class Factor:
             knots = np.array(self.values)
             inside = np.clip(values, knots[0], knots[-1])  # beyond the fitted range the ends go on
             basis = BSpline.design_matrix(inside, knots, DEGREE).toarray()[:, 1:]
-            return [f"spline({self.name}).{number + 1}" for number in range(basis.shape[1])], basis
+            return [f"spline {self.name} {number + 1}" for number in range(basis.shape[1])], basis
         if self.kind == "category":
             known = np.array(self.values)
             if (strange := ~np.isin(values, known)).any():
@@ -77,7 +77,7 @@ class Design:
     def of(cls, covariates: Covariates, terms: Sequence[str] = (), *, is_standardised: bool = True) -> Design:
         """The design of these terms for the documents of a fit.
 
-        terms: names of covariates, spline(x), category(x) for numbers that name classes, products such as
+        terms: names of covariates, spline x, category x for numbers that name classes, products such as
         a:b, and a*b for a, b and a:b; () are all covariates, without products.
         is_standardised: numbers have mean 0 and standard deviation 1 over these documents.
         A categorical covariate has a column for each level but the most frequent.
@@ -91,6 +91,17 @@ class Design:
         names, matrix = _assembled(factors, places, covariates)
         _refuse_dependent(names, matrix)
         return cls(factors, places, tuple(names))
+
+    @property
+    def known(self) -> Covariates:
+        """The covariates that the design reads, with their levels, of no document."""
+        columns = {
+            factor.name: Covariate(
+                factor.name, np.zeros(0, np.int64 if factor.levels else None), factor.levels
+            )
+            for factor in self.factors
+        }
+        return Covariates(tuple(columns.values()))
 
     def matrix(self, covariates: Covariates) -> np.ndarray:
         """Values (D, P) float64 for these documents, with the scales and levels of the fit."""
@@ -149,7 +160,7 @@ def _knots(values: np.ndarray, written: str) -> tuple[float, ...]:
     """Knots of a cubic B-spline, the inner ones at equal shares of the documents."""
     num_inner = min(SPLINE_COLUMNS, len(np.unique(values)) - 1) - DEGREE
     if num_inner < 0:
-        raise ValueError(f"{written} needs at least {DEGREE + 1} different values; use a line or category()")
+        raise ValueError(f"{written} needs at least {DEGREE + 1} different values; use a line or category")
     inner = np.unique(np.quantile(values, np.linspace(0, 1, num_inner + 2)[1:-1])) if num_inner else []
     low, high = values.min(), values.max()
     inner = [float(knot) for knot in inner if low < knot < high]

@@ -1,0 +1,1 @@
+"""Parts of the structural topic model: posteriors of documents, start from anchor words, effects."""
