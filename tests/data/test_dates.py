@@ -9,7 +9,7 @@ import pytest
 
 from topiclab.data.dates import Dates, Told, read_dates
 from topiclab.data.missing import missing_values
-from topiclab.describe.periods import assign_periods
+from topiclab.data.periods import assign_periods
 
 MISSING = missing_values(None)
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from topiclab.data.periods import UNITS, assign_periods, period_name
 from topiclab.describe.files import time_content, write_json
 from topiclab.describe.ngrams import NgramCounts
 from topiclab.describe.period_terms import period_terms
-from topiclab.describe.periods import UNITS, assign_periods, period_name
 from topiclab.describe.time import resampled_shares, topics_over_time
 
 RATE = 0.05  # as stated: intervals at 95 %

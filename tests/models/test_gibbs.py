@@ -6,8 +6,8 @@ import pytest
 from scipy import sparse
 
 from topiclab.config import checks
-from topiclab.models.gibbs import _token_lists
 from topiclab.models.sampling.fold_in import fold_in
+from topiclab.models.sampling.token_lists import token_lists
 from topiclab.pipeline.build import make_model
 
 RNG = np.random.default_rng(0)
@@ -45,7 +45,7 @@ def test_an_empty_bag_gets_the_prior():
 
 def test_token_lists_hold_the_counts_and_skip_empty_documents():
     bow = sparse.csr_matrix(np.array([[2, 0, 1], [0, 0, 0], [0, 3, 0]], dtype=np.int32))
-    assert list(_token_lists(bow)) == [["0", "0", "2"], ["1", "1", "1"]]
+    assert list(token_lists(bow)) == [["0", "0", "2"], ["1", "1", "1"]]
 
 
 @pytest.mark.parametrize("prior", ["symmetric", "asymmetric"])

@@ -15,8 +15,8 @@ from scipy import optimize, sparse
 
 import topiclab
 from topiclab.config.compose import ConfigError, compose
+from topiclab.models.base.laplace import Prior, blocks_of, posteriors, proportions
 from topiclab.models.prevalence.anchors import WordPairs, anchor_topics
-from topiclab.models.prevalence.laplace import Prior, blocks_of, posteriors, proportions
 from topiclab.models.prevalence.regression import pooled_coefficients
 from topiclab.models.stm import STM
 from topiclab.runs.run import CellFailed, run_cell

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pyarrow as pa
 
+from topiclab.api.facts import GivenCovariates, GivenTimestamps, told_covariates, told_timestamps
 from topiclab.config.compose import ConfigError, compose, compose_unchecked, to_plain
 from topiclab.config.configuration import Configuration
 from topiclab.config.declared import uses
 from topiclab.config.instantiate import build
 from topiclab.config.trust import code_of
 from topiclab.data.cleaning import clean_text
-from topiclab.data.covariates import Covariates, read_covariates
-from topiclab.data.missing import missing_values
 from topiclab.data.sources.corpora import corpus_from_texts, list_of_texts
 from topiclab.data.words.occurrences import Occurrences
 from topiclab.data.words.vocabulary import count, texts_of_known_words
@@ -159,47 +158,35 @@ class FittedTopics:
         )
         return {"occurrences": found}
 
-    def _covariates(
-        self, texts: Sequence[str], told: Mapping[str, Sequence[Any]] | Covariates | None
-    ) -> dict[str, Covariates]:
-        """Covariates of unseen texts for `transform` of the model; {} unless the model reads them."""
-        known = self.model.known_covariates
-        if known is None:
-            if told is None:
-                return {}
-            raise ValueError(f"model={self.config['model']['name']} reads no covariates; leave them out")
-        if isinstance(told, Covariates):
-            return {"covariates": told}
-        if told is None:
-            raise ValueError(
-                f"model={self.config['model']['name']} was fitted with covariates; give those of these texts "
-                f"(covariates=, data.covariate_columns=[{','.join(known.names)}])"
-            )
-        values = {name: list(column) for name, column in told.items()}
-        for name, column in values.items():
-            if len(column) != len(texts):
-                raise ValueError(f"{len(texts)} texts but {len(column)} {name}; give one for every text")
-        missing = missing_values(Selection.of(self.config["data"]).missing)
-        places = [f"text {row}" for row in range(len(texts))]
-        return {"covariates": read_covariates(values, places, missing, known)}
+    def _facts(
+        self, num_texts: int, covariates: GivenCovariates, timestamps: GivenTimestamps
+    ) -> dict[str, Any]:
+        """Covariates and dates of unseen texts, where the model reads them."""
+        model, name, selection = self.model, self.config["model"]["name"], Selection.of(self.config["data"])
+        return {
+            **told_covariates(model, name, num_texts, covariates, selection),
+            **told_timestamps(model, name, num_texts, timestamps, selection),
+        }
 
     def transform(
         self,
         texts: Sequence[str],
         embeddings: np.ndarray | None = None,
         *,
-        covariates: Mapping[str, Sequence[Any]] | Covariates | None = None,
+        covariates: GivenCovariates = None,
+        timestamps: GivenTimestamps = None,
     ) -> np.ndarray:
         """Topic proportions (N, K) of unseen texts; embeddings (N, E), if given, replace the embedder's.
 
         covariates: N values of each that the model was fitted with; needed if it was.
+        timestamps: N dates; needed if the model has topics by period.
         A text of which the model reads nothing, such as a blank one, has the same proportion everywhere.
         Raises TypeError for anything but a sequence of strings, ValueError for embeddings that do not fit.
         """
         texts, embeddings = self._checked(texts, embeddings)
         bow = count(texts, self.result.vocab, self._vocabulary)
-        beside = {**self._occurrences(texts), **self._covariates(texts, covariates)}
-        theta = self.model.transform(bow, embeddings, **beside)
+        facts = self._facts(len(texts), covariates, timestamps)
+        theta = self.model.transform(bow, embeddings, **self._occurrences(texts), **facts)
         return with_unread(theta, unread_documents(Configuration.of(self.config), bow, embeddings))
 
     def known_words(self, texts: Sequence[str]) -> np.ndarray:
@@ -222,13 +209,20 @@ class FittedTopics:
     def predicts_labels(self) -> bool:
         return isinstance(self.model, TopicModel) and self.model.classifier is not None
 
-    def predict(self, texts: Sequence[str], embeddings: np.ndarray | None = None) -> list[str]:
+    def predict(
+        self,
+        texts: Sequence[str],
+        embeddings: np.ndarray | None = None,
+        *,
+        timestamps: GivenTimestamps = None,
+    ) -> list[str]:
         """Predicted labels of unseen texts; ValueError unless the run was supervised, else as `transform`."""
         if not isinstance(self.model, TopicModel) or self.model.classifier is None:
             raise ValueError("this run predicts no labels; fit it with mode=supervised")
         texts, embeddings = self._checked(texts, embeddings)
         bow = count(texts, self.result.vocab, self._vocabulary)
-        classes = self.model.predict_classes(bow, embeddings, **self._occurrences(texts))
+        facts = self._facts(len(texts), None, timestamps)
+        classes = self.model.predict_classes(bow, embeddings, **self._occurrences(texts), **facts)
         return [self.label_names[index] for index in classes.argmax(axis=1)]
 
 

@@ -126,8 +126,9 @@ def _check_facts(cfg: Composed) -> Iterator[str]:
         yield f"{name} reads covariates, which data={data['name']} lacks; use data=file{without}"
     elif reads_covariates and not data["covariate_columns"]:
         yield f"{name} reads covariates; add data.covariate_columns=[<columns>]{without}"
-    if "timestamps" in of_model and "timestamp_column" in data and data["timestamp_column"] is None:
-        yield f"{name} reads dates; add data.timestamp_column=<column>"
+    reads_dates = "timestamps" in of_model and model.get("period") != "none"
+    if reads_dates and "timestamp_column" in data and data["timestamp_column"] is None:
+        yield f"{name} reads dates; add data.timestamp_column=<column>, or model.period=none"
 
 
 def _check_num_topics(cfg: Composed) -> Iterator[str]:

@@ -19,7 +19,7 @@ from typing import Any
 DECLARATIONS = ("uses", "needs", "finds_num_topics", "logs", "is_encoder", "is_divided")
 # vectors: of documents.  labels: through a classifier, in mode=supervised.  soft_labels: of a teacher, as the
 # target or the start.  objective: objective=.  epochs: trainer.max_epochs, patience and similar keys.
-# covariates: data.covariate_columns, unless model.prevalence=none.  timestamps: the dates of the documents.
+# covariates: of the documents, unless model.prevalence=none.  timestamps: dates, unless model.period=none.
 USES = ("vectors", "labels", "soft_labels", "objective", "epochs", "covariates", "timestamps")
 
 

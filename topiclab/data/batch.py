@@ -77,6 +77,7 @@ class Batch:
     target_entropy: (B,) in nats; None without targets.
     codes: (B, N) over N codes, summed over the single word occurrences of a document: `words` holds codes and
     `counts` their weights; None where a word has the same codes at every occurrence.
+    periods: (B,) int64, the period of a model over time; None for the others.
     """
 
     rows: Tensor
@@ -86,6 +87,7 @@ class Batch:
     targets: Nonzeros | Tensor | None = None
     target_entropy: Tensor | None = None
     codes: Nonzeros | None = None
+    periods: Tensor | None = None
 
 
 @dataclass
@@ -98,6 +100,7 @@ class DocumentTensors:
     targets: SparseCounts | Tensor | None = None
     target_entropy: Tensor | None = None
     codes: SparseCounts | None = None
+    periods: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.bow.lengths)
@@ -112,6 +115,7 @@ class DocumentTensors:
             targets=move(self.targets),
             target_entropy=move(self.target_entropy),
             codes=None if self.codes is None else self.codes.to(device),
+            periods=move(self.periods),
         )
 
     def batches(self, rows: Tensor, count: int) -> Iterator[Batch]:
@@ -134,9 +138,9 @@ class DocumentTensors:
             cut(self.target_entropy),
         )
         codes = repeat(None) if self.codes is None else self.codes.permuted(rows).split(sizes)
-        cuts = zip(parts, bows, labels, targets, entropies, codes)  # noqa: B905
-        for part, bow, label, target, entropy, code in cuts:
-            yield Batch(part, bow, pick(self.embeddings, part), label, target, entropy, code)
+        cuts = zip(parts, bows, labels, targets, entropies, codes, cut(self.periods))  # noqa: B905
+        for part, bow, label, target, entropy, code, period in cuts:
+            yield Batch(part, bow, pick(self.embeddings, part), label, target, entropy, code, period)
 
 
 def tensors_of(

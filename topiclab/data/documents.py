@@ -93,7 +93,7 @@ def build_corpus(
     bow = count_tokens(tokens, vocab, vocabulary)
     missing = missing_values(selection.missing)
     labels, label_names = index_labels([document.label for document in kept], missing)
-    dates = _dates(kept, selection, missing)
+    dates = dates_of(kept, selection)
     info["without_known_words"] = int((np.diff(bow.indptr) == 0).sum())
     if labels is not None:
         info["unlabelled"] = _report_labels(labels, label_names, selection)
@@ -336,9 +336,10 @@ def _titles(documents: list[Document], missing: frozenset[str]) -> tuple[str, ..
     return titles if any(titles) else None
 
 
-def _dates(documents: list[Document], selection: Selection, missing: frozenset[str]) -> Dates | None:
+def dates_of(documents: Sequence[Document], selection: Selection) -> Dates | None:
     """Dates of the documents; None without any."""
     if all(document.timestamp is None for document in documents):
         return None
     written = [Told(document.timestamp, document.place) for document in documents]
+    missing = missing_values(selection.missing)
     return read_dates(written, selection.name, selection.timestamp_format, missing)

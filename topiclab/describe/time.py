@@ -9,9 +9,9 @@ from itertools import pairwise
 import numpy as np
 from scipy import sparse, stats
 
+from topiclab.data.periods import assign_periods
 from topiclab.describe.ngrams import NgramCounts
 from topiclab.describe.period_terms import period_terms, term_shares
-from topiclab.describe.periods import assign_periods
 
 LEVEL = 0.95  # confidence level of every interval
 TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)

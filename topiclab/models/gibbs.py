@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +13,7 @@ from topiclab.data.datamodule import TopicDataModule
 from topiclab.limits import Count, Positive
 from topiclab.models.base.classical_model import ClassicalModel, words_nll
 from topiclab.models.sampling.chains import Chain, Chains
+from topiclab.models.sampling.token_lists import token_lists
 
 GAP = 10  # sweeps between updates of a learned prior and, unless given, between samples
 
@@ -103,7 +103,7 @@ class LDAGibbs(_GibbsModel):
             prior = falling / falling.sum()
         sampler = LDAModel(k=self.num_topics, alpha=prior.tolist(), eta=self.eta, seed=seed)
         sampler.optim_interval = GAP if self.prior == "auto" else 0
-        for tokens in _token_lists(bow):
+        for tokens in token_lists(bow):
             sampler.add_doc(tokens)
         likelihood, alpha, counts, shares = [], [], [], []
         theta = np.zeros((len(sampler.docs), self.num_topics))
@@ -148,7 +148,7 @@ class HDP(_GibbsModel):
         sampler = HDPModel(
             initial_k=max(self.num_topics, 2), eta=self.eta, seed=self.seed, **self.concentrations
         )
-        for tokens in _token_lists(bow):
+        for tokens in token_lists(bow):
             sampler.add_doc(tokens)
         self._sweep(sampler, self.num_sweeps)
         live, _ = sampler.convert_to_lda()
@@ -157,17 +157,6 @@ class HDP(_GibbsModel):
         kept = np.argsort(-tokens, kind="stable")[: self.num_topics]
         self.topic_counts, self.alpha = counts[kept], np.asarray(live.alpha, dtype=np.float64)[kept]
         self.info = {"topics_found": int(live.k), "tokens_kept": float(tokens[kept].sum() / tokens.sum())}
-
-
-def _token_lists(bow: sparse.csr_matrix) -> Iterator[list[str]]:
-    """Tokens of every non-empty document, each word written as its index."""
-    names = np.array([str(word) for word in range(bow.get_shape()[1])], dtype=object)
-    counts = np.asarray(bow.data, dtype=np.int64)
-    tokens = np.repeat(names[bow.indices], counts)
-    ends = np.concatenate([[0], np.cumsum(counts)])[bow.indptr]
-    for begin, end in pairwise(ends):
-        if end > begin:
-            yield tokens[begin:end].tolist()
 
 
 def _topic_counts(sampler: Any, num_words: int) -> np.ndarray:

@@ -17,8 +17,8 @@ from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.design import Design
 from topiclab.limits import Count, Positive, Unit
 from topiclab.models.base.classical_model import ClassicalModel, words_nll
+from topiclab.models.base.laplace import Block, Prior, blocks_of, posteriors, proportions
 from topiclab.models.prevalence.anchors import anchor_topics
-from topiclab.models.prevalence.laplace import Block, Prior, blocks_of, posteriors, proportions
 from topiclab.models.prevalence.regression import Composition, effect_rows, pooled_coefficients
 from topiclab.report.figures.effects import EFFECTS, draw_effects
 from topiclab.result import rank_words

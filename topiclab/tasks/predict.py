@@ -13,7 +13,7 @@ from topiclab.api.images import ImageTopics
 from topiclab.api.topics import FittedTopics, load
 from topiclab.config.configuration import Configuration
 from topiclab.csv_table import write_csv
-from topiclab.data.documents import Document, covariates_of, index_labels
+from topiclab.data.documents import Document, covariates_of, dates_of, index_labels
 from topiclab.data.dropped import UNSAMPLED
 from topiclab.data.images.files import SUFFIXES
 from topiclab.data.images.image_set import read_image
@@ -54,8 +54,10 @@ def predict(cfg: Configuration, folder: Path) -> Outcome:
     embeddings = fitted.embed(texts) if fitted.reads_vectors else None
     like = fitted.model.known_covariates
     covariates = None if like is None else covariates_of(documents, Selection.of(cfg.data), like)
-    theta = fitted.transform(texts, embeddings, covariates=covariates)
-    labels = fitted.predict(texts, embeddings) if fitted.predicts_labels else None
+    dates = dates_of(documents, Selection.of(cfg.data)) if fitted.model.reads_timestamps else None
+    times = None if dates is None else dates.times
+    theta = fitted.transform(texts, embeddings, covariates=covariates, timestamps=times)
+    labels = fitted.predict(texts, embeddings, timestamps=times) if fitted.predicts_labels else None
     rows = np.array([document.row for document in documents], np.int64)
     table = document_table(
         rows,

@@ -25,6 +25,7 @@ class ClassicalModel:
     arrays: tuple[str, ...]  # names of the attributes that are the fitted state
     readout: str = "beta"  # name of what `_rank` ranks by
     known_covariates: Covariates | None = None  # of a fitted model that reads them
+    reads_timestamps: bool = False
 
     def __init__(self, *, num_topics: int, seed: int, **_sizes: Any) -> None:
         self.num_topics, self.seed = num_topics, seed

@@ -22,10 +22,12 @@ class Estimator(Protocol):
     readout: what ranks the words of its topics: beta, or usage (see metrics/readout.py).
     known_covariates: names and levels of those that the fitted model reads of every document, which
         `transform` then takes as `covariates`; None for a model that reads none.
+    reads_timestamps: `transform` then takes the dates (N,) datetime64 of the documents as `timestamps`.
     """
 
     readout: str
     known_covariates: Covariates | None
+    reads_timestamps: bool
 
     def fit(
         self,

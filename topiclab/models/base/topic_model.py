@@ -19,6 +19,7 @@ from topiclab.data.words.occurrences import Occurrences
 from topiclab.models.base.trained_module import EVAL_BATCH, TrainedModule
 from topiclab.models.base.training import train
 from topiclab.nn.likelihood import softmax_nll, tempered_nll
+from topiclab.objectives import Decoder
 from topiclab.result import TopicResult, rank_words
 from topiclab.settings import Trainer
 
@@ -33,6 +34,7 @@ class TopicModel(TrainedModule):
 
     reads_occurrences = False
     known_covariates: Covariates | None = None
+    reads_timestamps: bool = False
     readout: str = "beta"  # name of what `rank_words` ranks by
 
     def __init__(
@@ -73,6 +75,10 @@ class TopicModel(TrainedModule):
             return self.bag_nll(theta, targets, targets.counts)
         return tempered_nll(self.decode(theta), targets, temperature)
 
+    def decoder_of(self, batch: Batch) -> Decoder:
+        """Decoder of the documents of a batch; overridden if it depends on more than theta."""
+        return self
+
     def beta(self) -> Tensor:
         """Word distributions of the topics (K, V)."""
         raise NotImplementedError
@@ -104,7 +110,8 @@ class TopicModel(TrainedModule):
         for batch in documents.batches(rows, self.num_batches(len(rows), EVAL_BATCH)):
             theta = self.theta(self.encode(batch))
             thetas.append(theta.cpu().double())
-            nats.append(self.bag_nll(theta, batch.bow, batch.bow.counts).cpu().double())
+            decoder = self.decoder_of(batch)
+            nats.append(decoder.bag_nll(theta, batch.bow, batch.bow.counts).cpu().double())
             if self.classifier is not None:
                 classes.append(self.classify(theta).log_softmax(1).cpu())
         stacked = torch.cat(classes).numpy() if classes else None

@@ -1,1 +1,1 @@
-"""Parts of the structural topic model: posteriors of documents, start from anchor words, effects."""
+"""Parts of the structural topic model: the start from anchor words, and regressions on covariates."""
