@@ -8,6 +8,7 @@ from scipy import sparse
 
 from topiclab.data.periods import UNITS, assign_periods, period_name
 from topiclab.describe.files import time_content, write_json
+from topiclab.describe.model_periods import read_period_words, with_own_words
 from topiclab.describe.ngrams import NgramCounts
 from topiclab.describe.period_terms import period_terms
 from topiclab.describe.time import resampled_shares, topics_over_time
@@ -283,3 +284,21 @@ def test_terms_say_each_thing_once():
         np.array([[0, 0], [1, 1], [0, 1]], np.int32),
     )
     assert period_terms(counts, np.zeros(9, int), np.array([[9]]), num=3) == [[["graph network"]]]
+
+
+def test_a_model_over_time_shows_its_own_words(tmp_path):
+    days = np.array(["2001-03-01", "2001-05-01", "2003-01-01", "2003-02-01"], "datetime64[s]")
+    counts = NgramCounts(("red", "blue"), sparse.csr_matrix(np.ones((4, 2), int)), np.array([[0, 0], [1, 1]]))
+    theta = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]])
+    words = [[["a", "b"], ["c", "d"]], [["e", "f"], ["g", "h"]]]
+    path = tmp_path / "periods.json"
+    path.write_text(json.dumps({"unit": "year", "periods": ["2001", "2003"], "words": words}))
+    own = read_period_words(tmp_path, 2)
+    times = with_own_words(topics_over_time(theta, days, counts, unit="year"), own, 1)
+    assert times.periods == ["2001", "2002", "2003"]
+    assert times.terms == [[["a"], ["a"], ["c"]], [["e"], ["e"], ["g"]]]
+    by_month = topics_over_time(theta, days, counts, unit="month")
+    assert with_own_words(by_month, own, 1) is by_month
+    with pytest.raises(ValueError, match=r"periods\.json cannot be read .* fit again"):
+        read_period_words(tmp_path, 3)
+    assert read_period_words(tmp_path / "none", 2) is None

@@ -12,6 +12,7 @@ from topiclab.data.periods import UNITS, assign_periods, period_name
 
 log = logging.getLogger(__name__)
 
+PERIODS = "periods.json"  # of a run folder: the words of every topic in every period
 STATIC = "none"  # one period for all documents, whose dates are then not read
 Unit = Literal["auto", "none", "day", "week", "month", "quarter", "year", "decade"]
 KINDS = (STATIC, *UNITS)

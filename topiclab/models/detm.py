@@ -53,7 +53,8 @@ class DETM(ETM):
 
     def __init__(self, *, period: Unit, walk_variance: Positive, walk_dim: Count, **etm: Any) -> None:
         super().__init__(**etm)
-        self.period, self.walk_variance = period, walk_variance
+        self.period: Unit = period
+        self.walk_variance = walk_variance
         self.reads_timestamps = period != "none"
         self.popularity = (
             PopularityWalk(self.num_words, self.num_topics, walk_dim) if period != "none" else None

@@ -37,8 +37,9 @@ class DTM(ClassicalModel):
     weighted by the topic's share in each; periods.json has the words of every period.
 
     period: length of a period, see `assign_periods`; none: one for all, LDA with a logistic-normal prior.
-    step_size, step_delay, step_decay: step i of the sampler has length size * (delay + i) ^ -decay; with
-    tomotopy's step_size of 0.01 topics stay noise.
+    step_size, step_delay, step_decay: step i of the sampler has length size * (delay + i) ^ -decay. A few
+    frequent words need a smaller step: with 100 words 0.03 finds planted topics and 0.1 never settles; with
+    2,000 words 0.1 finds topics in 400 sweeps and 0.03 not in 600.
     """
 
     arrays = ("word_probs", "popularity", "masses", "packed_bins")
@@ -58,7 +59,8 @@ class DTM(ClassicalModel):
         **sizes: Any,
     ) -> None:
         super().__init__(**sizes)
-        self.period, self.num_sweeps, self.num_workers = period, num_sweeps, num_workers
+        self.period: Unit = period
+        self.num_sweeps, self.num_workers = num_sweeps, num_workers
         self.document_variance = document_variance
         self.options: dict[str, Any] = {
             "alpha_var": topic_variance,

@@ -21,6 +21,7 @@ from topiclab.data.words.tokenizer import VERSION
 from topiclab.describe import files
 from topiclab.describe.labels import label_topics
 from topiclab.describe.layout import LayoutOptions, layout
+from topiclab.describe.model_periods import PeriodWords, read_period_words, with_own_words
 from topiclab.describe.names import Names, topic_prompts, written_names
 from topiclab.describe.ngrams import NgramCounts, ngram_counts
 from topiclab.describe.representatives import Representatives, representatives
@@ -116,6 +117,7 @@ class Described:
 
     vocabulary: of the run.  title: of the page.  writer: of names; None if labels begin with
         keywords.
+    period_words: of a model over time, if its topics are shown as they are.
     """
 
     corpus: Corpus
@@ -124,6 +126,7 @@ class Described:
     vocabulary: Vocabulary
     title: str
     writer: Writer | None
+    period_words: PeriodWords | None = None
 
 
 def describe(cfg: Configuration, folder: Path) -> Outcome:
@@ -158,7 +161,8 @@ def describe(cfg: Configuration, folder: Path) -> Outcome:
     )
     if options.num_topics is not None:
         title += options.language(", merged to {num}", num=options.num_topics)
-    given = Described(corpus, result, embeddings, of_run.vocabulary, title, writer)
+    own = read_period_words(run, result.num_topics) if options.num_topics is None else None
+    given = Described(corpus, result, embeddings, of_run.vocabulary, title, writer, own)
     with limited_threads(cfg.trainer.num_threads):
         facts = write_description(given, options, cfg.paths.cache, folder, clock)
     log.info("page: %s", folder / "page.html")
@@ -217,7 +221,7 @@ def write_description(
         names = names_of(terms, titles, chosen, options.prompt, given.writer, cache)
         labels = label_topics(terms, titles, chosen, names and names.names)
     with timed(clock, "time"):
-        times = times_of(corpus, result, counts, options, terms)
+        times = times_of(corpus, result, counts, options, terms, given.period_words)
     with timed(clock, "layout"):
         places = cached_layout(given.embeddings, options, cache)
     with timed(clock, "write"):
@@ -288,23 +292,29 @@ def times_of(
     counts: NgramCounts,
     options: DescribeOptions,
     terms: Terms,
+    own: PeriodWords | None,
 ) -> TopicTimes | None:
-    """Topics over time; None for a corpus without dates."""
+    """Topics over time; None for a corpus without dates.
+
+    own: words of a model over time, shown instead of those of the documents; describe.time.unit=auto is then
+    the unit of the model.
+    """
     if corpus.timestamps is None:
         log.info("%s has no timestamps: no topics over time", corpus.name)
         return None
     left_out = [*terms.domain_words, *options.terms.domain_words]
-    return topics_over_time(
+    times = topics_over_time(
         result.theta,
         corpus.timestamps,
         counts,
-        unit=options.unit,
+        unit=own.unit if own and options.unit == "auto" else options.unit,
         num_bootstrap=options.num_bootstrap,
         seed=options.seed,
         num_terms=options.num_period_terms,
         left_out=left_out,
         words=[[term for term in of_topic if term][:PERIOD_WORDS] for of_topic in terms.terms],
     )
+    return times if own is None else with_own_words(times, own, options.num_period_terms)
 
 
 def cached_counts(

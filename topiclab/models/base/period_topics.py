@@ -9,10 +9,9 @@ import numpy as np
 
 from topiclab.atomic import write_json
 from topiclab.data.datamodule import TopicDataModule
-from topiclab.data.period_bins import PeriodBins, Unit
+from topiclab.data.period_bins import PERIODS, PeriodBins, Unit
 from topiclab.result import rank_words
 
-PERIODS = "periods.json"
 NUM_WORDS = 20  # per topic and period
 
 
