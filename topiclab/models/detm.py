@@ -151,7 +151,8 @@ class DETM(ETM):
         assert batch.periods is not None
         eta, alpha, kl_of_walks = self.walks()
         shift, logvar = self.encoder(batch)
-        theta = self.theta((eta[batch.periods] + shift, logvar))
+        mu = eta[batch.periods] + shift
+        theta = self.theta((mu, logvar))
         kl = gaussian_kl(shift, logvar, self.prior_mean, self.prior_logvar)
         decoder = PeriodDecoder(self.probs(alpha), batch.periods)
         losses = {
@@ -160,6 +161,8 @@ class DETM(ETM):
         }
         if self.popularity is not None:
             losses["walk_kl"] = (kl_of_walks / max(len(self._train_rows), 1)).expand(len(theta))
+        if self._clusters is not None:
+            losses["clusters"] = self.init_weight * labelled_cross_entropy(mu, self._clusters[batch.rows])
         if self.classifier is not None:
             losses["classification"] = labelled_cross_entropy(self.classify(theta), batch.labels)
         return losses
