@@ -205,15 +205,18 @@ def test_changed_keys_are_named_with_both_values(default):
     assert changed_keys(default, other) == ["data.sample (None -> 9)", "embedder.seed (0 -> 4)"]
 
 
-def test_an_option_added_later_does_not_orphan_earlier_runs():
-    now = compose(["embedder=minilm"])
+@pytest.mark.parametrize(
+    ("option", "group", "key", "other"),
+    [("embedder=minilm", "embedder", "long", "mean"), ("model=prodlda", "model", "has_shift", False)],
+)
+def test_an_option_added_later_does_not_orphan_earlier_runs(option, group, key, other):
+    now = compose([option])
     earlier = with_values(now, {})
-    del earlier["embedder"]["long"]
+    del earlier[group][key]
     assert changed_keys(earlier, now) == []
     assert config_hash(earlier) == config_hash(now)
-    assert changed_keys(earlier, with_values(now, {"embedder.long": "mean"})) == [
-        "embedder.long (absent -> mean)"
-    ]
+    changed = with_values(now, {f"{group}.{key}": other})
+    assert changed_keys(earlier, changed) == [f"{group}.{key} (absent -> {other})"]
 
 
 def test_task_may_depend_on_some_keys_only(default):

@@ -43,6 +43,7 @@ AS_BEFORE = {
     "embedder.long": "cut",
     "model.init_weight": 0.0,
     "report.language": "en",
+    "model.has_shift": True,
 }
 UNHASHED_PREFIXES = tuple(f"{key}." for key in UNHASHED_KEYS)
 

@@ -43,14 +43,16 @@ class ECRTM(ProdLDA):
         ecr_weight: Weight,
         ecr_sharpness: Positive,
         sinkhorn: SinkhornOptions,
+        has_shift: bool,
         batch_norm_eps: Positive,
         batch_norm_momentum: Unit,
         **vae: Any,
     ) -> None:
-        super().__init__(batch_norm_eps=batch_norm_eps, batch_norm_momentum=batch_norm_momentum, **vae)
-        self.decoder = ClusteredExperts(
-            self.num_topics, self.num_words, batch_norm_eps, batch_norm_momentum, beta_temperature
+        super().__init__(
+            has_shift=has_shift, batch_norm_eps=batch_norm_eps, batch_norm_momentum=batch_norm_momentum, **vae
         )
+        norm = batch_norm_eps, batch_norm_momentum
+        self.decoder = ClusteredExperts(self.num_topics, self.num_words, *norm, has_shift, beta_temperature)
         self.decoder.set_vectors(unit_noise(self.num_topics, word_dim), unit_noise(self.num_words, word_dim))
         self.word_init = word_init
         self.ecr_weight, self.ecr_sharpness = ecr_weight, ecr_sharpness
@@ -103,9 +105,15 @@ class ClusteredExperts(ProductOfExperts):
     """Product of experts whose weight (K, V) is the proximity of topics to words; columns sum to 1."""
 
     def __init__(
-        self, num_topics: int, num_words: int, eps: float, momentum: float, temperature: float
+        self,
+        num_topics: int,
+        num_words: int,
+        eps: float,
+        momentum: float,
+        has_shift: bool,
+        temperature: float,
     ) -> None:
-        super().__init__(num_topics, num_words, eps, momentum)
+        super().__init__(num_topics, num_words, eps, momentum, has_shift)
         self.temperature = temperature
 
     def make_weight(self, num_topics: int, num_words: int) -> None:

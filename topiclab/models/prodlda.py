@@ -2,28 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from topiclab.data.batch import Nonzeros
+from topiclab.data.datamodule import TopicDataModule
 from topiclab.limits import Positive, Unit
+from topiclab.models.base.encoder import Encoder
 from topiclab.models.base.vae import LogisticNormalVAE
 from topiclab.nn.product_of_experts import ProductOfExperts
+
+EncoderType = TypeVar("EncoderType", bound=Encoder)
 
 
 class ProdLDA(LogisticNormalVAE):
     """p(w|d) = softmax(BN(theta B)): topics as experts whose product, not mixture, generates the words.
 
+    has_shift: the batch norms of decoder and heads learn a shift, of every word's and every topic's logit, as
+    in the authors' code; False is affine=False of its ports to PyTorch (OCTIS, contextualized-topic-models).
     Differs from the authors' code: the decoder's batch norm is folded into its weights (same numbers), and by
     default the encoder reads embeddings and starts from k-means. KL and likelihood are theirs.
     """
 
-    def __init__(self, *, batch_norm_eps: Positive, batch_norm_momentum: Unit, **vae: Any) -> None:
+    def __init__(
+        self, *, has_shift: bool, batch_norm_eps: Positive, batch_norm_momentum: Unit, **vae: Any
+    ) -> None:
+        self.has_shift = has_shift
         super().__init__(**vae)
-        self.decoder = ProductOfExperts(self.num_topics, self.num_words, batch_norm_eps, batch_norm_momentum)
+        norm = batch_norm_eps, batch_norm_momentum
+        self.decoder = ProductOfExperts(self.num_topics, self.num_words, *norm, has_shift)
+
+    def make_encoder(self) -> Encoder:
+        return self.with_shift(super().make_encoder())
+
+    def with_shift(self, encoder: EncoderType) -> EncoderType:
+        """Return the encoder, the shift of whose heads is learned or stays 0."""
+        if isinstance(encoder.head_norm, nn.BatchNorm1d):
+            encoder.head_norm.bias.requires_grad_(self.has_shift)
+        return encoder
+
+    def _start_key(self, datamodule: TopicDataModule) -> dict[str, Any]:
+        key = super()._start_key(datamodule)
+        return key if self.has_shift else {**key, "has_shift": False}
 
     def decode(self, theta: Tensor) -> Tensor:
         with torch.autocast(theta.device.type, enabled=False):

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypedDict
 import numpy as np
 import torch
 from scipy import sparse
-from torch import Tensor, nn
+from torch import Tensor
 
 from topiclab.data.batch import Batch, DocumentTensors, SparseCounts
 from topiclab.data.datamodule import TopicDataModule
@@ -75,8 +75,8 @@ class TVQVAE(ProdLDA):
         batch_norm_momentum: Unit,
         **vae: Any,
     ) -> None:
-        self.has_shift = has_shift
         super().__init__(
+            has_shift=has_shift,
             encoder={**encoder, "num_codes": num_codes, "expansion": expansion, "words": words},
             batch_norm_eps=batch_norm_eps,
             batch_norm_momentum=batch_norm_momentum,
@@ -104,10 +104,7 @@ class TVQVAE(ProdLDA):
         )
 
     def make_encoder(self) -> CodeEncoder:
-        encoder = CodeEncoder(**self.encoder_options)
-        if isinstance(encoder.head_norm, nn.BatchNorm1d):
-            encoder.head_norm.bias.requires_grad_(self.has_shift)
-        return encoder
+        return self.with_shift(CodeEncoder(**self.encoder_options))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.AdamW(

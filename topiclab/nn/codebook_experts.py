@@ -40,16 +40,14 @@ class CodebookExperts(ProductOfExperts):
         eps: float,
         momentum: float,
     ) -> None:
-        super().__init__(num_topics, num_words, eps, momentum)
-        self.codes = ProductOfExperts(num_topics, num_codes, eps, momentum)
+        super().__init__(num_topics, num_words, eps, momentum, has_shift)
+        self.codes = ProductOfExperts(num_topics, num_codes, eps, momentum, has_shift)
         self.has_topic_norm = has_topic_norm
         layers: list[nn.Module] = []
         for width, following in pairwise([code_dim, *hidden_dims]):
             layers += [nn.Linear(width, following), nn.Tanh()]
         self.hidden = nn.Sequential(*layers)
         self.last = nn.Linear(hidden_dims[-1], num_words)
-        for experts in (self, self.codes):
-            experts.bias.requires_grad_(has_shift)
         self.register_buffer("codebook", torch.zeros(num_codes, code_dim))
 
     def make_weight(self, num_topics: int, num_words: int) -> None:

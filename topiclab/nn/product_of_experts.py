@@ -15,7 +15,9 @@ MAX_FUSED_DOCS = 2048  # a batch-normalised value is at most sqrt(B - 1), whose 
 
 
 class ProductOfExperts(nn.Module):
-    """BatchNorm1d(theta @ weight) with scale 1 and a learned shift (Srivastava & Sutton 2017).
+    """BatchNorm1d(theta @ weight) with scale 1 and a shift (Srivastava & Sutton 2017).
+
+    has_shift: learn the shift; False is affine=False.
 
     The batch mean of theta @ weight is mean(theta) @ weight, its variance diag(weight^T Cov(theta) weight),
     so normalising scales the columns of weight (K x V), not the logits (B x V). A test pins the agreement
@@ -25,10 +27,12 @@ class ProductOfExperts(nn.Module):
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, num_topics: int, num_words: int, eps: float, momentum: float) -> None:
+    def __init__(
+        self, num_topics: int, num_words: int, eps: float, momentum: float, has_shift: bool = True
+    ) -> None:
         super().__init__()
         self.make_weight(num_topics, num_words)
-        self.bias = nn.Parameter(torch.zeros(num_words))
+        self.bias = nn.Parameter(torch.zeros(num_words), requires_grad=has_shift)
         self.eps, self.momentum = eps, momentum
         self.register_buffer("running_mean", torch.zeros(num_words))
         self.register_buffer("running_var", torch.ones(num_words))

@@ -96,15 +96,17 @@ def check_step(model, batch, learned, expected, copies):
             )
 
 
-def test_a_step_of_prodlda_is_the_published_one():
-    model, batch = loaded(*PRODLDA, *NO_DROPOUT)
+@pytest.mark.parametrize("has_shift", [True, False])  # of the authors' code, and of its ports to PyTorch
+def test_a_step_of_prodlda_is_the_published_one(has_shift):
+    model, batch = loaded(*PRODLDA, *NO_DROPOUT, f"model.has_shift={str(has_shift).lower()}")
     learned, w = leaves(model)
+    shifts = [w.get(f"{name}.bias", torch.zeros(1)) for name in ("encoder.head_norm", "decoder")]
     counts = dense_counts(batch, model.num_words)
     hidden = F.softplus(counts @ w["encoder.first.weight"] + w["encoder.first.bias"])
     hidden = F.softplus(F.linear(hidden, w["encoder.trunk.2.weight"], w["encoder.trunk.2.bias"]))
     heads = F.linear(hidden, w["encoder.heads.weight"], w["encoder.heads.bias"])
-    mu, logvar = batch_norm(heads, w["encoder.head_norm.bias"]).split(model.num_topics, dim=1)
-    words = batch_norm(sampled_theta(mu, logvar) @ w["decoder.weight"], w["decoder.bias"])
+    mu, logvar = batch_norm(heads, shifts[0]).split(model.num_topics, dim=1)
+    words = batch_norm(sampled_theta(mu, logvar) @ w["decoder.weight"], shifts[1])
     dirichlet = torch.full(
         (5,), 1 - 1 / 5
     )  # Laplace approximation of a flat one: 1/a (1 - 2/K) + K / (a K^2)
