@@ -28,7 +28,7 @@ class ProdLDA(LogisticNormalVAE):
     """
 
     def __init__(
-        self, *, has_shift: bool, batch_norm_eps: Positive, batch_norm_momentum: Unit, **vae: Any
+        self, *, batch_norm_eps: Positive, batch_norm_momentum: Unit, has_shift: bool = True, **vae: Any
     ) -> None:
         self.has_shift = has_shift
         super().__init__(**vae)
