@@ -61,6 +61,10 @@ class TopicModel(TrainedModule):
         """Topic proportions (B, K): sampled during training, at the posterior mean otherwise."""
         raise NotImplementedError
 
+    def proportions(self, theta: Tensor) -> Tensor:
+        """Topic proportions (B, K) for the result; overridden if the decoder does not read proportions."""
+        return theta
+
     def decode(self, theta: Tensor) -> Tensor:
         """Word logits (B, V)."""
         raise NotImplementedError
@@ -109,7 +113,7 @@ class TopicModel(TrainedModule):
         rows = torch.arange(len(documents), device=self.device)
         for batch in documents.batches(rows, self.num_batches(len(rows), EVAL_BATCH)):
             theta = self.theta(self.encode(batch))
-            thetas.append(theta.cpu().double())
+            thetas.append(self.proportions(theta).cpu().double())
             decoder = self.decoder_of(batch)
             nats.append(decoder.bag_nll(theta, batch.bow, batch.bow.counts).cpu().double())
             if self.classifier is not None:

@@ -91,9 +91,13 @@ class LogisticNormalVAE(TopicModel):
         mu, logvar = posterior
         if not self.training and self.theta_samples:
             draws = mu + (0.5 * logvar).exp() * torch.randn(self.theta_samples, *mu.shape, device=mu.device)
-            return draws.softmax(dim=2).mean(dim=0)
+            return self.decoded(draws).mean(dim=0)
         z = mu + (0.5 * logvar).exp() * torch.randn_like(mu) if self.training else mu
-        return z.softmax(dim=1)
+        return self.decoded(z)
+
+    def decoded(self, z: Tensor) -> Tensor:
+        """What the decoder reads for draws z (..., K): theta, unless a model decodes something else."""
+        return z.softmax(dim=-1)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         posterior = self.encode(batch)
