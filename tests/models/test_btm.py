@@ -50,10 +50,15 @@ def test_proportions_are_the_mean_over_the_pairs_of_a_bag():
     np.testing.assert_allclose(biterm_proportions(bow, words, shares), expected, rtol=1e-5)
 
 
-def test_texts_and_windows_without_pairs_are_refused():
+def test_texts_and_windows_without_pairs_and_ngrams_are_refused():
     model = make_model(planted.configuration("model=btm"), planted.datamodule())
-    corpus = SimpleNamespace(num_docs=2, num_words=9, token_ids=np.array([3, -1]), token_offsets=np.arange(3))
+    bow = sparse.csr_matrix(np.array([[0, 1, 0], [0, 0, 0]]))
+    tokens = {"token_ids": np.array([1, -1]), "token_offsets": np.arange(3)}
+    corpus = SimpleNamespace(num_docs=2, num_words=3, vocab=("a", "b", "a b"), bow=bow, **tokens)
     with pytest.raises(ValueError, match=r"finds no pair of words.* lower data\.vocabulary\.min_df"):
+        model._fit(SimpleNamespace(corpus=corpus, train_rows=np.arange(2)))
+    corpus.bow = sparse.csr_matrix(np.array([[0, 1, 1], [0, 0, 0]]))
+    with pytest.raises(ValueError, match=r"where 'a b' does not stand; use data\.vocabulary\.ngrams"):
         model._fit(SimpleNamespace(corpus=corpus, train_rows=np.arange(2)))
     with pytest.raises(ValueError, match=r"model\.window=1 .* give 2 or more"):
         make_model(planted.configuration("model=btm", "model.window=1"), planted.datamodule())

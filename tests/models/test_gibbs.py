@@ -7,7 +7,7 @@ from scipy import sparse
 
 from topiclab.config import checks
 from topiclab.models.sampling.fold_in import fold_in
-from topiclab.models.sampling.token_lists import token_lists
+from topiclab.models.sampling.tokens import token_lists
 from topiclab.pipeline.build import make_model
 
 RNG = np.random.default_rng(0)

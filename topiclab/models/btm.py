@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from topiclab.data.corpus import Corpus
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.limits import Count, Positive
 from topiclab.models.base.classical_model import ClassicalModel
@@ -25,7 +26,8 @@ class BTM(ClassicalModel):
     differs from the published rule for documents of more words than the window.
     alpha: prior of the biterms of a topic; None is 50/K.  eta: prior of the words.
     info: biterms, their number.
-    Raises ValueError if no document has two known words.
+    Raises ValueError if no document has two known words, and for a vocabulary of n-grams, which have no place
+    in the order of the words.
     tests/models/test_btm.py checks the chain against the posterior by enumeration.
     """
 
@@ -53,6 +55,7 @@ class BTM(ClassicalModel):
         from topiclab.models.sampling.biterms import biterms_of, sample_biterms  # numba imports slowly
 
         corpus = datamodule.corpus
+        _refuse_ngrams(corpus)
         is_read = np.zeros(corpus.num_docs, dtype=bool)
         is_read[datamodule.train_rows] = True
         is_kept = (corpus.token_ids >= 0) & np.repeat(is_read, np.diff(corpus.token_offsets))
@@ -83,3 +86,13 @@ class BTM(ClassicalModel):
     def _beta(self) -> np.ndarray:
         counts = self.word_counts.T + self.eta
         return counts / counts.sum(axis=1, keepdims=True)
+
+
+def _refuse_ngrams(corpus: Corpus) -> None:
+    in_order = np.bincount(corpus.token_ids[corpus.token_ids >= 0], minlength=corpus.num_words)
+    counted = np.asarray(corpus.bow.sum(axis=0)).ravel()
+    if len(missing := np.flatnonzero((counted > 0) & (in_order == 0))):
+        raise ValueError(
+            f"model=btm reads words in their order, where {corpus.vocab[missing[0]]!r} does not stand; use "
+            "data.vocabulary.ngrams=[1,1]"
+        )

@@ -17,7 +17,7 @@ from topiclab.limits import Count, Positive
 from topiclab.models.base.classical_model import ClassicalModel, words_nll
 from topiclab.models.base.laplace import Prior, blocks_of, posteriors
 from topiclab.models.base.period_topics import mean_topics, period_masses, training_bins, write_periods
-from topiclab.models.sampling.token_lists import token_lists
+from topiclab.models.sampling.tokens import token_lists
 
 TIGHT = 1e-9  # nats that a Newton step must promise
 UNSEEN = 1e-3  # share of each topic spread over all words: a word may be new in held-out documents

@@ -13,7 +13,7 @@ from topiclab.data.datamodule import TopicDataModule
 from topiclab.limits import Count, Positive
 from topiclab.models.base.classical_model import ClassicalModel, words_nll
 from topiclab.models.sampling.chains import Chain, Chains
-from topiclab.models.sampling.token_lists import token_lists
+from topiclab.models.sampling.tokens import token_lists, topic_counts
 
 GAP = 10  # sweeps between updates of a learned prior and, unless given, between samples
 
@@ -112,7 +112,7 @@ class LDAGibbs(_GibbsModel):
             likelihood.append(sampler.ll_per_word)
             alpha.append(np.array(sampler.alpha, dtype=np.float64))
             if number >= len(blocks) - self.num_samples:
-                found = _topic_counts(sampler, bow.get_shape()[1]) - self.eta
+                found = topic_counts(sampler, bow.get_shape()[1]) - self.eta
                 counts.append(sparse.csr_matrix(np.where(found > 0.5, found, 0)))
                 drawn = np.array([document.get_topic_dist() for document in sampler.docs])
                 shares.append(drawn.mean(axis=0))
@@ -152,17 +152,8 @@ class HDP(_GibbsModel):
             sampler.add_doc(tokens)
         self._sweep(sampler, self.num_sweeps)
         live, _ = sampler.convert_to_lda()
-        counts = _topic_counts(live, bow.get_shape()[1])
+        counts = topic_counts(live, bow.get_shape()[1])
         tokens = counts.sum(axis=1) - self.eta * counts.shape[1]
         kept = np.argsort(-tokens, kind="stable")[: self.num_topics]
         self.topic_counts, self.alpha = counts[kept], np.asarray(live.alpha, dtype=np.float64)[kept]
         self.info = {"topics_found": int(live.k), "tokens_kept": float(tokens[kept].sum() / tokens.sum())}
-
-
-def _topic_counts(sampler: Any, num_words: int) -> np.ndarray:
-    """Tokens of each word in each topic, plus eta; (K, V) float64. A word never seen has eta only."""
-    seen = np.array([int(word) for word in sampler.used_vocabs])
-    counts = np.full((sampler.k, num_words), sampler.eta, dtype=np.float64)
-    for topic in range(sampler.k):
-        counts[topic, seen] = sampler.get_topic_word_dist(topic, normalize=False)
-    return counts
