@@ -18,7 +18,7 @@ from topiclab.models.sampling.tokens import token_lists, topic_counts
 GAP = 10  # sweeps between updates of a learned prior and, unless given, between samples
 
 
-class _GibbsModel(ClassicalModel):
+class GibbsModel(ClassicalModel):
     """Fold-in and likelihood under the topics found by a sampler; a subclass defines `_fit`.
 
     topic_counts: (K, V) tokens of a word in a topic, plus eta.  alpha: (K,) prior of the proportions.
@@ -49,7 +49,7 @@ class _GibbsModel(ClassicalModel):
         sampler.train(num_sweeps, workers=self.num_workers)
 
 
-class LDAGibbs(_GibbsModel):
+class LDAGibbs(GibbsModel):
     """Latent Dirichlet allocation by collapsed Gibbs sampling (Griffiths & Steyvers 2004), tomotopy.
 
     alpha: symmetric is 1/K; asymmetric falls as 1/(k + sqrt K), with sum 1; auto is learned, from 1/K on.
@@ -125,7 +125,7 @@ class LDAGibbs(_GibbsModel):
         self.chains.save(folder)
 
 
-class HDP(_GibbsModel):
+class HDP(GibbsModel):
     """Hierarchical Dirichlet process (Teh et al. 2005), tomotopy: the number of topics is inferred.
 
     num_topics: initial number of topics, and the maximum kept: the largest, each with its learned prior. If
