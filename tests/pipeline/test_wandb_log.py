@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
-import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import sparse
+from wandb_folder import read_run
 
 from topiclab.config.compose import compose
 from topiclab.config.configuration import Configuration
@@ -82,53 +80,6 @@ EVALUATION = Evaluation(
     reasons={"train/perplexity": "no likelihood"},
     per_topic={"npmi": [0.1, float("nan"), 0.4]},
 )
-
-
-def records_of(path: Path) -> Iterator[Any]:
-    """Yield the records of a .wandb file, a LevelDB log of 32 KiB blocks behind a header of 7 bytes."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    data, place, chunks = path.read_bytes(), 7, b""
-    while place + 7 <= len(data):
-        if 32768 - place % 32768 < 7:
-            place += 32768 - place % 32768
-            continue
-        length, kind = struct.unpack_from("<HB", data, place + 4)
-        chunks += data[place + 7 : place + 7 + length]
-        place += 7 + length
-        if kind in (1, 4):  # a whole record, or the last part of one
-            record = Record()
-            record.ParseFromString(chunks)
-            yield record
-            chunks = b""
-
-
-def read_run(folder: Path) -> dict[str, Any]:
-    """Read the finished run's file; W&B writes its last part just after finish returned."""
-    (path,) = folder.glob("wandb/offline-run-*/*.wandb")
-    deadline = time.monotonic() + 20
-    while not any(record.WhichOneof("record_type") == "exit" for record in records_of(path)):
-        assert time.monotonic() < deadline, f"{path} never got its exit record"
-        time.sleep(0.05)
-    found: dict[str, Any] = {"config": {}, "summary": {}, "history": [], "path": path}
-    for record in records_of(path):
-        kind = record.WhichOneof("record_type")
-        if kind == "run":
-            found["run"] = record.run
-            found["config"] |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
-        elif kind == "summary":
-            names = (
-                (item.key or "/".join(item.nested_key), item.value_json) for item in record.summary.update
-            )
-            found["summary"] |= {name: json.loads(value) for name, value in names}
-        elif kind == "history":
-            items = record.history.item
-            found["history"].append(
-                {item.key or item.nested_key[0]: json.loads(item.value_json) for item in items}
-            )
-        elif kind == "exit":
-            found["exit_code"] = record.exit.exit_code
-    return found
 
 
 def test_an_offline_run_holds_what_the_cell_found(
@@ -212,7 +163,7 @@ def test_without_wandb_nothing_is_done(tmp_path: Path, corpus: Corpus, result: T
 
 
 def test_tags_are_short_and_named_once() -> None:
-    tags = tags_of(replace(CFG, data={"name": "x" * 99}))
+    tags = tags_of(CFG, replace(CFG, data={"name": "x" * 99}))
     assert max(map(len, tags)) == 64
     assert tags.count("theta") == 1
 

@@ -211,6 +211,10 @@ RULES: dict[str, Rule] = {
     "project": TEXT,
     "entity": TEXT.optional(),
     "tags": NAMES,
+    "artifacts": Rule(
+        Annotated[list[Literal["figures", "page", "model"]], AfterValidator(_distinct)],
+        "a list of some of figures, page, model",
+    ),
     # data
     "source": TEXT,
     "fingerprint": TEXT.optional(),

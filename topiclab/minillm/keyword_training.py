@@ -69,12 +69,21 @@ class KeywordTraining:
     model: trained in place; without dropout, so that a resumed training is bit-identical on a CPU.
     options: optimizer, schedule, passes, gradient_clip, rows_per_step.  seconds: minimum between two saves.
     inputs: hash of everything the examples depend on; checkpoints with another hash are dropped.
+    on_step: called with metrics and the number of steps before, after every step and every pass.
     losses: mean nats of the keywords in each finished pass.
     """
 
     def __init__(
-        self, model: MiniLLM, options: KeywordOptions, folder: Path, *, seconds: float, inputs: str
+        self,
+        model: MiniLLM,
+        options: KeywordOptions,
+        folder: Path,
+        *,
+        seconds: float,
+        inputs: str,
+        on_step: Callable[[dict[str, float], int], None] | None = None,
     ) -> None:
+        self.on_step = on_step
         self.model, self.options, self.seconds, self.inputs = model, options, seconds, inputs
         self.optimizer = make_optimizer(model, options["optimizer"])
         self.path = folder / "checkpoints" / LAST
@@ -127,14 +136,21 @@ class KeywordTraining:
         self.model.train()
         while self.step < num_steps:
             rows = order[self.step * size : (self.step + 1) * size]
-            self.nats += self._update(examples, rows, replay(self.step), num_steps) * len(rows)
+            nats = self._update(examples, rows, replay(self.step), num_steps)
+            self.nats += nats * len(rows)
+            self._tell({"train/step_nats": nats}, num_steps)
             self.step += 1
             if self.step < num_steps and time.monotonic() - self.saved >= self.seconds:
                 self.save()
         self.model.eval()
         self.losses.append(self.nats / len(order))
+        self._tell({"train/keyword_nats": self.losses[-1]}, num_steps)
         self.epoch, self.step, self.nats = self.epoch + 1, 0, 0.0
         self.save()
+
+    def _tell(self, metrics: dict[str, float], num_steps: int) -> None:
+        if self.on_step is not None:
+            self.on_step(metrics, self.epoch * num_steps + self.step)
 
     def _update(self, examples: Examples, rows: np.ndarray, text: Tensor, num_steps: int) -> float:
         """Take one step; return the mean nats of its keywords before the update."""

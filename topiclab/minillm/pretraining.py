@@ -7,7 +7,7 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any, TypedDict
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -210,6 +211,8 @@ class Pretraining(L.LightningModule):
                 "lr_share": share_of_peak(self.steps_done - 1, self.num_steps, **self.schedule),
             }
         self.history.append(entry)
+        for logger in self.loggers:
+            logger.log_metrics(entry, step=self.steps_done)
         if self.on_round is not None and self.global_rank == 0:
             self.on_round(self)
 
@@ -264,10 +267,12 @@ def train_rounds(
     *,
     num_rounds: int,
     inputs: str,
+    loggers: Sequence[Logger] = (),
 ) -> None:
     """Train in place, resuming from folder/checkpoints/last.ckpt if it has the same inputs, and save there.
 
     trainer: device, devices, precision, checkpoint_seconds.  inputs: hash of everything the rows depend on.
+    loggers: receive each entry of the history, by optimizer step.
     Several devices get one process each (gloo or NCCL).
     """
     device = torch.device(resolve_device(trainer.device))
@@ -283,7 +288,8 @@ def train_rounds(
         devices=[device.index] if device.index is not None else trainer.devices,
         strategy="ddp_spawn" if trainer.devices != 1 else "auto",
         precision="bf16-mixed" if precision == "bf16" else "32-true",
-        logger=False,
+        logger=list(loggers),
+        log_every_n_steps=1,
         callbacks=[BestCheckpoint(folder), LastCheckpoint(folder, trainer.checkpoint_seconds)],
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,

@@ -212,6 +212,10 @@ class TVQVAE(ProdLDA):
         if self.reads_occurrences:
             self.coder = {name: array.numpy() for name, array in checkpoint["coder"].items()}
 
+    @property
+    def codebook_history(self) -> list[dict[str, float]]:
+        return [] if self.text_codes is None else list(self.text_codes.codebook.facts["history"])
+
     def explain(self, datamodule: TopicDataModule, folder: Path) -> None:
         """Write codes.txt: the codes of every topic and the words of every code."""
         counts = np.asarray(datamodule.train_bow.sum(axis=0)).ravel()

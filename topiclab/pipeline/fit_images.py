@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from lightning.pytorch.loggers import Logger
 
 from topiclab.atomic import finite, write_json
 from topiclab.cache import key_hash
@@ -32,7 +31,7 @@ from topiclab.pipeline.outputs import (
 )
 from topiclab.pipeline.saved_model import save_image_model
 from topiclab.pipeline.stages import Stages, limited_threads
-from topiclab.pipeline.wandb_log import log_pictures, log_results, wandb_logger
+from topiclab.pipeline.wandb_log import log_curve, log_results, loggers_of, wandb_logger
 from topiclab.result import TopicResult
 from topiclab.runs.outcome import Outcome
 
@@ -56,9 +55,10 @@ def fit_images(cfg: Configuration, folder: Path) -> Outcome:
     datamodule = grid_datamodule(cfg, corpus, codes)
     model = make_image_model(cfg, datamodule, codes.grid.shape[1:])
     with limited_threads(cfg.trainer.num_threads), wandb_logger(cfg, folder) as wandb_run:
+        log_curve(wandb_run, "codebook", codes.codebook.facts["history"], "epoch")
         with clock("fit"):
-            loggers: list[Logger] = [] if wandb_run is None else [wandb_run]
-            result = replace(model.fit(datamodule, folder, cfg.trainer, loggers), ids=corpus.ids)
+            fitted_result = model.fit(datamodule, folder, cfg.trainer, loggers_of(wandb_run))
+            result = replace(fitted_result, ids=corpus.ids)
         model.to(resolve_device(cfg.trainer.device))
         _, channels, height, width = images.images.shape
         fitted = ImageTopicModel(model, codes.autoencoder, (channels, height, width))
@@ -79,8 +79,7 @@ def fit_images(cfg: Configuration, folder: Path) -> Outcome:
             result.save(folder / "topics.npz")
             usage = np.bincount(codes.grid.ravel(), minlength=len(codes.codebook.vectors))
             pictures = draw_pictures(samples, images, result.theta, usage, folder)
-            log_results(wandb_run, result, corpus, evaluation, folder)
-            log_pictures(wandb_run, pictures)
+            log_results(wandb_run, result, corpus, evaluation, folder, pictures)
     show(folder, evaluation.metrics)
     manifest = {
         "corpus": {

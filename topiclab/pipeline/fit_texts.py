@@ -7,15 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers import Logger
-
 from topiclab.config.configuration import Configuration
 from topiclab.config.declared import reads_vectors
 from topiclab.data.corpus import Corpus
 from topiclab.embed.embedder import Embeddings
 from topiclab.metrics.evaluate import evaluate
 from topiclab.metrics.reference import reference_counts
-from topiclab.models.base.estimator import Explained
+from topiclab.models.base.estimator import Coded, Explained
 from topiclab.models.base.topic_model import TopicModel
 from topiclab.pipeline.build import make_model, with_num_topics
 from topiclab.pipeline.document_table import corpus_table, write_covariates, write_documents
@@ -38,7 +36,7 @@ from topiclab.pipeline.outputs import (
 )
 from topiclab.pipeline.saved_model import save_model
 from topiclab.pipeline.stages import Stages, limited_threads
-from topiclab.pipeline.wandb_log import log_results, wandb_logger
+from topiclab.pipeline.wandb_log import log_curve, log_results, loggers_of, wandb_logger
 from topiclab.rate.rater import make_rater
 from topiclab.result import TopicResult
 from topiclab.runs.outcome import Outcome
@@ -62,8 +60,7 @@ def fit_corpus(cfg: Configuration, folder: Path, corpus: Corpus) -> Outcome:
     model = make_model(with_num_topics(cfg, chosen), datamodule)
     with limited_threads(cfg.trainer.num_threads), wandb_logger(cfg, folder) as wandb_run:
         with clock("fit"):
-            loggers: list[Logger] = [] if wandb_run is None else [wandb_run]
-            result = model.fit(datamodule, folder, cfg.trainer, loggers)
+            result = model.fit(datamodule, folder, cfg.trainer, loggers_of(wandb_run))
             is_unread = unread_documents(cfg, corpus.bow, datamodule.embeddings)
             result = replace(result, theta=with_unread(result.theta, is_unread), ids=corpus.ids)
         with clock("evaluate"):
@@ -83,6 +80,8 @@ def fit_corpus(cfg: Configuration, folder: Path, corpus: Corpus) -> Outcome:
             write_covariates(corpus, folder)
             save_model(folder, model, embeddings, corpus)
             result.save(folder / "topics.npz")
+            if isinstance(model, Coded):
+                log_curve(wandb_run, "codebook", model.codebook_history, "epoch")
             log_results(wandb_run, result, corpus, evaluation, folder)
     report_documents(corpus, result)
     show(folder, evaluation.metrics)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from lightning.pytorch.loggers import WandbLogger
 from scipy import sparse
 
 from topiclab.cache import cached_arrays
@@ -32,6 +33,7 @@ from topiclab.describe.tree import Tree, merge_topics, topic_centroids, topic_tr
 from topiclab.embed.embedder import Embeddings
 from topiclab.pipeline.inputs import document_vectors
 from topiclab.pipeline.stages import Stages, limited_threads
+from topiclab.pipeline.wandb_log import log_figures, log_files, log_summary, log_table, wandb_logger
 from topiclab.rate.writer import Writer, make_writer
 from topiclab.report.description import read_description
 from topiclab.report.figures.dendrogram import draw_tree
@@ -163,15 +165,34 @@ def describe(cfg: Configuration, folder: Path) -> Outcome:
         title += options.language(", merged to {num}", num=options.num_topics)
     own = read_period_words(run, result.num_topics) if options.num_topics is None else None
     given = Described(corpus, result, embeddings, of_run.vocabulary, title, writer, own)
-    with limited_threads(cfg.trainer.num_threads):
+    metrics = {"topics_used": len(np.unique(result.theta.argmax(axis=1)))}
+    with limited_threads(cfg.trainer.num_threads), wandb_logger(cfg, folder, of_run) as wandb_run:
         facts = write_description(given, options, cfg.paths.cache, folder, clock)
+        log_description(wandb_run, metrics, folder)
     log.info("page: %s", folder / "page.html")
     return Outcome(
-        metrics={"topics_used": len(np.unique(result.theta.argmax(axis=1)))},
+        metrics=metrics,
         seconds=clock.seconds,
         manifest={"run": str(run), "run_hash": outcome["config_hash"], **facts},
         unfinished=["names"] if facts["names_unanswered"] else [],
     )
+
+
+def log_description(logger: WandbLogger | None, metrics: Mapping[str, float], folder: Path) -> None:
+    """Log the table of labelled topics, the figures and the page; nothing without a logger."""
+    if logger is None:
+        return
+    columns = ("topic", "share", "label", "terms")
+    rows = [
+        [topic["topic"], topic["share"], topic["keyword"], " ".join(term for term, _ in topic["terms"])]
+        for topic in read_description(folder).topics
+    ]
+    log_table(logger, "description/topics", columns, rows)
+    drawn = [folder / f"{name}.png" for name in ("tree", "time", "map")]
+    log_figures(logger, [path for path in drawn if path.is_file()])
+    if not log_files(logger, "page", [folder / "page.html"]):
+        log.info("page.html shows parts of documents and is not sent; logger.artifacts=[page] would send it")
+    log_summary(logger, metrics, "description")
 
 
 def config_of_run(outcome: Finished, cfg: Configuration, run: Path) -> Configuration:

@@ -36,11 +36,13 @@ from topiclab.minillm.held_out import check_held_out
 from topiclab.minillm.network import MiniLLM
 from topiclab.minillm.pretraining import Pretraining
 from topiclab.pipeline.stages import Stages, limited_threads
+from topiclab.pipeline.wandb_log import loggers_of, wandb_logger
 from topiclab.runs.outcome import Outcome
 from topiclab.runs.run import finished_run
 from topiclab.tasks.pretrain import (
     add_sample,
     log_round,
+    log_trained,
     make_rows,
     row_length,
     split_texts,
@@ -88,7 +90,7 @@ def finetune(cfg: Configuration, folder: Path) -> Outcome:
     replies = partial(write_replies, tokenizer=tokenizer, data=data, path=folder / "samples.txt")
     weights = hashlib.sha256((export / WEIGHTS).read_bytes()).hexdigest()
     read = {"data": cfg.data, "finetune": options, "seed": cfg.seed}
-    with limited_threads(cfg.trainer.num_threads):
+    with limited_threads(cfg.trainer.num_threads), wandb_logger(cfg, folder) as wandb_run:
         with clock("train"):
             module = train(
                 model,
@@ -100,6 +102,7 @@ def finetune(cfg: Configuration, folder: Path) -> Outcome:
                 inputs=key_hash({"weights": weights, "settings": key_hash(read), **facts_of(tokens, replay)}),
                 on_round=replies,
                 tells_few=True,
+                loggers=loggers_of(wandb_run),
             )
         with clock("export"):
             export_folder(model, tokenizer, folder / "export")
@@ -107,7 +110,8 @@ def finetune(cfg: Configuration, folder: Path) -> Outcome:
         with clock("ask"):
             num, path = options["num_questions"], folder / "replies.jsonl"
             right = evaluate_labels(model, tokenizer, data.asked, num, seed=cfg.seed, path=path)
-    metrics = training_metrics(module, datamodule)
+        metrics = training_metrics(module, datamodule)
+        log_trained(wandb_run, {**metrics, **right}, folder)
     print("  ".join(f"{name} {value:.3f}" for name, value in metrics.items()))
     print(f"run folder: {folder}")
     return Outcome(

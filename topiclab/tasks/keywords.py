@@ -28,7 +28,9 @@ from topiclab.minillm.held_out import check_held_out
 from topiclab.minillm.keyword_training import Examples, KeywordOptions, KeywordTraining, word_logits
 from topiclab.minillm.network import IGNORED, MiniLLM
 from topiclab.pipeline.stages import Stages, limited_threads
+from topiclab.pipeline.wandb_log import wandb_logger
 from topiclab.runs.outcome import Outcome
+from topiclab.tasks.pretrain import log_trained
 from topiclab.teach.neighbours import tfidf_bags
 from topiclab.teach.prompt import PromptTokens, as_chat, read_prompt
 
@@ -53,31 +55,34 @@ def keywords(cfg: Configuration, folder: Path) -> Outcome:
     model = model.to(resolve_device(cfg.trainer.device))
     with clock("targets"):
         data = KeywordData(cfg, corpus, tokenizer, model.shape.context_length)
-    with clock("train"), limited_threads(cfg.trainer.num_threads):
-        training = KeywordTraining(
-            model,
-            options,
-            folder,
-            seconds=cfg.trainer.checkpoint_seconds,
-            inputs=key_hash(
-                {
-                    "weights": file_sha256(export / WEIGHTS),
-                    "tokenizer": tokenizer.fingerprint,
-                    "corpus": corpus.fingerprint,
-                    "settings": key_hash({"data": cfg.data, "keywords": options, "seed": cfg.seed}),
-                }
-            ),
-        )
-        teach_keywords(training, data, options, cfg.seed)
-    with clock("evaluate"), limited_threads(cfg.trainer.num_threads):
-        metrics = evaluate(model, data, options["rows_per_step"], cfg.seed)
-    export_folder(model, tokenizer, folder / "export")
+    inputs = {
+        "weights": file_sha256(export / WEIGHTS),
+        "tokenizer": tokenizer.fingerprint,
+        "corpus": corpus.fingerprint,
+        "settings": key_hash({"data": cfg.data, "keywords": options, "seed": cfg.seed}),
+    }
+    with limited_threads(cfg.trainer.num_threads), wandb_logger(cfg, folder) as wandb_run:
+        with clock("train"):
+            training = KeywordTraining(
+                model,
+                options,
+                folder,
+                seconds=cfg.trainer.checkpoint_seconds,
+                inputs=key_hash(inputs),
+                on_step=None if wandb_run is None else wandb_run.log_metrics,
+            )
+            teach_keywords(training, data, options, cfg.seed)
+        with clock("evaluate"):
+            metrics = evaluate(model, data, options["rows_per_step"], cfg.seed)
+        export_folder(model, tokenizer, folder / "export")
+        metrics |= {"train/keyword_nats": training.losses[-1]}
+        log_trained(wandb_run, metrics, folder)
     for name in ("model", "shuffled", "diffusion", "neighbours", "prior"):
         recall, rank = metrics[f"{name}/recall@10"], metrics[f"{name}/mrr"]
         print(f"{name:>10}  recall@{RECALL_AT} {recall:.3f}  mrr {rank:.3f}")
     print(f"run folder: {folder}")
     return Outcome(
-        metrics={**metrics, "train/keyword_nats": training.losses[-1]},
+        metrics=metrics,
         seconds=clock.seconds,
         manifest={"run": str(cfg.run), "losses": training.losses, "words": len(data.columns)},
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning.pytorch.loggers import Logger, WandbLogger
 
 from topiclab.atomic import atomic_file
 from topiclab.cache import Cache, key_hash
@@ -30,6 +31,7 @@ from topiclab.minillm.pretraining import Pretraining, TrainingOptions, train_rou
 from topiclab.minillm.sampler import Sampler
 from topiclab.pipeline.outputs import write_history
 from topiclab.pipeline.stages import Stages, limited_threads
+from topiclab.pipeline.wandb_log import log_figures, log_files, log_summary, loggers_of, wandb_logger
 from topiclab.report.figures.curve import draw_curve
 from topiclab.runs.outcome import Outcome
 from topiclab.settings import Paths, Split
@@ -58,32 +60,34 @@ def pretrain(cfg: Configuration, folder: Path) -> Outcome:
         datamodule = make_rows(options, length, rows, "pretrain")
     torch.manual_seed(cfg.seed)
     model = MiniLLM(shape, dropout=cfg.model["dropout"])
-    with clock("train"), limited_threads(cfg.trainer.num_threads):
-        read = {"data": cfg.data, "model": cfg.model, "seed": cfg.seed}
-        read |= {"pretrain": options, "tokenizer": cfg.own["tokenizer"]}
-        module = train(
-            model,
-            datamodule,
-            tokenizer,
-            options,
-            cfg,
-            folder,
-            inputs=key_hash({"tokenizer": tokenizer.fingerprint, "settings": key_hash(read)}),
-            on_round=partial(
-                write_samples,
-                tokenizer=tokenizer,
-                beginnings=options["samples"],
-                path=folder / "samples.txt",
-            ),
-        )
-    with clock("export"):
-        export_folder(model, tokenizer, folder / "export")
-        write_curve(module.history, folder)
-    lengths = {name: tokens.bytes_per_token(split == number) for number, name in enumerate(SPLITS)}
-    metrics = {
-        **training_metrics(module, datamodule),
-        **{f"{name}/bytes_per_token": value for name, value in lengths.items() if math.isfinite(value)},
-    }
+    samples = partial(
+        write_samples, tokenizer=tokenizer, beginnings=options["samples"], path=folder / "samples.txt"
+    )
+    read = {"data": cfg.data, "model": cfg.model, "seed": cfg.seed}
+    read |= {"pretrain": options, "tokenizer": cfg.own["tokenizer"]}
+    inputs = key_hash({"tokenizer": tokenizer.fingerprint, "settings": key_hash(read)})
+    with limited_threads(cfg.trainer.num_threads), wandb_logger(cfg, folder) as wandb_run:
+        with clock("train"):
+            module = train(
+                model,
+                datamodule,
+                tokenizer,
+                options,
+                cfg,
+                folder,
+                inputs=inputs,
+                on_round=samples,
+                loggers=loggers_of(wandb_run),
+            )
+        with clock("export"):
+            export_folder(model, tokenizer, folder / "export")
+            write_curve(module.history, folder)
+        lengths = {name: tokens.bytes_per_token(split == number) for number, name in enumerate(SPLITS)}
+        metrics = {
+            **training_metrics(module, datamodule),
+            **{f"{name}/bytes_per_token": value for name, value in lengths.items() if math.isfinite(value)},
+        }
+        log_trained(wandb_run, metrics, folder)
     print(module.samples[-1])
     print("  ".join(f"{name} {value:.3f}" for name, value in metrics.items()))
     print(f"run folder: {folder}")
@@ -115,6 +119,13 @@ def training_facts(module: Pretraining) -> dict[str, Any]:
         "best_step": best_entry(module)["step"],
         "steps": module.steps_done,
     }
+
+
+def log_trained(logger: WandbLogger | None, metrics: Mapping[str, float], folder: Path) -> None:
+    """Log the metrics, the curve and the export of a trained language model; nothing without a logger."""
+    log_summary(logger, metrics, "training")
+    log_figures(logger, [path for path in [folder / "curve.png"] if path.is_file()])
+    log_files(logger, "model", [folder / "export"])
 
 
 def write_curve(history: Sequence[Mapping[str, float]], folder: Path) -> None:
@@ -227,6 +238,7 @@ def train(
     inputs: str,
     on_round: Callable[[Pretraining], None],
     tells_few: bool = False,
+    loggers: Sequence[Logger] = (),
 ) -> Pretraining:
     """Train the model in place and leave it at the weights that predicted held-out text best.
 
@@ -246,7 +258,10 @@ def train(
         is_compiled=options["is_compiled"],
         on_round=on_round,
     )
-    train_rounds(module, datamodule, folder, cfg.trainer, num_rounds=datamodule.num_rounds, inputs=inputs)
+    num_rounds = datamodule.num_rounds
+    train_rounds(
+        module, datamodule, folder, cfg.trainer, num_rounds=num_rounds, inputs=inputs, loggers=loggers
+    )
     best = load_checkpoint(folder / "checkpoints" / BEST)
     module.load_state_dict(best["state_dict"])
     return module

@@ -13,6 +13,7 @@ from topiclab.metrics.num_topics import CRITERIA
 from topiclab.pipeline.inputs import document_vectors
 from topiclab.pipeline.num_topics import Choice, choose_num_topics
 from topiclab.pipeline.stages import Stages, limited_threads
+from topiclab.pipeline.wandb_log import log_curve, log_figures, log_summary, wandb_logger
 from topiclab.report.figures.selection import draw_selection
 from topiclab.runs.outcome import Outcome
 
@@ -28,26 +29,42 @@ def select_k(cfg: Configuration, folder: Path) -> Outcome:
     corpus = load_corpus(cfg.data, cfg.paths.data, cfg.paths.cache)
     with clock("embed"):
         embeddings = document_vectors(cfg, corpus)
-    with clock("select_k"), limited_threads(cfg.trainer.num_threads):
-        choice = choose_num_topics(cfg.comparison, corpus, embeddings, cfg.paths.cache)
-    with clock("write"):
-        write_candidates(choice, folder / "select_k.csv")
-        facts = choice.facts()
-        write_json(folder / "select_k.json", facts)
-        draw_selection(folder)
+    with wandb_logger(cfg, folder) as wandb_run:
+        with clock("select_k"), limited_threads(cfg.trainer.num_threads):
+            choice = choose_num_topics(cfg.comparison, corpus, embeddings, cfg.paths.cache)
+        metrics = metrics_of(choice)
+        with clock("write"):
+            write_candidates(choice, folder / "select_k.csv")
+            facts = choice.facts()
+            write_json(folder / "select_k.json", facts)
+            drawn = draw_selection(folder)
+            log_curve(wandb_run, "select_k", rows_of(choice), "num_topics")
+            log_figures(wandb_run, [drawn])
+            log_summary(wandb_run, metrics, "chosen")
     print(table_text(choice))
     log.info("%s", choice.recommendation.reason)
     print(f"run folder: {folder}")
-    chosen = list(choice.candidates.num_topics).index(choice.recommendation.num_topics)
-    values = {name: float(column[chosen]) for name, column in choice.candidates.values.items()}
     return Outcome(
-        metrics={"num_topics": choice.recommendation.num_topics, **values},
+        metrics=metrics,
         seconds=clock.seconds,
         manifest={
             "select_k": facts,
             "embedding": {**embeddings.manifest, "is_cached": embeddings.is_cached},
         },
     )
+
+
+def metrics_of(choice: Choice) -> dict[str, float]:
+    """The recommended number of topics, and its criteria."""
+    chosen = list(choice.candidates.num_topics).index(choice.recommendation.num_topics)
+    values = {name: float(column[chosen]) for name, column in choice.candidates.values.items()}
+    return {"num_topics": choice.recommendation.num_topics, **values}
+
+
+def rows_of(choice: Choice) -> list[dict[str, float]]:
+    """Criteria and mean rank of every candidate."""
+    columns = choice.facts()["candidates"]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def write_candidates(choice: Choice, path: Path) -> None:

@@ -19,6 +19,7 @@ from topiclab.pipeline.build import make_model
 from topiclab.pipeline.fit_images import check_images, grid_datamodule, learned_codes, make_image_model
 from topiclab.pipeline.inputs import document_vectors, make_datamodule
 from topiclab.pipeline.stages import Stages
+from topiclab.pipeline.wandb_log import log_summary, wandb_logger
 from topiclab.runs.outcome import Outcome
 from topiclab.settings import Split, Vocabulary
 
@@ -60,6 +61,8 @@ def tvq_crossmodal(cfg: Configuration, folder: Path) -> Outcome:
         metrics[f"{name}/label_nmi"] = normalized_mutual_information(images.labels[~is_train], main)
     for name, theta in (("theta_images", of_images), ("theta_captions", of_captions)):
         np.save(folder / f"{name}.npy", theta, allow_pickle=False)
+    with wandb_logger(cfg, folder) as wandb_run:
+        log_summary(wandb_run, metrics, "agreement")
     return Outcome(
         metrics=metrics,
         reasons={

@@ -21,6 +21,7 @@ from topiclab.models.codes.word_codes import WordCodebook, WordCodes, word_codes
 from topiclab.nn.kmeans import kmeans, nearest
 from topiclab.pipeline.inputs import check_sizes, document_vectors, make_datamodule
 from topiclab.pipeline.stages import Stages
+from topiclab.pipeline.wandb_log import log_curve, log_summary, wandb_logger
 from topiclab.runs.outcome import Outcome
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,9 @@ def tvq_knn(cfg: Configuration, folder: Path) -> Outcome:
             for name, codes in sources.items():
                 measures = topical_measures(codes, cfg.model["num_codes"], npmi_table(counts), exchanged)
                 metrics |= {f"{name}/{measure}": value for measure, value in measures.items()}
+    with wandb_logger(cfg, folder) as wandb_run:
+        log_curve(wandb_run, "codebook", learned.codebook.facts["history"], "epoch")
+        log_summary(wandb_run, metrics, "codes")
     facts = {key: value for key, value in learned.codebook.facts.items() if key != "history"}
     return Outcome(
         metrics=metrics,

@@ -62,3 +62,13 @@ class Explained(Protocol):
     def explain(self, datamodule: TopicDataModule, folder: Path) -> None:
         """Write a readable account of what the topics are made of into the run folder."""
         ...
+
+
+@runtime_checkable
+class Coded(Protocol):
+    """Estimator that reads codes, learned before it in a stage of their own."""
+
+    @property
+    def codebook_history(self) -> Sequence[Mapping[str, float]]:
+        """Losses and use of the codes by epoch of that stage; empty for a fit that was resumed after it."""
+        ...
