@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
+
+from hydra.utils import get_object
 
 from topiclab.config.configuration import GROUPS, VALUES, Composed
 from topiclab.config.declared import models_of, reads_vectors, uses
 from topiclab.config.rules import refused_values
 from topiclab.config.trust import faults_of_run
 from topiclab.settings import Paths, Trainer
+
+# Names of the metrics of a fit, looked up only where one is asked for: their modules import scikit-learn.
+FIT_METRICS = {
+    "text": "topiclab.metrics.evaluate.METRICS",
+    "images": "topiclab.metrics.evaluate.IMAGE_METRICS",
+}
 
 
 def validate(cfg: Mapping[str, Any]) -> list[str]:
@@ -33,6 +42,7 @@ def validate(cfg: Mapping[str, Any]) -> list[str]:
         _check_objective,
         _check_extras,
         _check_unread,
+        _check_optimized,
     )
     try:
         return [fault for check in checks for fault in check(cast(Composed, cfg))]
@@ -356,3 +366,26 @@ def _check_unread(cfg: Composed) -> Iterator[str]:
     for key in ("max_epochs", "batch_size", "gradient_clip", "patience"):
         if trainer[key] is not None and "epochs" not in of_model and key not in model:
             yield f"trainer.{key}={trainer[key]}: {name} has no epochs; leave it out for this model"
+
+
+def _check_optimized(cfg: Composed) -> Iterator[str]:
+    """Check that the task measures the metric that a sweep is to optimise, as far as its names are known."""
+    task, asked = cfg["task"], cfg.get("optimized_metric")
+    if asked is None:
+        return
+    if not task.get("logs"):
+        yield f"optimized_metric={asked}: task={task['name']} measures nothing; leave it out"
+    if task["name"] != "fit":
+        return
+    kinds = ("text", "images") if cfg["data"].get("modality") == "images" else ("text",)
+    known = [name for kind in kinds for name in get_object(FIT_METRICS[kind])]
+    if not set(metric_names(asked)) & set(known):
+        near = get_close_matches(asked, known, n=2, cutoff=0.5)
+        meant = f"; did you mean {' or '.join(near)}?" if near else f"; there are {' '.join(known)}"
+        yield f"optimized_metric={asked}: task=fit has no such metric{meant}"
+
+
+def metric_names(asked: str) -> tuple[str, ...]:
+    """Names in result.json that a metric's name may mean: metrics of topics have no section there."""
+    section, _, name = asked.rpartition("/")
+    return (asked, name) if section in ("topics", "train") else (asked,)

@@ -75,6 +75,7 @@ class Composed(Grouped):
     input: str
     run: str | None
     trust: bool
+    optimized_metric: str | None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ UNHASHED_KEYS = (
     "logger",
     "grid",
     "name",
+    "optimized_metric",
     "rerun",
     "task",
     "trust",

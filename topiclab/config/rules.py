@@ -153,6 +153,7 @@ RULES: dict[str, Rule] = {
     "run": TEXT.optional(),
     "trust": FLAG,
     "rerun": FLAG,
+    "optimized_metric": TEXT.optional(),
     "input": one_of("embedder", "teacher"),
     "embed_text": one_of("raw", "bow"),
     "grid.jobs": JOBS,

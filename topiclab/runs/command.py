@@ -16,6 +16,7 @@ from topiclab.config.quoting import quoted
 from topiclab.config.usage import usage
 from topiclab.runs.faults import faults_of
 from topiclab.runs.launcher import GridLauncher
+from topiclab.runs.optuna_sweeper import set_defaults, told_without_value
 from topiclab.runs.ray_launcher import RayLauncher
 from topiclab.runs.run import CellFailed, run_from_hydra
 from topiclab.runs.sweeper import GridSweeper
@@ -48,10 +49,12 @@ def run_line(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> None:
     register_plugins()
+    set_defaults(arguments)
     if {"-h", "--help"} & set(arguments):
         print(usage(arguments), flush=True)
         return
-    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(run_from_hydra)()
+    with told_without_value():
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(run_from_hydra)()
 
 
 def register_plugins() -> None:

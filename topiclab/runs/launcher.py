@@ -12,11 +12,12 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from topiclab.config.compose import ConfigError
 from topiclab.machine import gpu_bytes, memory_bytes, num_cores, visible_gpus
 from topiclab.runs.cell import Cell, cell_of, labels_of
 from topiclab.runs.composer import SweepComposer
 from topiclab.runs.progress import Progress
-from topiclab.runs.run import CellFailed, read_result, write_failure
+from topiclab.runs.run import CellFailed, read_result, returned, write_failure
 from topiclab.runs.schedule import Schedule
 from topiclab.runs.worker import (
     DONE,
@@ -176,9 +177,15 @@ def job_return(cell: Cell, code: int, seconds: float) -> JobReturn:
     """JobReturn of a cell that ended; a killed one gets the result.json that it could not write."""
     log_file = cell.folder / "run.log"
     job = JobReturn(overrides=list(cell.overrides), status=JobStatus.FAILED)
-    if code == DONE:
-        job.status, job.return_value = JobStatus.COMPLETED, read_result(cell.folder / "result.json")
-    elif code in (TOLD, STOPPED):
+    if code in (DONE, TOLD):
+        try:
+            job.return_value = returned(
+                cell.cfg["optimized_metric"], read_result(cell.folder / "result.json")
+            )
+            job.status = JobStatus.COMPLETED
+        except (CellFailed, ConfigError) as failure:
+            job.return_value = failure
+    elif code == STOPPED:
         job.return_value = CellFailed(f"exit code {code}, see {log_file}")
     else:
         reason = f"killed by signal {-code}" if code < 0 else f"exit code {code}, see {log_file}"

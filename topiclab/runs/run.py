@@ -20,7 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from topiclab.atomic import write_json
-from topiclab.config.checks import validate
+from topiclab.config.checks import metric_names, validate
 from topiclab.config.compose import ConfigError, to_plain
 from topiclab.config.configuration import Composed, Configuration
 from topiclab.config.declared import unread
@@ -46,12 +46,33 @@ class CellFailed(RuntimeError):
     """A task raised; result.json and run.log of the folder hold the reason."""
 
 
-def run_from_hydra(composed: DictConfig) -> Finished:
-    """Run a cell; Hydra calls this for each of them."""
+def run_from_hydra(composed: DictConfig) -> Finished | float:
+    """Run a cell, as Hydra does for each of them; return what `returned` says."""
     cfg = to_plain(composed)
     if faults := validate(cfg):
         raise ConfigError(faults)
-    return run_cell(cfg, Path(HydraConfig.get().runtime.output_dir))
+    result = run_cell(cfg, Path(HydraConfig.get().runtime.output_dir))
+    return returned(cfg["optimized_metric"], result)
+
+
+def returned(asked: str | None, result: Finished) -> Finished | float:
+    """What a cell returns to a sweeper: its result, or the value of optimized_metric=<asked>.
+
+    Raises CellFailed with the reason if the cell failed or that metric has no value.
+    """
+    if result["status"] != "done":
+        raise CellFailed(result["reason"])
+    if asked is None:
+        return result
+    metrics = result["metrics"]
+    name = next((name for name in metric_names(asked) if name in metrics), None)
+    if name is None:
+        known = " ".join(metrics)
+        raise CellFailed(f"optimized_metric={asked}: the cell has no such metric; there are {known}")
+    value = metrics[name]
+    if value is None:
+        raise CellFailed(f"optimized_metric={asked} has no value: {result['reasons'].get(name)}")
+    return value
 
 
 Task = Callable[[Configuration, Path], Outcome]

@@ -26,7 +26,7 @@ from topiclab.runs.cell import Cell, cell_of, labels_of
 from topiclab.runs.composer import SweepComposer
 from topiclab.runs.faults import faults_of
 from topiclab.runs.launcher import GridLauncher
-from topiclab.runs.run import finished_result, read_result
+from topiclab.runs.run import CellFailed, finished_result, read_result, returned
 from topiclab.runs.twins import fill, reason_of, twins_of
 from topiclab.runs.unfinished import is_complete
 from topiclab.runs.wandb_login import login_fault
@@ -167,6 +167,10 @@ def outcome_of(cell: Cell, fitted: Cell | None = None) -> tuple[str, str]:
     if result["status"] != "done":
         return "failed", (result["reason"] or "").partition("\n")[0]
     lacks = "".join(f"; {part} is missing" for part in result.get("unfinished", []))
+    try:
+        returned(cell.cfg["optimized_metric"], result)
+    except CellFailed as undefined:
+        lacks += f"; {undefined}"
     if fitted is not None:
         return "done", f"{reason_of(cell, fitted)}  {cell.folder}{lacks}"
     status = "reused" if cell.is_reused else "done"
