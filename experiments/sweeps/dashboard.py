@@ -1,7 +1,7 @@
 """Dashboard of a sweep in W&B as code: embedder, mode and number of topics against quality, and the losses.
 
 `python experiments/sweeps/dashboard.py --entity <you> --name sweeps_grid` makes it and prints its address;
-`--out dashboard.json` writes what it would send, and sends nothing. It needs the extra `dashboard` of topiclab.
+`--out dashboard.json` writes what it would send, and sends nothing. Needs the extra `dashboard`.
 """
 
 from __future__ import annotations
