@@ -152,6 +152,20 @@ class SelectK(Group):
 
 
 @dataclass(frozen=True)
+class Metrics(Group):
+    """metrics: how a fit is evaluated.
+
+    num_words: words per topic in the metrics of topics.  extra: names in metrics/extra.py.
+    """
+
+    group: ClassVar[str] = "metrics"
+    read: ClassVar[Reading] = {"extra": tuple}
+
+    num_words: int
+    extra: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Selection:
     """Keys of every conf/data that choose the documents to keep.
 

@@ -11,7 +11,7 @@ from sklearn import metrics as sklearn_metrics
 
 from topiclab.metrics import clustering, diversity, quality
 from topiclab.metrics.cooccurrence import cooccurrence
-from topiclab.metrics.evaluate import METRICS, evaluate
+from topiclab.metrics.evaluate import LABEL_BASELINES, METRICS, Extras, evaluate
 from topiclab.metrics.perplexity import perplexity
 from topiclab.metrics.readout import rank_by_usage
 from topiclab.metrics.undefined import UndefinedMetric
@@ -134,8 +134,11 @@ def test_evaluate_gives_every_metric_with_a_value():
     nll = np.full(80, 12 * math.log(NUM_WORDS))
     external = {window: cooccurrence(corpus, window) for window in (10, 110)}
     result, predictions = make_result(word_nll=nll), np.arange(80) % 4 - 1
-    found = evaluate(result, corpus, predictions=predictions, external=external, rater=FixedRater())
-    assert tuple(found.metrics) == METRICS
+    extras = Extras(vectors=np.random.default_rng(0).normal(size=(80, 3)))
+    found = evaluate(
+        result, corpus, predictions=predictions, external=external, rater=FixedRater(), extras=extras
+    )
+    assert tuple(found.metrics) == (*METRICS, *LABEL_BASELINES)
     assert found.reasons == {}
     assert all(type(value) is float and math.isfinite(value) for value in found.metrics.values())
     coherences = {"npmi", "c_v", "umass", "npmi_gensim", "c_v_gensim", "npmi_ref", "c_v_ref"}

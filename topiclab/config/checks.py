@@ -18,7 +18,7 @@ from topiclab.settings import Paths, Trainer
 
 # Names of the metrics of a fit, looked up only where one is asked for: their modules import scikit-learn.
 FIT_METRICS = {
-    "text": "topiclab.metrics.evaluate.METRICS",
+    "text": "topiclab.metrics.evaluate.NAMES",
     "images": "topiclab.metrics.evaluate.IMAGE_METRICS",
 }
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
-from topiclab.settings import Adaptation, Paths, SelectK, Split, Trainer, Vocabulary
+from topiclab.settings import Adaptation, Metrics, Paths, SelectK, Split, Trainer, Vocabulary
 
 # Keys that runs of earlier versions lack, with the behaviour of that time.
 OLDER: dict[str, Any] = {
@@ -19,6 +19,7 @@ OLDER: dict[str, Any] = {
     "rating": {"name": "none"},
     "select_k": None,  # num_topics was a number
     "trust": False,
+    "metrics": {"num_words": 10, "extra": []},
 }
 
 
@@ -36,6 +37,7 @@ GROUPS = (
     "trainer",
     "paths",
     "select_k",
+    "metrics",
 )
 VALUES = ("num_topics", "seed", "name", "embed_text", "input", "run", "reference", "trust")
 
@@ -67,6 +69,7 @@ class Composed(Grouped):
     trainer: Mapping[str, Any]
     paths: Mapping[str, Any]
     select_k: Mapping[str, Any]
+    metrics: Mapping[str, Any]
     reference: Any
     num_topics: int | Literal["auto"]
     seed: int
@@ -109,6 +112,7 @@ class Configuration:
     trust: bool
     reference: Any
     select_k: SelectK | None
+    metrics: Metrics
     own: Mapping[str, Any]
 
     @classmethod
@@ -117,6 +121,7 @@ class Configuration:
         cfg = {**OLDER, **cfg, "trainer": Trainer.of(cfg["trainer"]), "paths": Paths.of(cfg["paths"])}
         if cfg["select_k"] is not None:
             cfg["select_k"] = SelectK.of(cfg["select_k"])
+        cfg["metrics"] = Metrics.of(cfg["metrics"])
         known = [field.name for field in fields(cls) if field.name != "own"]
         if missing := [name for name in known if name not in cfg]:
             raise ValueError(f"the configuration lacks {', '.join(missing)}")
@@ -131,7 +136,8 @@ class Configuration:
         paths = {name: None if path is None else str(path) for name, path in vars(self.paths).items()}
         plain = {**groups, **self.own, "trainer": dict(vars(self.trainer)), "paths": paths}
         select_k = None if self.select_k is None else dict(vars(self.select_k))
-        return plain | {"select_k": select_k}
+        metrics = {"num_words": self.metrics.num_words, "extra": list(self.metrics.extra)}
+        return plain | {"select_k": select_k, "metrics": metrics}
 
     @property
     def comparison(self) -> SelectK:

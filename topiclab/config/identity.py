@@ -45,6 +45,8 @@ AS_BEFORE = {
     "model.init_weight": 0.0,
     "report.language": "en",
     "model.has_shift": True,
+    "metrics.num_words": 10,
+    "metrics.extra": [],
 }
 UNHASHED_PREFIXES = tuple(f"{key}." for key in UNHASHED_KEYS)
 

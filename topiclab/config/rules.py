@@ -206,6 +206,12 @@ RULES: dict[str, Rule] = {
     "min_dist": UNIT,
     "page_documents": COUNT,
     "report.language": one_of("en", "zh"),
+    # metrics of a fit
+    "metrics.num_words": Rule(Annotated[int, Field(ge=2, le=100)], "a whole number from 2 to 100"),
+    "metrics.extra": Rule(
+        Annotated[list[Literal["kmeans", "intrusion", "embedding", "probe"]], AfterValidator(_distinct)],
+        "a list of some of kmeans, intrusion, embedding, probe",
+    ),
     # logger
     "logger.name": one_of("csv", "wandb", "none"),
     "logger.mode": one_of("online", "offline"),

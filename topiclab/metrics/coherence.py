@@ -51,6 +51,13 @@ def umass(topics: Topics, counts: Cooccurrence) -> np.ndarray:
     return scores[:, lower, higher].mean(axis=1)
 
 
+def npmi_of(counts: Cooccurrence, ids: np.ndarray) -> np.ndarray:
+    """NPMI (N, N) of all pairs of N words, by their ids (N,) in the vocabulary of the counts."""
+    joint = counts.pair_counts[np.ix_(ids, ids)] / counts.num_windows
+    single = counts.word_counts[ids] / counts.num_windows
+    return _pairwise_npmi(joint[None], single[None])[0]
+
+
 def npmi_table(counts: Cooccurrence) -> np.ndarray:
     """NPMI (V, V) float32 of all pairs of words; nan for a word that occurs in no window."""
     joint = counts.pair_counts / counts.num_windows

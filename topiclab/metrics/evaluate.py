@@ -12,6 +12,7 @@ import numpy as np
 from topiclab.metrics.cooccurrence import Cooccurrence
 from topiclab.metrics.documents import DOCUMENT_METRICS, SplitDocuments
 from topiclab.metrics.evaluation import Evaluation
+from topiclab.metrics.extra import EXTRA_NAMES, LABEL_BASELINES, Extras, extra_measures
 from topiclab.metrics.rating import Rater
 from topiclab.metrics.topics import TOPIC_METRICS, FittedTopics, rating_of
 from topiclab.metrics.undefined import UndefinedMetric
@@ -37,6 +38,7 @@ IMAGE_METRICS = (  # see images.py
     "sample_nmi",
 )
 METRICS = (*TOPIC_METRICS, *(f"{split}/{name}" for split in SPLITS for name in DOCUMENT_METRICS))
+NAMES = (*METRICS, *EXTRA_NAMES, *LABEL_BASELINES)  # also of metrics.extra and mode=supervised
 
 
 def evaluate(
@@ -49,8 +51,9 @@ def evaluate(
     external: Mapping[int, Cooccurrence] | None = None,
     rater: Rater | None = None,
     top_n: int = 10,
+    extras: Extras | None = None,
 ) -> Evaluation:
-    """Evaluation by all METRICS; those of topics leave `TopicResult.empty_topics` out.
+    """Evaluation by all METRICS and those of extras; metrics of topics leave `TopicResult.empty_topics` out.
 
     result: theta of all documents of corpus, in its order, including documents without a vocabulary word.
     cache_root: folder that caches the window counts across processes; None counts in memory.
@@ -58,7 +61,7 @@ def evaluate(
     reference: corpus, or its counts, for coherence; by default all documents of corpus.
     external: counts of an external reference by window, for c_v_ref and npmi_ref.
     rater: a language model for llm_rating; its ratings are cached under cache_root.
-    top_n: words per topic in coherence, irbo, frex and exclusivity; td always takes 10, the td25 metrics 25.
+    top_n: words per topic in coherence, td, irbo, frex and exclusivity; the td25 metrics always take 25.
     Raises ValueError if result or predictions are not over the documents of corpus.
     """
     for name, rows in (("theta", result.theta), ("predictions", predictions)):
@@ -74,6 +77,7 @@ def evaluate(
         documents = SplitDocuments(result, corpus, corpus.rows(split), predictions)
         for name, metric in DOCUMENT_METRICS.items():
             measures[f"{split}/{name}"] = partial(metric, documents) if len(documents.rows) else _no_documents
+    measures |= extra_measures(topics, extras or Extras(), predictions is not None)
     return take(measures, result.empty_topics)
 
 

@@ -20,7 +20,6 @@ from topiclab.result import TopicResult
 if TYPE_CHECKING:
     from topiclab.data.corpus import Corpus
 
-TD_WORDS = 10  # words of a topic in topic diversity
 Coherence = Callable[[coherence.Topics, Cooccurrence], np.ndarray]
 
 
@@ -61,8 +60,7 @@ class FittedTopics:
     @cached_property
     def ranked_by_usage(self) -> np.ndarray:
         """Ids of the first words by usage, as many as any metric of them reads."""
-        num = max(self.top_n, TD_WORDS)
-        return usage_words(self.result, self.corpus.rows("train"), self.corpus.bow, num)
+        return usage_words(self.result, self.corpus.rows("train"), self.corpus.bow, self.top_n)
 
     @cached_property
     def filled(self) -> list[int]:
@@ -105,18 +103,22 @@ def reference_coherence(
 
     words: of every topic; None: the first by the model's own read-out.
     """
-    words, reference = topics.words(topics.top_n) if words is None else words, topics.reference
-    window = coherence.WINDOWS[formula.__name__]
+    words = topics.words(topics.top_n) if words is None else words
+    return _defined(formula, words, counts_of(topics, coherence.WINDOWS[formula.__name__], variant, words))
+
+
+def counts_of(topics: FittedTopics, window: int | None, variant: str, words: list[list[str]]) -> Cooccurrence:
+    """Counts of the words over windows of the reference; UndefinedMetric if it holds others."""
+    reference = topics.reference
     if not isinstance(reference, Cooccurrence):
         said = {word for topic in words for word in topic}
-        counts = cooccurrence(reference, window, variant, words=said, cache_root=topics.cache_root)
-        return _defined(formula, words, counts)
+        return cooccurrence(reference, window, variant, words=said, cache_root=topics.cache_root)
     if reference.window != window or (window is not None and reference.variant != variant):
         raise UndefinedMetric(
             f"the reference holds {reference.variant} counts over windows of {reference.window}, not "
             f"{variant} over {window}"
         )
-    return _defined(formula, words, reference)
+    return reference
 
 
 def npmi_by(words_of: Callable[[FittedTopics, int], list[list[str]]], topics: FittedTopics) -> np.ndarray:
@@ -183,7 +185,7 @@ TOPIC_METRICS: dict[str, Callable[[FittedTopics], float | np.ndarray]] = {
     "npmi_ref": partial(external_coherence, coherence.npmi),
     "c_v_ref": partial(external_coherence, coherence.c_v),
     "npmi_top50": lambda topics: quality.half_npmi(topics.whole_npmi),
-    "td": lambda topics: diversity.topic_diversity(topics.filled_words(TD_WORDS)),
+    "td": lambda topics: diversity.topic_diversity(topics.filled_words(topics.top_n)),
     "td25": lambda topics: diversity.topic_diversity(topics.filled_words(25)),
     "td25_top50": half_diversity,
     "tq": lambda topics: topics.whole_npmi.mean() * diversity.topic_diversity(topics.filled_words(25)),
@@ -192,8 +194,10 @@ TOPIC_METRICS: dict[str, Callable[[FittedTopics], float | np.ndarray]] = {
     "frex": partial(compared, diversity.frex),
     "exclusivity": partial(compared, diversity.exclusivity),
     "npmi_usage": partial(npmi_by, FittedTopics.words_by_usage),
-    "td_usage": lambda topics: diversity.topic_diversity(topics.of_filled(topics.words_by_usage(TD_WORDS))),
+    "td_usage": lambda topics: diversity.topic_diversity(
+        topics.of_filled(topics.words_by_usage(topics.top_n))
+    ),
     "npmi_beta": partial(npmi_by, FittedTopics.words_by_beta),
-    "td_beta": lambda topics: diversity.topic_diversity(topics.of_filled(topics.words_by_beta(TD_WORDS))),
+    "td_beta": lambda topics: diversity.topic_diversity(topics.of_filled(topics.words_by_beta(topics.top_n))),
     "llm_rating": lambda topics: rating_of(topics.result, topics.rater, topics.cache_root),
 }

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from topiclab.models.codes.image_topics import ImageTopicModel
 from topiclab.models.tvqvae_image import TVQVAEImage
 from topiclab.pipeline.build import ImageSizes, build_model
 from topiclab.pipeline.image_samples import ImageSamples, draw_image_samples, draw_pictures, label_captions
+from topiclab.pipeline.inputs import asked_metrics
 from topiclab.pipeline.outputs import (
     predict_labels,
     show,
@@ -66,7 +68,8 @@ def fit_images(cfg: Configuration, folder: Path) -> Outcome:
             samples = draw_image_samples(fitted, images, result.theta, cfg.model["sample"], cfg.seed)
         with clock("evaluate"):
             predictions = predict_labels(model, datamodule)
-            of_topics = evaluate(result, corpus, cache_root=cache, predictions=predictions)
+            asked = asked_metrics(cfg, datamodule)
+            of_topics = evaluate(result, corpus, cache_root=cache, predictions=predictions, **asked)
             evaluation = evaluate_images(image_evidence(fitted, images, codes, result, samples)) | of_topics
         with clock("write"):
             write_image_topics(result, label_captions(images, result.theta), folder)
@@ -81,27 +84,22 @@ def fit_images(cfg: Configuration, folder: Path) -> Outcome:
             pictures = draw_pictures(samples, images, result.theta, usage, folder)
             log_results(wandb_run, result, corpus, evaluation, folder, pictures)
     show(folder, evaluation.metrics)
-    manifest = {
-        "corpus": {
-            "fingerprint": corpus.fingerprint,
-            "documents": corpus.num_docs,
-            "words": corpus.num_words,
-            **corpus.info,
-        },
-        "codebook": {
-            "key": codes.codebook.key,
-            "is_cached": codes.codebook.is_cached,
-            **codes.codebook.facts,
-        },
-        "fit": result.info,
-        "readout": model.readout,
-    }
     return Outcome(
         metrics=evaluation.metrics,
         reasons=evaluation.reasons,
         seconds=clock.seconds,
-        manifest=manifest,
+        manifest={**facts_of(corpus, codes), "fit": result.info, "readout": model.readout},
     )
+
+
+def facts_of(corpus: Corpus, codes: ImageCodes) -> dict[str, Any]:
+    """Facts about the images and their codebook, for the manifest."""
+    counts = {"documents": corpus.num_docs, "words": corpus.num_words}
+    book = codes.codebook
+    return {
+        "corpus": {"fingerprint": corpus.fingerprint, **counts, **corpus.info},
+        "codebook": {"key": book.key, "is_cached": book.is_cached, **book.facts},
+    }
 
 
 def check_images(cfg: Configuration, images: ImageSet) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from topiclab.models.base.topic_model import TopicModel
 from topiclab.pipeline.build import make_model, with_num_topics
 from topiclab.pipeline.document_table import corpus_table, write_covariates, write_documents
 from topiclab.pipeline.inputs import (
+    asked_metrics,
     check_language_models,
     check_sizes,
     document_vectors,
@@ -66,7 +68,13 @@ def fit_corpus(cfg: Configuration, folder: Path, corpus: Corpus) -> Outcome:
         with clock("evaluate"):
             predictions = predict_labels(model, datamodule)
             evaluation = evaluate(
-                result, corpus, cache_root=cache, predictions=predictions, external=external, rater=rater
+                result,
+                corpus,
+                cache_root=cache,
+                predictions=predictions,
+                external=external,
+                rater=rater,
+                **asked_metrics(cfg, datamodule),
             )
         with clock("write"):
             write_topics(result, evaluation, folder)
@@ -83,7 +91,7 @@ def fit_corpus(cfg: Configuration, folder: Path, corpus: Corpus) -> Outcome:
             if isinstance(model, Coded):
                 log_curve(wandb_run, "codebook", model.codebook_history, "epoch")
             log_results(wandb_run, result, corpus, evaluation, folder)
-    report_documents(corpus, result)
+    report_documents(corpus, result, evaluation.metrics)
     show(folder, evaluation.metrics)
     return Outcome(
         metrics=evaluation.metrics,
@@ -110,8 +118,17 @@ def facts_of_inputs(corpus: Corpus, embeddings: Embeddings | None) -> dict[str, 
     }
 
 
-def report_documents(corpus: Corpus, result: TopicResult) -> None:
-    """Log records that were dropped, documents without a known word, and topics without documents."""
+def report_documents(corpus: Corpus, result: TopicResult, metrics: Mapping[str, float]) -> None:
+    """Log records that were dropped, documents without a known word, and topics without documents.
+
+    A supervised model's accuracy is logged beside those of its baselines.
+    """
+    if "test/accuracy_majority" in metrics:
+        log.info(
+            "accuracy on test documents: %.3f; a linear probe on the same vectors: %.3f; the most frequent "
+            "label: %.3f",
+            *(metrics[f"test/accuracy{kind}"] for kind in ("", "_vectors", "_majority")),
+        )
     if dropped := corpus.dropped:
         log.info("%s: %s", corpus.name, dropped.message(corpus.num_docs + len(dropped)))
     if wordless := int((corpus.known_words == 0).sum()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from functools import partial
-from typing import Literal
+from typing import Literal, TypedDict
 
 import numpy as np
 from scipy import sparse
@@ -16,6 +16,7 @@ from topiclab.data.corpus import Corpus
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.embed.embedder import Embeddings, corpus_as_read, embed_corpus, embed_words
 from topiclab.embed.occurrences import occurrence_vectors
+from topiclab.metrics.extra import Extras
 from topiclab.minillm.held_out import check_held_out
 from topiclab.teach.soft_labels import soft_labels
 from topiclab.teach.states import teacher_states
@@ -103,6 +104,20 @@ def document_vectors(cfg: Configuration, corpus: Corpus) -> Embeddings:
     embeddings = embed_corpus(cfg.embedder, read, cache, cfg.trainer, adapt=cfg.adaptation)
     embeddings.tell_long(cfg.embedder["name"], cfg.embedder.get("long", "cut"))
     return embeddings
+
+
+class Asked(TypedDict):
+    """Keyword arguments of `evaluate` that the configuration and the inputs decide."""
+
+    top_n: int
+    extras: Extras
+
+
+def asked_metrics(cfg: Configuration, datamodule: TopicDataModule) -> Asked:
+    """The group `metrics`, and what the metrics of metrics.extra and mode=supervised read of the inputs."""
+    word_vectors = None if datamodule.word_vectors is None else datamodule.embedded_words
+    extras = Extras(cfg.metrics.extra, datamodule.embeddings, word_vectors, cfg.seed)
+    return {"top_n": cfg.metrics.num_words, "extras": extras}
 
 
 def make_datamodule(cfg: Configuration, corpus: Corpus, embeddings: Embeddings | None) -> TopicDataModule:

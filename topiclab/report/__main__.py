@@ -22,6 +22,7 @@ from topiclab.report.tables.scores import Line, metric_names, summarise
 
 MAX_NOTES = 20
 PAGE, FIGURES = "page", "figures"
+STABILITY = "stability"  # a column that is measured here, from the topics of the cells
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -123,7 +124,11 @@ def parser_of_arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--format", choices=("md", "latex", "csv"), default="md")
     parser.add_argument("--out", type=Path, help="file to write instead of printing")
-    parser.add_argument("--metrics", nargs="+", help="columns; default: all for csv, else the usual ones")
+    parser.add_argument(
+        "--metrics",
+        nargs="+",
+        help="columns; default: all for csv, else the usual ones; stability compares topics between seeds",
+    )
     parser.add_argument(
         "--over",
         nargs="+",
@@ -189,6 +194,10 @@ def _collect(table: Table, args: argparse.Namespace) -> list[Cell]:
     cells: list[Cell] = []
     for grid in table.grids:
         cells += collect_cells(args.outputs / folder_name(grid), find_grid(args.experiments, grid))
+    if STABILITY in table_metrics(table):
+        from topiclab.report.tables.stability import with_stability
+
+        cells = with_stability(cells)
     if args.metrics:
         known = metric_names(cells)
         if unknown := [name for name in args.metrics if name not in known]:
@@ -196,10 +205,14 @@ def _collect(table: Table, args: argparse.Namespace) -> list[Cell]:
     return cells
 
 
+def table_metrics(table: Table) -> list[str]:
+    """Columns that the table or its parts name."""
+    return [*table.metrics, *(name for part in table.parts for name in part.metrics)]
+
+
 def _metrics(table: Table, cells: Sequence[Cell], style: str) -> list[str]:
     """The columns; a metric that the table requests but no cell has shows as dashes."""
-    asked = [*table.metrics, *(name for part in table.parts for name in part.metrics)]
-    if asked:
+    if asked := table_metrics(table):
         return list(dict.fromkeys(asked))
     known = metric_names(cells)
     return known if style == "csv" else [name for name in DEFAULT_METRICS if name in known]
