@@ -29,10 +29,13 @@ class LastCheckpoint(Callback):
 
     It saves after the last epoch, and after any epoch that ends at least `seconds` after the last save,
     because a save costs as much as an epoch of a small corpus.
+    before: called with the module before each save.
     """
 
-    def __init__(self, folder: Path, seconds: float) -> None:
-        self.folder, self.seconds = folder, seconds
+    def __init__(
+        self, folder: Path, seconds: float, before: Callable[[L.LightningModule], None] | None = None
+    ) -> None:
+        self.folder, self.seconds, self.before = folder, seconds, before
         self.saved = time.monotonic()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -44,6 +47,8 @@ class LastCheckpoint(Callback):
         self._save(trainer, pl_module)
 
     def _save(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.before is not None:
+            self.before(pl_module)
         save_checkpoint(trainer, self.folder / "checkpoints" / LAST)
         self.saved = time.monotonic()
         if not trainer.is_global_zero:
@@ -97,6 +102,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 def resumable(checkpoints: Path, mismatch: Callable[[Mapping[str, Any]], str | None]) -> Path | None:
     """The checkpoint that training can resume from: last.ckpt, or best.ckpt if that is damaged; None without.
 
+    A best.ckpt that holds weights alone is kept, but nothing resumes from it.
     mismatch: returns why the content of a checkpoint cannot be resumed from, None if it can.
     Checkpoints that are of no use are removed, with a warning that says why.
     """
@@ -106,12 +112,14 @@ def resumable(checkpoints: Path, mismatch: Callable[[Mapping[str, Any]], str | N
     for path in (checkpoints / BEST, checkpoints / LAST):
         if not path.exists():
             continue
+        is_whole = True
         try:
-            fault = mismatch(load_checkpoint(path))
+            content = load_checkpoint(path)
+            fault, is_whole = mismatch(content), "optimizer_states" in content
         except ValueError as error:
             fault = str(error)
         if fault is None:
-            found.append(path)
+            found += [path] if is_whole else []
         elif path.name == LAST and found and "damaged" in fault:
             log.warning("resuming from the older %s, because %s", BEST, fault)
             path.unlink()

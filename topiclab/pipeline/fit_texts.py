@@ -19,6 +19,7 @@ from topiclab.models.base.topic_model import TopicModel
 from topiclab.pipeline.build import make_model, with_num_topics
 from topiclab.pipeline.document_table import corpus_table, write_covariates, write_documents
 from topiclab.pipeline.inputs import (
+    advice_on_topics,
     asked_metrics,
     check_language_models,
     check_sizes,
@@ -148,6 +149,9 @@ def chosen_num_topics(
 ) -> dict[str, Any]:
     """{"select_k": the chosen K and the reason} for the manifest; {} unless num_topics=auto."""
     if cfg.num_topics != "auto":
+        advice = advice_on_topics(cfg.num_topics, corpus.num_docs)
+        if advice and not cfg.model.get("finds_num_topics"):
+            log.warning("%s", advice)
         return {}
     assert embeddings is not None
     with clock("select_k"), limited_threads(cfg.trainer.num_threads):

@@ -57,6 +57,21 @@ def check_sizes(num_topics: int | Literal["auto"], corpus: Corpus) -> None:
         )
 
 
+def advice_on_topics(num_topics: int, num_docs: int) -> str | None:
+    """A sentence if num_topics is less than half or more than twice what suits the corpus; None otherwise.
+
+    The ranges are THETA's guideline: 10 to 20 topics for less than 1,000 documents, 20 to 50 up to 10,000,
+    50 to 100 above.
+    """
+    low, high = (10, 20) if num_docs < 1_000 else (20, 50) if num_docs <= 10_000 else (50, 100)
+    if low <= 2 * num_topics and num_topics <= 2 * high:
+        return None
+    return (
+        f"num_topics={num_topics} is far from the {low} to {high} topics that usually suit {num_docs} "
+        "documents; num_topics=auto chooses by their vectors"
+    )
+
+
 def distinct_up_to(enough: int, texts: Iterable[str]) -> int:
     """Number of different texts, counted no further than `enough`."""
     seen: set[str] = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -14,7 +15,14 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 
-from topiclab.checkpoint import BEST, LastCheckpoint, load_checkpoint, resumable, save_checkpoint
+from topiclab.checkpoint import (
+    BEST,
+    LastCheckpoint,
+    checkpoint_file,
+    load_checkpoint,
+    resumable,
+    save_checkpoint,
+)
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.device import resolve_device, trains_in_bf16
 from topiclab.models.base.trained_module import TrainedModule
@@ -58,6 +66,44 @@ class BestAfterWarmup(ModelCheckpoint):
         self._last_global_step_saved, self._last_checkpoint_saved = trainer.global_step, filepath
 
 
+class BestWeights(Callback):
+    """Keeps the weights of the best epoch whose KL weight was 1: in memory, and in best.ckpt by `write`.
+
+    For a fit that runs all its epochs: writing at every better epoch, as `BestAfterWarmup` does, costs as
+    much as an epoch of a small corpus. best.ckpt then holds weights alone, and training resumes from
+    last.ckpt.
+    """
+
+    def __init__(self, path: Path, first_epoch: int) -> None:
+        self.path, self.first_epoch = path, first_epoch
+        self.loss, self.epoch = math.inf, -1
+        self._weights: dict[str, torch.Tensor] | None = None  # until they are written
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, TrainedModule)
+        loss = pl_module.history[-1]["val/loss"]
+        if trainer.current_epoch >= self.first_epoch and loss < self.loss:
+            self.loss, self.epoch = loss, trainer.current_epoch
+            self._weights = {name: tensor.clone() for name, tensor in pl_module.state_dict().items()}
+
+    def write(self, pl_module: L.LightningModule) -> None:
+        """Write best.ckpt if a better epoch has ended since the last call."""
+        if self._weights is None:
+            return
+        content = {"state_dict": self._weights, "epoch": self.epoch, "val/loss": self.loss}
+        pl_module.on_save_checkpoint(content)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with checkpoint_file(self.path) as partial:
+            torch.save(content, partial)
+        self._weights = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"loss": self.loss, "epoch": self.epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.loss, self.epoch = state_dict["loss"], state_dict["epoch"]
+
+
 def train(
     model: TrainedModule,
     datamodule: TopicDataModule,
@@ -65,11 +111,13 @@ def train(
     trainer: Trainer,
     loggers: Sequence[Logger] = (),
 ) -> None:
-    """Fit model in place and leave it at its best epoch; resumes from folder/checkpoints/last.ckpt, if any.
+    """Fit model in place; resumes from folder/checkpoints/last.ckpt, if any.
 
-    trainer: device, devices, precision, patience (epochs without a better validation loss; None runs all
-    epochs), deterministic.  Raises FloatingPointError when a loss stops being finite, and ValueError for
-    batches of one document if the model uses batch statistics.
+    trainer: device, devices, precision, patience (epochs without a better validation loss, after which the
+    best one is kept; None runs all epochs and keeps the last), deterministic. With validation documents
+    folder/checkpoints/best.ckpt holds the best epoch either way.
+    Raises FloatingPointError when a loss stops being finite, and ValueError for batches of one document if
+    the model uses batch statistics.
     """
     if trainer.devices != 1:
         raise ValueError(
@@ -109,7 +157,7 @@ def train(
         warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
         fitter.fit(model, datamodule=datamodule, ckpt_path=resumed, weights_only=True)
-    if (best := checkpoints / BEST).exists():
+    if trainer.patience is not None and (best := checkpoints / BEST).exists():
         model.load_state_dict(load_checkpoint(best)["state_dict"])
     model.epochs_trained = fitter.current_epoch
 
@@ -140,7 +188,8 @@ def _mismatch(checkpoint: Mapping[str, Any], datamodule: TopicDataModule, checkp
     if checkpoint.get("inputs") != datamodule.fingerprint or not _has_labels(checkpoint, datamodule):
         return "they belong to other documents, embeddings or soft labels"
     states = checkpoint.get("callbacks", {}).values()
-    if any(state.get("best_model_path") for state in states) and not (checkpoints / BEST).exists():
+    is_kept = any(state.get("best_model_path") or state.get("epoch", -1) >= 0 for state in states)
+    if is_kept and not (checkpoints / BEST).exists():
         return f"{BEST} is missing"
     return None
 
@@ -155,12 +204,15 @@ def _callbacks(
     model: TrainedModule, datamodule: TopicDataModule, folder: Path, trainer: Trainer, epochs: int
 ) -> list[Callback]:
     checkpoints = {"dirpath": folder / "checkpoints", "enable_version_counter": False}
-    callbacks: list[Callback] = [LastCheckpoint(folder, trainer.checkpoint_seconds)]
-    if len(datamodule.val_rows) and trainer.patience is not None:
-        first_epoch = max(0, round(model.kl_warmup * epochs) - 1)
-        watched = {"first_epoch": first_epoch, "monitor": "val/loss"}
-        callbacks += [
-            EarlyStoppingAfterWarmup(**watched, patience=trainer.patience, check_on_train_epoch_end=False),
-            BestAfterWarmup(**watched, filename="best", save_on_train_epoch_end=False, **checkpoints),
-        ]
-    return callbacks
+    if not len(datamodule.val_rows):
+        return [LastCheckpoint(folder, trainer.checkpoint_seconds)]
+    first_epoch = max(0, round(model.kl_warmup * epochs) - 1)
+    if trainer.patience is None:
+        best = BestWeights(folder / "checkpoints" / BEST, first_epoch)
+        return [best, LastCheckpoint(folder, trainer.checkpoint_seconds, best.write)]
+    watched = {"first_epoch": first_epoch, "monitor": "val/loss"}
+    return [
+        LastCheckpoint(folder, trainer.checkpoint_seconds),
+        EarlyStoppingAfterWarmup(**watched, patience=trainer.patience, check_on_train_epoch_end=False),
+        BestAfterWarmup(**watched, filename="best", save_on_train_epoch_end=False, **checkpoints),
+    ]
