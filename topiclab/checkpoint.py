@@ -115,7 +115,7 @@ def resumable(checkpoints: Path, mismatch: Callable[[Mapping[str, Any]], str | N
         is_whole = True
         try:
             content = load_checkpoint(path)
-            fault, is_whole = mismatch(content), "optimizer_states" in content
+            fault, is_whole = mismatch(content), content.get("is_whole", True)
         except ValueError as error:
             fault = str(error)
         if fault is None:

@@ -90,7 +90,8 @@ class BestWeights(Callback):
         """Write best.ckpt if a better epoch has ended since the last call."""
         if self._weights is None:
             return
-        content = {"state_dict": self._weights, "epoch": self.epoch, "val/loss": self.loss}
+        facts = {"epoch": self.epoch, "val/loss": self.loss, "is_whole": False}
+        content = {"state_dict": self._weights, **facts}
         pl_module.on_save_checkpoint(content)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with checkpoint_file(self.path) as partial:
