@@ -187,8 +187,9 @@ def test_a_recipe_or_model_is_no_grid() -> None:
 def cells_of(path: Path) -> int:
     """Number of cells of a grid, table or sweep file."""
     if ".sweep" in path.name:
-        parameters = yaml.safe_load(path.read_text(encoding="utf-8"))["parameters"]
-        return math.prod(len(each.get("values", [None])) for each in parameters.values())
+        sweep = yaml.safe_load(path.read_text(encoding="utf-8"))
+        parameters = sweep["parameters"].values()
+        return sweep.get("run_cap") or math.prod(len(each.get("values", [None])) for each in parameters)
     if ".table" in path.name:
         table = read_table(EXPERIMENTS, place_of(path))
         return sum(len(planned_cells(GRIDS[grid])) for grid in table.grids)
