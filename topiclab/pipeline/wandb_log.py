@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from topiclab.config.configuration import Configuration
 from topiclab.metrics.evaluation import Evaluation
 from topiclab.pipeline.saved_model import ADAPTER, EMBEDDER, FACTS, MODEL
-from topiclab.report.figures.base import document_coordinates, draw_document_map, draw_training
+from topiclab.report.figures.base import document_coordinates, draw_document_map
+from topiclab.report.figures.training import save_training
 from topiclab.result import TopicResult
 from topiclab.runs.wandb_login import wandb_mode
 
@@ -200,7 +201,7 @@ def log_results(
     log_table(logger, "documents/table", ("id", "x", "y", "topic", "label"), documents)
     drawn = draw_document_map(folder, result, rows, coordinates)
     logger.experiment.log({"documents/map": wandb.Image(str(drawn))})
-    if (training := draw_training(folder)) is not None:
+    if (training := save_training(folder)) is not None:
         pictures = [*pictures, training]
     log_pictures(logger, pictures)
     log_files(logger, "figures", [drawn, *pictures])

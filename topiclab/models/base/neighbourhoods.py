@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import sparse
 from sklearn.utils.extmath import randomized_svd
@@ -36,7 +38,7 @@ def neighbourhood_graph(rows: np.ndarray, neighbours: np.ndarray) -> sparse.csr_
     rows: (N, E).
     """
     num_docs, num_neighbours = neighbours.shape
-    own = sparse.identity(num_docs, np.float32, "csr")
+    own = sparse.csr_matrix(sparse.eye(num_docs)).astype(np.float32)
     if not num_neighbours:
         return own
     similarity = cosines(rows, rows, neighbours).clip(min=1e-3)  # opposite documents have hardly any weight
@@ -44,7 +46,8 @@ def neighbourhood_graph(rows: np.ndarray, neighbours: np.ndarray) -> sparse.csr_
     weights *= (1 - OWN_SHARE) / weights.sum(axis=1, keepdims=True)
     offsets = np.arange(num_docs + 1) * num_neighbours
     shape = (num_docs, num_docs)
-    return sparse.csr_matrix((weights.ravel(), neighbours.ravel(), offsets), shape=shape) + OWN_SHARE * own
+    near = sparse.csr_matrix((weights.ravel(), neighbours.ravel(), offsets), shape=shape)
+    return sparse.csr_matrix(near + OWN_SHARE * own)
 
 
 def word_frequencies(bow: sparse.csr_matrix) -> sparse.csr_matrix:
@@ -56,8 +59,10 @@ def word_frequencies(bow: sparse.csr_matrix) -> sparse.csr_matrix:
 def reduced_words(words: sparse.csr_matrix) -> np.ndarray:
     """First singular vectors of the square roots of word weights (N, V), centred, as rows of length 1."""
     totals = np.maximum(np.asarray(words.sum(axis=1)).ravel(), np.finfo(np.float32).tiny)
-    roots = sparse.csr_matrix(sparse.diags(1 / totals) @ words).sqrt()
+    roots = sparse.csr_matrix(sparse.diags(1 / totals) @ words)
+    roots.data = np.sqrt(roots.data)
     rank = min(WORD_DIMS, *(size - 1 for size in roots.shape))
-    left, values, _ = randomized_svd(roots, max(rank, 1), n_iter=3, random_state=0)
+    decompose: Any = randomized_svd  # the stub of scikit-learn returns nothing
+    left, values, _ = decompose(roots, max(rank, 1), n_iter=3, random_state=0)
     reduced = (left * values).astype(np.float32)
     return unit_rows(reduced - reduced.mean(axis=0))
