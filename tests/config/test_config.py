@@ -177,6 +177,7 @@ def test_hash_remembers_every_other_value(default):
         "paths",
         "logger",
         "grid",
+        "optimized_metric",
         "rerun",
         "task",
         "trainer",

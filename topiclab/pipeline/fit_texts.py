@@ -100,14 +100,21 @@ def fit_corpus(cfg: Configuration, folder: Path, corpus: Corpus) -> Outcome:
         seconds=clock.seconds,
         manifest={
             **facts_of_inputs(corpus, embeddings),
-            "fit": result.info,
-            "readout": model.readout,
-            "empty_topics": result.empty_topics,
-            "topics_in_means": result.num_topics - len(result.empty_topics),
+            **facts_of_topics(result, model.readout),
             **chosen,
         },
         unfinished=evaluation.unfinished,
     )
+
+
+def facts_of_topics(result: TopicResult, readout: str) -> dict[str, Any]:
+    """Facts about the fitted topics, for the manifest."""
+    return {
+        "fit": result.info,
+        "readout": readout,
+        "empty_topics": result.empty_topics,
+        "topics_in_means": result.num_topics - len(result.empty_topics),
+    }
 
 
 def facts_of_inputs(corpus: Corpus, embeddings: Embeddings | None) -> dict[str, Any]:

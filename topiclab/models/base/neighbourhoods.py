@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from scipy import sparse
-from sklearn.utils.extmath import randomized_svd
+from sklearn.decomposition import TruncatedSVD
 
 from topiclab.data.neighbours import cosines
 from topiclab.data.unit_rows import unit_rows
@@ -38,7 +36,8 @@ def neighbourhood_graph(rows: np.ndarray, neighbours: np.ndarray) -> sparse.csr_
     rows: (N, E).
     """
     num_docs, num_neighbours = neighbours.shape
-    own = sparse.csr_matrix(sparse.eye(num_docs)).astype(np.float32)
+    ones, diagonal = np.ones(num_docs, np.float32), np.arange(num_docs)
+    own = sparse.csr_matrix((ones, (diagonal, diagonal)))
     if not num_neighbours:
         return own
     similarity = cosines(rows, rows, neighbours).clip(min=1e-3)  # opposite documents have hardly any weight
@@ -61,8 +60,6 @@ def reduced_words(words: sparse.csr_matrix) -> np.ndarray:
     totals = np.maximum(np.asarray(words.sum(axis=1)).ravel(), np.finfo(np.float32).tiny)
     roots = sparse.csr_matrix(sparse.diags(1 / totals) @ words)
     roots.data = np.sqrt(roots.data)
-    rank = min(WORD_DIMS, *(size - 1 for size in roots.shape))
-    decompose: Any = randomized_svd  # the stub of scikit-learn returns nothing
-    left, values, _ = decompose(roots, max(rank, 1), n_iter=3, random_state=0)
-    reduced = (left * values).astype(np.float32)
+    rank = max(1, min(WORD_DIMS, min(roots.get_shape()) - 1))
+    reduced = TruncatedSVD(rank, n_iter=3, random_state=0).fit_transform(roots).astype(np.float32)
     return unit_rows(reduced - reduced.mean(axis=0))
