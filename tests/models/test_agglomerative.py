@@ -9,7 +9,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.metrics import normalized_mutual_info_score
 
 from topiclab.models.agglomerative import merged
-from topiclab.models.base.warmstart import smooth
+from topiclab.models.base.neighbourhoods import smooth
 from topiclab.nn.lloyd import Clusters, lloyd
 from topiclab.pipeline.build import make_model
 

@@ -12,7 +12,7 @@ from sklearn.metrics import normalized_mutual_info_score
 
 from topiclab.config.compose import ConfigError, compose
 from topiclab.data.neighbours import cosines
-from topiclab.models.base.warmstart import smooth
+from topiclab.models.base.neighbourhoods import smooth
 from topiclab.pipeline.build import make_model
 from topiclab.teach.soft_labels import soft_labels
 

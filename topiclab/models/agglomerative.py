@@ -13,7 +13,7 @@ from topiclab.data.unit_rows import unit_rows
 from topiclab.limits import Count, Natural
 from topiclab.models.base.classical_model import ClassicalModel
 from topiclab.models.base.nearest_vote import joined_topics, one_hot
-from topiclab.models.base.warmstart import smooth
+from topiclab.models.base.neighbourhoods import smooth
 from topiclab.models.kmeans import cluster_words, silhouettes
 from topiclab.nn.lloyd import Clusters, lloyd
 
@@ -29,7 +29,7 @@ class Agglomerative(ClassicalModel):
     theta is one-hot. An unseen document joins a topic by the k-NN vote of its nearest training documents
     (`nearest_vote.joined_topics`). Words are ranked by class-based TF-IDF (Grootendorst 2022).
 
-    neighbours, smoothings: see `warmstart.smooth`.  documents_per_cluster: mean number of training documents
+    neighbours, smoothings: see `smooth`.  documents_per_cluster: mean number of training documents
     in a small cluster.  most_clusters: maximum number of these; linkage needs 4 bytes times its square.
     min_topic_size: minimum number of training documents of a topic, see `merged`.
     info: sizes of the topics over training documents; num_clusters, the number of clusters merged; silhouette

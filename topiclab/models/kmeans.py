@@ -18,7 +18,8 @@ from topiclab.data.unit_rows import unit_rows
 from topiclab.limits import Count, Natural
 from topiclab.models.base.classical_model import ClassicalModel
 from topiclab.models.base.nearest_vote import joined_topics, one_hot
-from topiclab.models.base.warmstart import smooth, start_clusters
+from topiclab.models.base.neighbourhoods import smooth
+from topiclab.models.base.warmstart import start_clusters
 from topiclab.nn.lloyd import Clusters, assign, lloyd
 from topiclab.nn.silhouette import silhouette
 
@@ -34,7 +35,7 @@ class KMeans(ClassicalModel):
     spherical: scale vectors and centroids to length 1, so that cosine decides (`nn.lloyd`).
     batch_size: documents per mini-batch, None for full passes.
     neighbours: above 0, every training document is averaged with this number of nearest ones before
-    clustering, on centred unit vectors (`warmstart.smooth`): the control for models that start from such
+    clustering, on centred unit vectors (`smooth`): the control for models that start from such
     clusters. An unseen document is averaged with its nearest training documents in the same way; assigned by
     its own vector alone it would lose .05 purity (stackoverflow, held out).
     reads: `soft_labels` clusters the teacher's soft labels of the training documents, the control for models
@@ -130,7 +131,7 @@ class KMeans(ClassicalModel):
             parquet.write_table(table, stream)
 
     def _smooth(self, vectors: np.ndarray) -> np.ndarray:
-        """`warmstart.smooth` with training documents as neighbours, except copies of the vector itself."""
+        """`smooth` with training documents as neighbours, except copies of the vector itself."""
         mean = self.vectors.mean(axis=0)
         rows = nearest_neighbours(self.vectors, self.neighbours + 1, vectors)
         is_kept = cosines(vectors, self.vectors, rows) < 1 - 1e-6

@@ -9,13 +9,13 @@ from topiclab.models.base.neighbourhoods import neighbourhood_graph, neighbourho
 from topiclab.pipeline.build import make_model
 
 
-def test_half_of_a_neighbourhood_is_the_document_and_near_documents_count_for_more():
+def test_a_share_of_a_neighbourhood_is_the_document_and_near_documents_count_for_more():
     rows = np.array([[1.0, 0.0], [0.9, 0.1], [0.1, 0.9], [-1.0, 0.0]], np.float32)
     neighbours = np.array([[1, 2, 3], [0, 2, 3], [1, 0, 3], [2, 1, 0]], np.int32)
     weights = neighbourhood_graph(rows, neighbours).toarray()
     np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=1e-6)
-    np.testing.assert_allclose(weights.diagonal(), 0.5, rtol=1e-6)
-    assert weights[0, 1] > 0.49 > 0.01 > weights[0, 2] > weights[0, 3] >= 0
+    np.testing.assert_allclose(weights.diagonal(), 0.4, rtol=1e-6)
+    assert weights[0, 1] > 0.59 > 0.01 > weights[0, 2] > weights[0, 3] >= 0
     alone = neighbourhood_graph(rows, np.empty((4, 0), np.int32))
     np.testing.assert_array_equal(alone.toarray(), np.eye(4))
 
@@ -28,7 +28,7 @@ def test_words_of_neighbours_tell_documents_apart_that_share_no_word():
     neighbours = np.array(
         [[row for row in range(40) if row // 20 == doc // 20 and row != doc] for doc in range(40)]
     )
-    words = neighbourhood_views(vectors, neighbours.astype(np.int32), bow)[:, :-2]
+    words = neighbourhood_views(vectors, neighbours.astype(np.int32), bow)[:, :-4]
     cosines = words @ words.T
     inside = group[:, None] == group
     assert cosines[inside].min() > cosines[~inside].max()
@@ -46,5 +46,5 @@ def test_init_weight_holds_documents_in_their_clusters(tmp_path):
         theta = model.fit(datamodule, tmp_path / str(weight), planted.configuration().trainer).theta
         kept[weight] = normalized_mutual_information(clusters, theta[datamodule.train_rows].argmax(axis=1))
         assert ("train/clusters" in model.history[-1]) == (weight > 0)
-    assert kept[10.0] > 0.95
+    assert kept[10.0] > 0.9
     assert kept[10.0] >= kept[0.0]

@@ -20,7 +20,7 @@ from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.targets import distributions
 from topiclab.data.unit_rows import unit_rows
 from topiclab.models.base.encoder import Encoder
-from topiclab.models.base.neighbourhoods import neighbourhood_views
+from topiclab.models.base.neighbourhoods import neighbourhood_views, smooth
 from topiclab.result import to_distributions
 
 
@@ -45,21 +45,6 @@ def start_clusters(
     if num_neighbours:
         vectors = smooth(vectors, datamodule.train_neighbours(num_neighbours))
     return cluster(unit_rows(vectors), num_topics, seed)
-
-
-def smooth(vectors: np.ndarray, neighbours: np.ndarray, times: int = 1) -> np.ndarray:
-    """Unit vectors of the mean over each row and its neighbours, after centring; (N, E) float32.
-
-    times: number of rounds, each averaging the rows of the last.
-    """
-    rows = unit_rows(vectors - vectors.mean(axis=0))
-    num_docs, num_neighbours = neighbours.shape
-    offsets = np.arange(num_docs + 1) * num_neighbours
-    ones = np.ones(neighbours.size, dtype=np.float32)
-    graph = sparse.csr_matrix((ones, neighbours.ravel(), offsets), shape=(num_docs, num_docs))
-    for _ in range(times):
-        rows = unit_rows(rows + graph @ rows)
-    return rows
 
 
 def cluster(vectors: np.ndarray | sparse.csr_matrix, num_topics: int, seed: int) -> np.ndarray:
