@@ -133,7 +133,8 @@ def test_noise_for_held_out_documents_changes_nothing_that_was_learnt(settings: 
 
 def test_validation_measures_the_validation_documents(tmp_path: Path):
     """The last epoch's record has their mean nats under the fitted topics and a KL without annealing."""
-    settings = ["model=theta", "objective.weight=1", "objective.length_power=1", "model.kl_warmup=1"]
+    settings = ["model=theta", "model.prior_variance=1", "objective.weight=1", "objective.length_power=1"]
+    settings += ["model.kl_warmup=1"]
     model, result = fitted(documents(), tmp_path, *settings)
     corpus = documents().corpus
     rows = corpus.rows("val")

@@ -259,7 +259,7 @@ def test_wandb_gets_pictures_and_metrics(tmp_path, cache, monkeypatch):
     monkeypatch.delenv("WANDB_MODE", raising=False)
     cell(tmp_path, cache, "logger=wandb", "logger.mode=offline")
     found = {path.name.split("_")[0] for path in tmp_path.glob("wandb/*/files/media/images/pictures/*.png")}
-    assert found == {name.split("_")[0] for name in PICTURES}
+    assert found == {"training", *(name.split("_")[0] for name in PICTURES)}
 
 
 def test_history_tells_the_losses_apart(run):

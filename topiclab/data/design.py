@@ -109,7 +109,7 @@ class Design:
 
     def packed(self) -> np.ndarray:
         """The design as an array (n,) uint8, to be saved beside the weights of a model."""
-        return np.frombuffer(json.dumps(asdict(self)).encode(), np.uint8).copy()
+        return np.frombuffer(json.dumps(asdict(self), allow_nan=False).encode(), np.uint8).copy()
 
     @classmethod
     def unpacked(cls, packed: np.ndarray) -> Design:

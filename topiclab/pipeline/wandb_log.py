@@ -28,6 +28,7 @@ TAGGED_GROUPS = ("data", "model", "embedder", "mode", "objective")
 MAX_TAG_LETTERS = 64  # W&B refuses longer ones
 STEP = "trainer/global_step"  # the step axis of everything logged without one of its own
 RUN_ID = "wandb_id.txt"
+ARTIFACTS = "artifacts"  # kinds of files that are sent, a key of the configuration in W&B
 
 
 @contextmanager
@@ -53,7 +54,8 @@ def wandb_logger(
         entity=cfg.logger["entity"],
         mode=mode,
         dir=folder,
-        config=cfg.plain(),
+        # an agent of a sweep puts the word wandb in the place of the group logger
+        config={**cfg.plain(), ARTIFACTS: list(cfg.logger.get("artifacts", ()))},
         group=cfg.name,
         job_type=cfg.task["name"],
         name=name_of(cfg, described or cfg),
@@ -157,7 +159,7 @@ def log_files(logger: WandbLogger | None, kind: str, paths: Iterable[Path]) -> b
 
     kind: figures, page or model; nothing is sent of one that logger.artifacts lacks.
     """
-    if logger is None or kind not in logger.experiment.config["logger"].get("artifacts", ()):
+    if logger is None or kind not in logger.experiment.config[ARTIFACTS]:
         return False
     import wandb
 

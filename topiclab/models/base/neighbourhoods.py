@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import sparse
-from sklearn.decomposition import TruncatedSVD
+from sklearn.utils.extmath import randomized_svd
 
 from topiclab.data.neighbours import cosines
 from topiclab.data.unit_rows import unit_rows
@@ -65,7 +67,9 @@ def reduced_words(words: sparse.csr_matrix) -> np.ndarray:
     roots = sparse.csr_matrix(sparse.diags(1 / totals) @ words)
     roots.data = np.sqrt(roots.data)
     rank = max(1, min(WORD_DIMS, min(roots.get_shape()) - 1))
-    reduced = TruncatedSVD(rank, n_iter=3, random_state=0).fit_transform(roots).astype(np.float32)
+    options: Any = {"n_iter": 3, "random_state": 0}
+    left, values, _ = randomized_svd(roots, rank, **options)
+    reduced = (left * values).astype(np.float32)
     return unit_rows(reduced - reduced.mean(axis=0))
 
 
