@@ -70,6 +70,8 @@ def read_plan(experiments: Path) -> dict[str, Layout]:
 def render(experiments: Path, layout: Layout) -> tuple[str, list[str]]:
     """The table, and the heads of rows that are left out because no result has them yet; '' without rows."""
     found = {row.head: _found(experiments, layout, row) for row in layout.rows}
+    if len(found) < len(layout.rows):
+        raise ValueError(f"two rows of {layout.source} have one head; give each its own")
     there = {head: cells for head, cells in found.items() if cells is not None}
     absent = [head for head in found if head not in there]
     if not there:
