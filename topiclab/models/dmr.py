@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -12,15 +11,15 @@ from scipy import sparse
 from topiclab.csv_table import write_csv
 from topiclab.data.covariates import Covariates
 from topiclab.data.datamodule import TopicDataModule
-from topiclab.data.design import Design
 from topiclab.limits import Count, Positive
-from topiclab.models.base.classical_model import ClassicalModel, words_nll
+from topiclab.models.base.classical_model import words_nll
+from topiclab.models.base.covariate_model import CovariateModel
 from topiclab.models.sampling.tokens import token_lists, topic_counts
 
 SHOWN_WORDS = 5  # per topic
 
 
-class DMR(ClassicalModel):
+class DMR(CovariateModel):
     """Dirichlet-multinomial regression (Mimno & McCallum 2008).
 
         theta_d ~ Dirichlet(alpha_d),   alpha_dk = exp(gamma_k' x_d),   gamma ~ N(0, sigma^2)
@@ -39,28 +38,20 @@ class DMR(ClassicalModel):
     arrays = ("topic_counts", "gamma", "packed_design")
     topic_counts: np.ndarray
     gamma: np.ndarray
-    packed_design: np.ndarray
 
     def __init__(
         self,
         *,
-        prevalence: Literal["all", "none"] | list[str],
         num_sweeps: Count,
         num_workers: Count,
         alpha: Positive,
         sigma: Positive,
         eta: Positive,
-        **sizes: Any,
+        **model: Any,
     ) -> None:
-        super().__init__(**sizes)
-        self.prevalence = prevalence
+        super().__init__(**model)
         self.num_sweeps, self.num_workers = num_sweeps, num_workers
         self.options: dict[str, Any] = {"alpha": alpha, "sigma": sigma, "eta": eta}
-        self.design: Design | None = None
-
-    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
-        super().load_state(state)
-        self._set_design(Design.unpacked(self.packed_design) if len(self.packed_design) else None)
 
     def transform(
         self,
@@ -70,7 +61,7 @@ class DMR(ClassicalModel):
     ) -> np.ndarray:
         from topiclab.models.sampling.fold_in import fold_in  # numba takes half a second to import
 
-        rows, place = np.unique(self._matrix(bow.get_shape()[0], covariates), axis=0, return_inverse=True)
+        rows, place = np.unique(self.matrix(bow.get_shape()[0], covariates), axis=0, return_inverse=True)
         theta = np.empty((len(place), self.num_topics), np.float32)
         for number, alpha in enumerate(np.exp(rows @ self.gamma)):
             members = np.flatnonzero(place.ravel() == number)
@@ -99,18 +90,11 @@ class DMR(ClassicalModel):
     def _fit(self, datamodule: TopicDataModule) -> None:
         from tomotopy import DMRModel
 
+        self.read_design(datamodule, is_standardised=False)
         covariates, bow = datamodule.corpus.covariates, datamodule.train_bow
-        if self.prevalence != "none":
-            if covariates is None:
-                raise ValueError(
-                    f"model=dmr reads covariates, but {datamodule.corpus.name} has none; name "
-                    "data.covariate_columns (in Python covariates=), or use model.prevalence=none"
-                )
+        if covariates is not None:
             covariates = covariates.at(datamodule.train_rows)
-            terms = () if self.prevalence == "all" else self.prevalence
-            self._set_design(Design.of(covariates, terms, is_standardised=False))
-        self.packed_design = np.zeros(0, np.uint8) if self.design is None else self.design.packed()
-        matrix = self._matrix(bow.get_shape()[0], covariates)
+        matrix = self.matrix(bow.get_shape()[0], covariates)
         self._refuse_numbers(matrix)
         sampler = DMRModel(k=self.num_topics, seed=self.seed, **self.options)
         with_words = matrix[np.diff(bow.indptr) > 0, 1:]
@@ -124,20 +108,6 @@ class DMR(ClassicalModel):
         for column in np.flatnonzero(with_words.any(axis=0)):
             prior = sampler.get_topic_prior(multi_metadata=[str(column)], raw=True)
             self.gamma[column + 1] = prior - base  # terms add up in the logarithm
-
-    def _set_design(self, design: Design | None) -> None:
-        self.design = design
-        self.known_covariates = None if design is None else design.known
-
-    def _matrix(self, num_docs: int, covariates: Covariates | None) -> np.ndarray:
-        """Rows x_d (N, P) of the documents."""
-        if self.design is None:
-            return np.ones((num_docs, 1))
-        if covariates is None:
-            raise ValueError(
-                f"model=dmr was fitted with {', '.join(self.design.known.names)}; give covariates"
-            )
-        return self.design.matrix(covariates)
 
     def _refuse_numbers(self, matrix: np.ndarray) -> None:
         is_indicator = np.isin(matrix, (0, 1)).all(axis=0)

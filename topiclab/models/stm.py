@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +15,8 @@ from topiclab.data.covariates import Covariates
 from topiclab.data.datamodule import TopicDataModule
 from topiclab.data.design import Design
 from topiclab.limits import Count, Positive, Unit
-from topiclab.models.base.classical_model import ClassicalModel, words_nll
+from topiclab.models.base.classical_model import words_nll
+from topiclab.models.base.covariate_model import CovariateModel
 from topiclab.models.base.laplace import Block, Prior, blocks_of, posteriors, proportions
 from topiclab.models.prevalence.anchors import anchor_topics
 from topiclab.models.prevalence.regression import Composition, effect_rows, pooled_coefficients
@@ -29,7 +29,7 @@ START_VARIANCE = 20.0  # of the logits, wide, so that the first posteriors follo
 LOOSE, TIGHT = 1e-3, 1e-9  # nats that a Newton step must promise: while topics move, and for good
 
 
-class STM(ClassicalModel):
+class STM(CovariateModel):
     """Structural topic model with prevalence covariates (Roberts, Stewart & Airoldi 2016).
 
     A document d with design row x_d draws its topic logits, then its words as LDA does:
@@ -56,24 +56,18 @@ class STM(ClassicalModel):
     def __init__(
         self,
         *,
-        prevalence: Literal["all", "none"] | list[str],
         init: Literal["spectral", "random"],
         max_iterations: Count,
         tolerance: Positive,
         eta: Positive,
         sigma_shrinkage: Unit,
         num_draws: Count,
-        **sizes: Any,
+        **model: Any,
     ) -> None:
-        super().__init__(**sizes)
-        self.prevalence, self.init = prevalence, init
+        super().__init__(**model)
+        self.init = init
         self.max_iterations, self.tolerance = max_iterations, tolerance
         self.eta, self.sigma_shrinkage, self.num_draws = eta, sigma_shrinkage, num_draws
-        self.design: Design | None = None
-
-    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
-        super().load_state(state)
-        self._set_design(Design.unpacked(self.packed_design) if len(self.packed_design) else None)
 
     def transform(
         self,
@@ -93,8 +87,8 @@ class STM(ClassicalModel):
         """Write effects.csv and effects.png into the run folder; nothing without covariates."""
         if self.design is None:
             return
-        covariates, bow = _covariates_of(datamodule).at(datamodule.train_rows), datamodule.train_bow
-        design = Design.of(covariates, self._terms(), is_standardised=False)
+        covariates, bow = self.covariates_of(datamodule).at(datamodule.train_rows), datamodule.train_bow
+        design = Design.of(covariates, self.terms, is_standardised=False)
         composition = Composition(design, covariates, self.num_draws, self.num_topics)
         mu, prior = self._prior_means(bow.get_shape()[0], covariates), Prior.of(self.sigma)
         probs, generator = (
@@ -115,12 +109,11 @@ class STM(ClassicalModel):
 
     def _fit(self, datamodule: TopicDataModule) -> None:
         bow, num_free = datamodule.train_bow, self.num_topics - 1
-        matrix = np.ones((bow.get_shape()[0], 1))
-        if self.prevalence != "none":
-            covariates = _covariates_of(datamodule).at(datamodule.train_rows)
-            self._set_design(Design.of(covariates, self._terms()))
-            matrix = self._matrix(covariates)
-        self.packed_design = np.zeros(0, np.uint8) if self.design is None else self.design.packed()
+        self.read_design(datamodule)
+        covariates = datamodule.corpus.covariates
+        if covariates is not None:
+            covariates = covariates.at(datamodule.train_rows)
+        matrix = self.matrix(bow.get_shape()[0], covariates)
         self.word_probs = self._smoothed(self._start(bow))
         self.sigma, self.gamma = START_VARIANCE * np.eye(num_free), np.zeros((matrix.shape[1], num_free))
         blocks, eta = list(blocks_of(bow, self.num_topics)), np.zeros((len(matrix), num_free))
@@ -173,26 +166,9 @@ class STM(ClassicalModel):
         counts = tokens + self.eta
         return counts / counts.sum(axis=1, keepdims=True)
 
-    def _terms(self) -> list[str]:
-        return list(self.prevalence) if isinstance(self.prevalence, list) else []
-
-    def _set_design(self, design: Design | None) -> None:
-        self.design = design
-        self.known_covariates = None if design is None else design.known
-
     def _prior_means(self, num_docs: int, covariates: Covariates | None) -> np.ndarray:
         """Mean (N, K - 1) of the logits before any word is read."""
-        if self.design is None:
-            return np.repeat(self.gamma, num_docs, axis=0)
-        if covariates is None:
-            raise ValueError(
-                f"model=stm was fitted with {', '.join(self.design.known.names)}; give covariates"
-            )
-        return self._matrix(covariates) @ self.gamma
-
-    def _matrix(self, covariates: Covariates) -> np.ndarray:
-        assert self.design is not None
-        return self.design.matrix(covariates)
+        return self.matrix(num_docs, covariates) @ self.gamma
 
     def _theta(self, datamodule: TopicDataModule) -> np.ndarray:
         return self.transform(datamodule.corpus.bow, None, datamodule.corpus.covariates)
@@ -202,13 +178,3 @@ class STM(ClassicalModel):
 
     def _word_nll(self, theta: np.ndarray, bow: sparse.csr_matrix) -> np.ndarray:
         return words_nll(theta, self._beta(), bow)
-
-
-def _covariates_of(datamodule: TopicDataModule) -> Covariates:
-    """The covariates of all documents; ValueError without any."""
-    if (covariates := datamodule.corpus.covariates) is None:
-        raise ValueError(
-            f"model=stm reads covariates, but {datamodule.corpus.name} has none; name data.covariate_columns "
-            "(in Python covariates=), or use model.prevalence=none"
-        )
-    return covariates
