@@ -161,8 +161,7 @@ class DETM(ETM):
         }
         if self.popularity is not None:
             losses["walk_kl"] = (kl_of_walks / max(len(self._train_rows), 1)).expand(len(theta))
-        if self._clusters is not None:
-            losses["clusters"] = self.init_weight * labelled_cross_entropy(mu, self._clusters[batch.rows])
+        losses |= self.cluster_loss(mu, batch)
         if self.classifier is not None:
             losses["classification"] = labelled_cross_entropy(self.classify(theta), batch.labels)
         return losses

@@ -62,11 +62,13 @@ class NSTM(LogisticNormalVAE):
             return linear_softmax_nll(theta.float(), self.cosines(), bias, bow, counts)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        theta = self.theta(self.encode(batch))
+        posterior = self.encode(batch)
+        theta = self.theta(posterior)
         losses = {
             "recon": self.recon_weight * self.objective(self, theta, batch),
             "transport": self.transport_cost(theta, self.bags(batch.bow)),
         }
+        losses |= self.cluster_loss(posterior[0], batch)
         if self.classifier is not None:
             losses["classification"] = labelled_cross_entropy(self.classify(theta), batch.labels)
         return losses

@@ -169,7 +169,7 @@ class TVQVAEImage(ProdLDA):
 
     def start_clusters(self, datamodule: TopicDataModule) -> np.ndarray:
         """Clusters (N,) of the grids as code vectors, because code indices are arbitrary."""
-        if self.init != "kmeans":
+        if self.init == "soft_labels":
             return super().start_clusters(datamodule)
         assert datamodule.embeddings is not None
         vectors = leading_components(self.rho.cpu().numpy(), START_SIZE // len(self.regions))

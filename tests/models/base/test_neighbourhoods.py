@@ -2,8 +2,11 @@
 
 import numpy as np
 import planted
+import pytest
+from places import REPO
 from scipy import sparse
 
+from topiclab.config.compose import compose_unchecked
 from topiclab.metrics.clustering import normalized_mutual_information
 from topiclab.models.base.neighbourhoods import neighbourhood_graph, neighbourhood_views
 from topiclab.pipeline.build import make_model
@@ -32,6 +35,28 @@ def test_words_of_neighbours_tell_documents_apart_that_share_no_word():
     cosines = words @ words.T
     inside = group[:, None] == group
     assert cosines[inside].min() > cosines[~inside].max()
+
+
+def options_of(name):
+    """Options of a model, defaults included."""
+    return compose_unchecked([f"model={name}"])["model"]
+
+
+WEIGHTED = [
+    path.stem
+    for path in sorted((REPO / "conf/model").glob("[!_]*.yaml"))
+    if "init_weight" in options_of(path.stem) and path.stem != "tvqvae_image"
+]
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_init_weight_is_a_loss_of_every_model_that_takes_it(name):
+    datamodule = planted.datamodule()
+    model = make_model(planted.configuration(f"model={name}", "model.init_weight=10"), datamodule)
+    model.initialize(datamodule)
+    model.load_documents(datamodule)
+    batch = next(iter(model.batches(model._train_rows, 100)))
+    assert model.losses(batch)["clusters"].mean() > 0
 
 
 def test_init_weight_holds_documents_in_their_clusters(tmp_path):

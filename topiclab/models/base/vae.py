@@ -96,7 +96,7 @@ class LogisticNormalVAE(TopicModel):
         return self.decoded(z)
 
     def decoded(self, z: Tensor) -> Tensor:
-        """What the decoder reads for draws z (..., K): theta, unless a model decodes something else."""
+        """Return what the decoder reads for draws z (..., K): theta, unless a model has another way."""
         return z.softmax(dim=-1)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -105,12 +105,16 @@ class LogisticNormalVAE(TopicModel):
         losses = self.reconstruction(dropout(theta, self.theta_dropout, self.training), batch)
         kl = gaussian_kl(*posterior, self.prior_mean, self.prior_logvar)
         losses["kl"] = kl.clamp(min=self.free_bits) if self.free_bits else kl
-        if self._clusters is not None:
-            clusters = self._clusters[batch.rows]
-            losses["clusters"] = self.init_weight * labelled_cross_entropy(posterior[0], clusters)
+        losses |= self.cluster_loss(posterior[0], batch)
         if self.classifier is not None:
             losses["classification"] = labelled_cross_entropy(self.classify(theta), batch.labels)
         return losses
+
+    def cluster_loss(self, mu: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Loss (B,) named clusters of leaving the clusters of the start; {} where they do not count."""
+        if self._clusters is None:
+            return {}
+        return {"clusters": self.init_weight * labelled_cross_entropy(mu, self._clusters[batch.rows])}
 
     def reconstruction(self, theta: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Named reconstruction losses (B,) of the documents under the topic proportions theta (B, K)."""
