@@ -21,7 +21,7 @@ NUM_STARTS = 10  # of k-means, as TVQ-VAE's protocol has it
 
 @dataclass(frozen=True)
 class Extras:
-    """What extra metrics read beside the topics.
+    """Evidence that extra metrics read beside the topics.
 
     names: of metrics.extra.  vectors: (D, E) that the model read of the documents; None if it read none.
     word_vectors: returns those (V, E) of the vocabulary; None without an embedder that reads words.

@@ -56,7 +56,7 @@ def run_from_hydra(composed: DictConfig) -> Finished | float:
 
 
 def returned(asked: str | None, result: Finished) -> Finished | float:
-    """What a cell returns to a sweeper: its result, or the value of optimized_metric=<asked>.
+    """Return a cell's result to its sweeper, or the value of optimized_metric=<asked>.
 
     Raises CellFailed with the reason if the cell failed or that metric has no value.
     """

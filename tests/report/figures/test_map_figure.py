@@ -24,7 +24,7 @@ def test_neighbours_differ_in_colour() -> None:
     assert len(distinct_colours(np.zeros((100, 2)), np.arange(100))) == 100
     parts = np.array([[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in colours])
     apart = np.abs(parts[:, None] - parts[None]).sum(axis=2)
-    near = np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1)) < 1.1
+    near = np.linalg.norm(places[:, None] - places[None], axis=2) < 1.1
     np.fill_diagonal(near, False)
     assert apart[near].min() > 60
 

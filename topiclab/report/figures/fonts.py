@@ -149,7 +149,7 @@ def _system_files() -> frozenset[str]:
 
 @cache
 def _plain_files() -> tuple[str, ...]:
-    """Those of `_system_files` that can be read, without bold and slanted ones."""
+    """Readable fonts of `_system_files`, without bold and slanted ones."""
     loud = ("bold", "italic", "oblique", "light", "thin", "black", "medium", "lastresort")
     files = [path for path in _system_files() if not any(word in Path(path).stem.lower() for word in loud)]
     return tuple(sorted(path for path in files if _face(path) is not None))
